@@ -1,0 +1,117 @@
+/** One row of the error table: what an operator sees, whether trying again helps, and what to do. */
+type ErrorRow = { readonly message: string; readonly retry: 'never' | 'backoff'; readonly hint: string };
+
+/** Every error of the project, MODULE_CAUSE. `runtime/docs/errors.md` is generated from this table. */
+export const errorTable = {
+  CONFIG_INVALID: {
+    message: 'the configuration has faults',
+    retry: 'never',
+    hint: 'Correct the named keys; `edgecore --defaultconfig` prints every key with its default.',
+  },
+  CONFIG_UNREADABLE: {
+    message: 'the configuration file cannot be read',
+    retry: 'never',
+    hint: 'Check the path given with --config and its permissions; `edgecore --minconfig` prints one to start from.',
+  },
+  PORT_TAKEN: {
+    message: 'the address is in use by another program',
+    retry: 'never',
+    hint: 'Stop the program that holds it (`ss -ltnp` names it) or set another address in the configuration.',
+  },
+  STORE_LOCKED: {
+    message: 'another edgecore owns this data directory',
+    retry: 'never',
+    hint: 'Only one edgecore may run on a data directory; stop the other one or set another database.dataSource.',
+  },
+  STORE_CORRUPT: {
+    message: 'the database is damaged',
+    retry: 'never',
+    hint: 'It was set aside beside the original; state is rebuilt from the cloud.',
+  },
+  STORE_WRITE_FAILED: {
+    message: 'the database cannot be written',
+    retry: 'backoff',
+    hint: 'Check free space and whether the file system is mounted read-only.',
+  },
+  MESSAGE_MALFORMED: {
+    message: 'a message from the other side could not be understood',
+    retry: 'never',
+    hint: 'Check that both sides speak KubeEdge 1.2x; the message was refused and the link stays up.',
+  },
+  LINK_OFFLINE: {
+    message: 'there is no connection to the cloud',
+    retry: 'backoff',
+    hint: 'Nothing to do on the gateway: it goes on alone and catches up when the link returns.',
+  },
+  LINK_TIMEOUT: {
+    message: 'the cloud did not answer in time',
+    retry: 'backoff',
+    hint: 'Check the link quality and the load of the cloud side.',
+  },
+  EDGEHUB_CA_UNREACHABLE: {
+    message: 'the cloud cannot be reached to join it',
+    retry: 'backoff',
+    hint: 'Check modules.edgeHub.httpServer and that its port (10002) is open from here.',
+  },
+  EDGEHUB_TOKEN_REJECTED: {
+    message: 'the join token was rejected',
+    retry: 'never',
+    hint: 'Get a new token from the cloud (secret kubeedge/tokensecret) and set modules.edgeHub.token.',
+  },
+  EDGEHUB_CA_MISMATCH: {
+    message: 'the cloud presents another CA than the token names',
+    retry: 'never',
+    hint: 'The address is wrong, the token is of another cluster, or somebody stands in between. Nothing was trusted.',
+  },
+  EDGEHUB_CERT_REFUSED: {
+    message: 'the cloud refused to sign a certificate',
+    retry: 'backoff',
+    hint: 'Look at the log of the cloud side for the reason.',
+  },
+  OBJECT_NOT_FOUND: {
+    message: 'the object is not here and the cloud does not have it',
+    retry: 'backoff',
+    hint: 'Create the object in the cluster, or correct the name that refers to it.',
+  },
+  OBJECT_INVALID: {
+    message: 'the object cannot be understood',
+    retry: 'never',
+    hint: 'Correct the named field of the object in the cluster.',
+  },
+} as const satisfies Record<string, ErrorRow>;
+
+export type ErrorCode = keyof typeof errorTable;
+
+export type ErrorContext = {
+  /** The particulars: which address, path, device; appended to the table's message. */
+  readonly detail?: string;
+  readonly cause?: unknown;
+};
+
+/** The one error class. Callers switch on `code`, never on the class or the text. */
+export class EdgeError extends Error {
+  readonly code: ErrorCode;
+  readonly retry: 'never' | 'backoff';
+  /** What the operator does about it. */
+  readonly hint: string;
+
+  constructor(code: ErrorCode, context: ErrorContext = {}) {
+    const row = errorTable[code];
+    super(context.detail ? `${row.message}: ${context.detail}` : row.message, { cause: context.cause });
+    this.name = 'EdgeError';
+    this.code = code;
+    this.retry = row.retry;
+    this.hint = row.hint;
+  }
+}
+
+/** The code of an error of ours, of Node (`ENOENT`), or undefined. */
+export function errorCode(error: unknown): string | undefined {
+  if (typeof error !== 'object' || error === null || !('code' in error)) return undefined;
+  return typeof error.code === 'string' ? error.code : undefined;
+}
+
+/** The text of anything that was thrown. */
+export function errorText(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
