@@ -28,6 +28,11 @@ export const errorTable = {
     retry: 'never',
     hint: 'It was set aside beside the original; state is rebuilt from the cloud.',
   },
+  STORE_NEWER: {
+    message: 'the database was written by a newer edgecore',
+    retry: 'never',
+    hint: 'Install that version again, or restore the backup that lies beside the database.',
+  },
   STORE_WRITE_FAILED: {
     message: 'the database cannot be written',
     retry: 'backoff',

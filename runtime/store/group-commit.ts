@@ -1,0 +1,186 @@
+import { close, fdatasync, open } from 'node:fs';
+import { promisify } from 'node:util';
+import type { Clock, Timer } from '../core/clock.ts';
+import { EdgeError } from '../core/errors.ts';
+import type { Logger } from '../core/log.ts';
+import { millis, seconds } from '../core/units.ts';
+import type { Database } from './database.ts';
+
+const openFile = promisify(open);
+const closeFile = promisify(close);
+const dataSync = promisify(fdatasync);
+
+/** How long a first durable write waits for company; one sync then serves all of them. */
+const WINDOW = millis(4);
+/** How long bookkeeping may wait for a commit of its own. */
+const LAZY_WINDOW = seconds(10);
+/** A checkpoint runs once this long passed without a commit... */
+const IDLE = seconds(30);
+/** ...or after this many commits, so that the WAL stays at a few megabytes under steady load. */
+const COMMITS_PER_CHECKPOINT = 500;
+
+type Waiter = { resolve: () => void; reject: (error: Error) => void };
+
+export type GroupCommitStats = { commits: number; syncs: number; checkpoints: number };
+
+/** Groups writes into transactions and makes them durable off the event loop.
+ *
+ * Every write goes at once into the open transaction, so that later reads see it. The commit appends to the WAL
+ * without syncing; an asynchronous fdatasync of the WAL file then makes the whole batch durable, and only then the
+ * waiting answers leave. Bookkeeping does not start a sync: it rides along, or is committed after {@link LAZY_WINDOW}. */
+export class GroupCommit {
+  readonly stats: GroupCommitStats = { commits: 0, syncs: 0, checkpoints: 0 };
+  private readonly db: Database;
+  private readonly path: string;
+  private readonly clock: Clock;
+  private readonly log: Logger;
+  private waiters: Waiter[] = [];
+  private open = false;
+  private timer: Timer | undefined;
+  private urgent = false;
+  private checkpointedAt = 0;
+  private idleTimer: Timer | undefined;
+  /** The sync or checkpoint under way; commits wait behind it. */
+  private busy: Promise<void> | undefined;
+
+  constructor(deps: { db: Database; path: string; clock: Clock; log: Logger }) {
+    this.db = deps.db;
+    this.path = deps.path;
+    this.clock = deps.clock;
+    this.log = deps.log;
+  }
+
+  /** Runs `work` in the open transaction.
+   * @returns a promise that resolves when it is on disk; rejects with STORE_WRITE_FAILED, then nothing of the batch is */
+  durable(work: () => void): Promise<void> {
+    this.write(work);
+    return new Promise((resolve, reject) => {
+      this.waiters.push({ resolve, reject });
+      this.schedule(true);
+    });
+  }
+
+  /** Runs `work` in the open transaction; it reaches the disk with the next batch or within ten seconds.
+   * For what is sampled again anyway. */
+  lazy(work: () => void): void {
+    this.write(work);
+    this.schedule(false);
+  }
+
+  /** Commits and syncs what is open. */
+  async flush(): Promise<void> {
+    while (this.busy) await this.busy;
+    if (this.open) await this.commit();
+  }
+
+  async close(): Promise<void> {
+    await this.flush();
+    this.timer?.cancel();
+    this.idleTimer?.cancel();
+    await this.checkpoint();
+  }
+
+  private write(work: () => void): void {
+    if (!this.open) {
+      this.db.exec('BEGIN');
+      this.open = true;
+    }
+    // A failed piece of work must not take its neighbours' along.
+    this.db.exec('SAVEPOINT piece');
+    try {
+      work();
+    } catch (error) {
+      this.db.exec('ROLLBACK TO piece');
+      throw error;
+    } finally {
+      this.db.exec('RELEASE piece');
+    }
+  }
+
+  private schedule(urgent: boolean): void {
+    if (this.timer && (this.urgent || !urgent)) return;
+    this.timer?.cancel();
+    this.urgent = urgent;
+    this.timer = this.clock.after(urgent ? WINDOW : LAZY_WINDOW, () => {
+      this.timer = undefined;
+      this.urgent = false;
+      // While a sync is under way its end starts the next commit: the slower the card, the larger the batch.
+      if (!this.busy && this.open) void this.commit();
+    });
+  }
+
+  private async commit(): Promise<void> {
+    const waiters = this.waiters;
+    this.waiters = [];
+    this.timer?.cancel();
+    this.timer = undefined;
+    try {
+      this.db.exec('COMMIT');
+      this.open = false;
+      this.stats.commits++;
+      if (waiters.length > 0) await this.hold(this.sync(`${this.path}-wal`));
+    } catch (error) {
+      this.abandon();
+      const failure = new EdgeError('STORE_WRITE_FAILED', { detail: this.path, cause: error });
+      this.log.error('commit failed', { error: failure });
+      for (const waiter of waiters) waiter.reject(failure);
+      return;
+    }
+    for (const waiter of waiters) waiter.resolve();
+    if (this.open) this.schedule(this.waiters.length > 0);
+    else this.watchIdle();
+  }
+
+  private abandon(): void {
+    if (this.db.inTransaction) this.db.exec('ROLLBACK');
+    this.open = false;
+  }
+
+  /** While `work` runs no commit starts. */
+  private async hold(work: Promise<void>): Promise<void> {
+    this.busy = work;
+    try {
+      await work;
+    } finally {
+      this.busy = undefined;
+    }
+  }
+
+  private watchIdle(): void {
+    this.idleTimer?.cancel();
+    const due = this.stats.commits - this.checkpointedAt >= COMMITS_PER_CHECKPOINT ? millis(0) : IDLE;
+    this.idleTimer = this.clock.after(due, () => {
+      if (!this.open && !this.busy) void this.checkpoint();
+    });
+  }
+
+  /** Moves the WAL's pages into the database file: WAL synced before, database synced after, and no commit between,
+   * because the first one afterwards starts the WAL over. */
+  private async checkpoint(): Promise<void> {
+    if (this.checkpointedAt === this.stats.commits) return;
+    try {
+      await this.hold(this.copyPages());
+      this.checkpointedAt = this.stats.commits;
+      this.stats.checkpoints++;
+    } catch (error) {
+      this.log.warn('checkpoint failed, the WAL goes on growing', { error });
+    }
+    if (this.open) this.schedule(true);
+  }
+
+  private async copyPages(): Promise<void> {
+    await this.sync(`${this.path}-wal`);
+    this.db.exec('PRAGMA wal_checkpoint(PASSIVE)');
+    await this.sync(this.path);
+  }
+
+  private async sync(path: string): Promise<void> {
+    const fd = await openFile(path, 'r');
+    try {
+      await dataSync(fd);
+      this.stats.syncs++;
+    } finally {
+      await closeFile(fd);
+    }
+  }
+}

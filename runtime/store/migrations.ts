@@ -1,0 +1,39 @@
+/** The schema, as steps that are never edited once released. Step n takes the database from `user_version` n to n+1.
+ * Table and column names are KubeEdge's where it has the table.
+ * @source KubeEdge edge/pkg/common/dbm, edge/pkg/metamanager/dao, edge/pkg/devicetwin/dtclient */
+export const migrations: readonly string[] = [
+  `
+  CREATE TABLE meta (
+    key   TEXT PRIMARY KEY,
+    type  TEXT NOT NULL,
+    value TEXT NOT NULL
+  ) WITHOUT ROWID;
+  CREATE INDEX meta_type ON meta (type);
+
+  CREATE TABLE device (
+    id          TEXT PRIMARY KEY,
+    name        TEXT NOT NULL,
+    description TEXT NOT NULL,
+    state       TEXT NOT NULL,
+    last_online TEXT NOT NULL,
+    reason      TEXT NOT NULL
+  ) WITHOUT ROWID;
+
+  CREATE TABLE device_twin (
+    deviceid TEXT NOT NULL,
+    name     TEXT NOT NULL,
+    value    TEXT NOT NULL,
+    PRIMARY KEY (deviceid, name)
+  ) WITHOUT ROWID;
+
+  CREATE TABLE sub_topics (topic TEXT PRIMARY KEY) WITHOUT ROWID;
+
+  CREATE TABLE outbox (
+    seq     INTEGER PRIMARY KEY AUTOINCREMENT,
+    subject TEXT UNIQUE,
+    message TEXT NOT NULL,
+    bytes   INTEGER NOT NULL,
+    created INTEGER NOT NULL
+  );
+  `,
+];

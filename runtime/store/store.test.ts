@@ -1,0 +1,169 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { systemClock } from '../core/clock.ts';
+import { errorCode } from '../core/errors.ts';
+import { silentLogger } from '../core/log.ts';
+import { Metrics } from '../core/metrics.ts';
+import { Store } from './store.ts';
+
+type Context = { dir: string; path: string };
+const test = suite<Context>('store');
+
+test.before.each((context) => {
+  context.dir = mkdtempSync(join(tmpdir(), 'store-'));
+  context.path = join(context.dir, 'state', 'edgecore.db');
+});
+test.after.each((context) => rmSync(context.dir, { recursive: true }));
+
+const open = (path: string, metrics = new Metrics()): Store =>
+  new Store({ path, clock: systemClock, log: silentLogger, metrics });
+
+const figure = (metrics: Metrics, name: string): number =>
+  Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(metrics.render())?.[1]);
+
+test('what was written durably is there after a restart', async ({ path }) => {
+  const first = open(path);
+  await first.durable(() => first.meta.put({ key: 'default/pod/web', type: 'pod', value: '{"a":1}' }));
+  await first.close();
+  const second = open(path);
+  assert.is(second.meta.get('default/pod/web'), '{"a":1}');
+  assert.equal(
+    second.meta.list('pod').map((row) => row.key),
+    ['default/pod/web'],
+  );
+  await second.close();
+});
+
+test('lazy writes are seen at once and are kept by an orderly stop', async ({ path }) => {
+  const first = open(path);
+  first.lazy(() => first.devices.putTwin({ deviceid: 'default/plc', name: 't', value: '{}' }));
+  assert.is(first.devices.listTwins().length, 1);
+  await first.close();
+  const second = open(path);
+  assert.is(second.devices.listTwins().length, 1);
+  await second.close();
+});
+
+test('a hundred durable writes of one moment share one commit', async ({ path }) => {
+  const metrics = new Metrics();
+  const store = open(path, metrics);
+  const writes = Array.from({ length: 100 }, (_, i) => store.durable(() => store.topics.add(`t/${i}`)));
+  await Promise.all(writes);
+  assert.is(figure(metrics, 'edgecore_store_commits_total'), 1);
+  assert.is(figure(metrics, 'edgecore_store_syncs_total'), 1);
+  assert.is(store.topics.list().length, 100);
+  await store.close();
+});
+
+test('writes that arrive while a sync is under way are made durable by the next', async ({ path }) => {
+  const store = open(path);
+  const first = store.durable(() => store.topics.add('first'));
+  const second = first.then(() => store.durable(() => store.topics.add('second')));
+  store.lazy(() => store.topics.add('ride-along'));
+  await second;
+  assert.equal(store.topics.list(), ['first', 'ride-along', 'second']);
+  await store.close();
+});
+
+test('a failed piece of work leaves its neighbours in the batch', async ({ path }) => {
+  const store = open(path);
+  const good = store.durable(() => store.topics.add('good'));
+  assert.throws(() =>
+    store.durable(() => {
+      store.topics.add('half');
+      throw new Error('no');
+    }),
+  );
+  await good;
+  assert.equal(store.topics.list(), ['good']);
+  await store.close();
+});
+
+test('a second owner is refused while the first lives', async ({ path }) => {
+  const store = open(path);
+  try {
+    open(path);
+    assert.unreachable();
+  } catch (error) {
+    assert.is(errorCode(error), 'STORE_LOCKED');
+  }
+  await store.close();
+});
+
+test('the locks of a killed process do not stop the next, and what it committed is there', async ({
+  path,
+}) => {
+  const program = `
+    import { Store } from ${JSON.stringify(new URL('./store.ts', import.meta.url).href)};
+    import { systemClock } from ${JSON.stringify(new URL('../core/clock.ts', import.meta.url).href)};
+    import { silentLogger } from ${JSON.stringify(new URL('../core/log.ts', import.meta.url).href)};
+    import { Metrics } from ${JSON.stringify(new URL('../core/metrics.ts', import.meta.url).href)};
+    const store = new Store({ path: ${JSON.stringify(path)}, clock: systemClock, log: silentLogger, metrics: new Metrics() });
+    await store.durable(() => store.topics.add('told'));
+    store.lazy(() => store.topics.add('not told'));
+    process.kill(process.pid, 'SIGKILL');
+  `;
+  const script = join(path, '..', '..', 'killed.mjs');
+  writeFileSync(script, program);
+  const run = spawnSync(process.execPath, ['--import', 'tsx', script], { timeout: 20_000, encoding: 'utf8' });
+  assert.is(run.signal, 'SIGKILL', run.stderr);
+  assert.ok(existsSync(`${path}.owner`));
+  assert.ok(existsSync(`${path}.lock`));
+  const store = open(path);
+  assert.equal(store.topics.list(), ['told']);
+  await store.close();
+});
+
+test('a damaged database is set aside, and an empty one serves', async ({ path, dir }) => {
+  const first = open(path);
+  await first.durable(() => first.topics.add('lost'));
+  await first.close();
+  const damaged = readFileSync(path);
+  damaged.fill(0x5a, 100, damaged.length);
+  writeFileSync(path, damaged);
+  const second = open(path);
+  assert.equal(second.topics.list(), []);
+  await second.durable(() => second.topics.add('new'));
+  await second.close();
+  assert.is(readdirSync(join(dir, 'state')).filter((name) => name.includes('.corrupt-')).length, 1);
+});
+
+test('a database of a newer version is refused and left as it is', async ({ path }) => {
+  const first = open(path);
+  await first.close();
+  const { default: sqlite } = await import('node-sqlite3-wasm');
+  const db = new sqlite.Database(path);
+  db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA user_version = 99');
+  db.close();
+  try {
+    open(path);
+    assert.unreachable();
+  } catch (error) {
+    assert.is(errorCode(error), 'STORE_NEWER');
+  }
+});
+
+test('an outbox entry with a subject takes the place of the earlier one, at the end of the queue', async ({
+  path,
+}) => {
+  const store = open(path);
+  const add = (subject: string | null, message: string): number =>
+    store.outbox.add({ subject, message, bytes: message.length, created: 1 });
+  await store.durable(() => {
+    add('a', 'a1');
+    add(null, 'event');
+    add('a', 'a2');
+  });
+  assert.equal(
+    store.outbox.list(0, 10).map((row) => row.message),
+    ['event', 'a2'],
+  );
+  assert.equal(store.outbox.totals(), { count: 2, bytes: 7 });
+  await store.close();
+});
+
+test.run();
