@@ -73,6 +73,11 @@ export const errorTable = {
     retry: 'backoff',
     hint: 'Look at the log of the cloud side for the reason.',
   },
+  CLOUD_REFUSED: {
+    message: 'the API server refused a request of this node',
+    retry: 'backoff',
+    hint: "The text is the API server's; check the rights of the cloud side and the object that it names.",
+  },
   OBJECT_NOT_FOUND: {
     message: 'the object is not here and the cloud does not have it',
     retry: 'backoff',

@@ -14,24 +14,25 @@ export type OutboxRow = {
 
 /** Table `outbox`: what must reach the cloud and has not been confirmed. */
 export class OutboxTable {
-  private readonly statements: Record<'add' | 'list' | 'remove' | 'totals', Statement>;
+  private readonly statements: Record<'add' | 'list' | 'supersede' | 'remove' | 'totals', Statement>;
 
   constructor(db: Database) {
     this.statements = {
-      add: db.prepare(
-        'INSERT OR REPLACE INTO outbox (subject, message, bytes, created) VALUES (?, ?, ?, ?) RETURNING seq',
-      ),
+      add: db.prepare('INSERT INTO outbox (subject, message, bytes, created) VALUES (?, ?, ?, ?)'),
       list: db.prepare('SELECT * FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?'),
-      remove: db.prepare('DELETE FROM outbox WHERE seq = ?'),
+      supersede: db.prepare('DELETE FROM outbox WHERE subject = ? RETURNING bytes'),
+      remove: db.prepare('DELETE FROM outbox WHERE seq = ? RETURNING bytes'),
       totals: db.prepare('SELECT count(*) AS count, coalesce(sum(bytes), 0) AS bytes FROM outbox'),
     };
   }
 
   /** Appends an entry; one with a subject takes the place of the earlier one about it.
-   * @returns its seq */
-  add(entry: Omit<OutboxRow, 'seq'>): number {
-    return this.statements.add.all([entry.subject, entry.message, entry.bytes, entry.created])[0]
-      ?.seq as number;
+   * @returns the size of the entry that gave way, if one did */
+  add(entry: Omit<OutboxRow, 'seq'>): number | undefined {
+    const superseded =
+      entry.subject === null ? undefined : this.statements.supersede.all(entry.subject)[0]?.bytes;
+    this.statements.add.run([entry.subject, entry.message, entry.bytes, entry.created]);
+    return superseded as number | undefined;
   }
 
   /** At most `limit` entries after `seq`, oldest first. */
@@ -39,8 +40,9 @@ export class OutboxTable {
     return this.statements.list.all([after, limit]) as OutboxRow[];
   }
 
-  remove(seq: number): void {
-    this.statements.remove.run(seq);
+  /** @returns the size of the entry; undefined when it had given way already */
+  remove(seq: number): number | undefined {
+    return this.statements.remove.all(seq)[0]?.bytes as number | undefined;
   }
 
   totals(): { count: number; bytes: number } {

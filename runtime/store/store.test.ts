@@ -151,18 +151,18 @@ test('an outbox entry with a subject takes the place of the earlier one, at the 
   path,
 }) => {
   const store = open(path);
-  const add = (subject: string | null, message: string): number =>
+  const add = (subject: string | null, message: string) =>
     store.outbox.add({ subject, message, bytes: message.length, created: 1 });
   await store.durable(() => {
-    add('a', 'a1');
+    assert.is(add('a', 'a1'), undefined);
     add(null, 'event');
-    add('a', 'a2');
+    assert.is(add('a', 'a2!'), 2);
   });
   assert.equal(
     store.outbox.list(0, 10).map((row) => row.message),
-    ['event', 'a2'],
+    ['event', 'a2!'],
   );
-  assert.equal(store.outbox.totals(), { count: 2, bytes: 7 });
+  assert.equal(store.outbox.totals(), { count: 2, bytes: 8 });
   await store.close();
 });
 

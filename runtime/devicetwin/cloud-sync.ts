@@ -1,0 +1,90 @@
+import { randomUUID } from 'node:crypto';
+import type { Clock } from '../core/clock.ts';
+import { errorText } from '../core/errors.ts';
+import type { Logger } from '../core/log.ts';
+import type { Message, MessageDraft } from '../core/message.ts';
+import { type Millis, seconds } from '../core/units.ts';
+import type { DeviceEntry } from './device.ts';
+
+/** The cloud link, as far as twins need it. */
+export interface TwinLink {
+  readonly online: boolean;
+  request(draft: MessageDraft, timeout: Millis): Promise<Message>;
+}
+
+export type CloudSyncDeps = {
+  readonly link: TwinLink;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** The cloud has confirmed these twins in this state. */
+  readonly confirmed: (entry: DeviceEntry, names: readonly string[]) => void;
+};
+
+const ANSWER_TIMEOUT = seconds(20);
+
+/** Brings twins and states to the cloud: what changed since it last confirmed, one message under way for each device.
+ * Changes made meanwhile wait and go together, so the cloud never sees an older value after a newer one, and a device
+ * that changes faster than the link answers costs one message per round trip.
+ * @source KubeEdge dtmanager SyncDeviceFromMeta, twin/edge_updated and state/update */
+export class CloudSync {
+  private readonly deps: CloudSyncDeps;
+  private readonly busy = new Set<DeviceEntry>();
+
+  constructor(deps: CloudSyncDeps) {
+    this.deps = deps;
+  }
+
+  /** Sends what the cloud does not have of this device, unless something is under way. */
+  push(entry: DeviceEntry): void {
+    if (!this.deps.link.online || this.busy.has(entry)) return;
+    if (entry.unsynced.size === 0 && !entry.stateUnsynced) return;
+    this.busy.add(entry);
+    void this.run(entry);
+  }
+
+  private async run(entry: DeviceEntry): Promise<void> {
+    try {
+      while (this.deps.link.online && (entry.stateUnsynced || entry.unsynced.size > 0)) {
+        if (entry.stateUnsynced) await this.sendState(entry);
+        else await this.sendTwins(entry);
+      }
+    } catch (error) {
+      // Still marked as unsynced: sent with the next change or the next link.
+      this.deps.log.debug('twin not confirmed', () => ({ device: entry.id, reason: errorText(error) }));
+    } finally {
+      this.busy.delete(entry);
+    }
+  }
+
+  private async sendState(entry: DeviceEntry): Promise<void> {
+    const { name, state, lastOnline, reason } = entry;
+    const faults = entry.faults.size > 0 ? { faults: Object.fromEntries(entry.faults) } : {};
+    const device = { name, state, lastOnlineTime: lastOnline, ...(reason ? { reason } : {}), ...faults };
+    entry.stateUnsynced = false;
+    const content = JSON.stringify({ ...this.base(), device });
+    const taken = await this.ask(`device/${entry.id}/state/update`, content).catch(() => false);
+    if (!taken) entry.stateUnsynced = true;
+    if (!taken) throw new Error('the state was not confirmed');
+  }
+
+  private async sendTwins(entry: DeviceEntry): Promise<void> {
+    const names = [...entry.unsynced];
+    const twins = new Map(names.map((name) => [name, entry.twins.get(name)]));
+    const content = { ...this.base(), twin: Object.fromEntries(twins) };
+    const taken = await this.ask(`device/${entry.id}/twin/edge_updated`, content);
+    if (!taken) throw new Error('the twins were not confirmed');
+    const same = names.filter((name) => entry.twins.get(name) === twins.get(name));
+    for (const name of same) entry.unsynced.delete(name);
+    this.deps.confirmed(entry, same);
+  }
+
+  private async ask(resource: string, content: unknown): Promise<boolean> {
+    const draft = { source: 'twin', group: 'resource', operation: 'update', resource, content };
+    const reply = await this.deps.link.request(draft, ANSWER_TIMEOUT);
+    return reply.route.operation === 'response' && reply.content === 'OK';
+  }
+
+  private base(): { event_id: string; timestamp: number } {
+    return { event_id: randomUUID(), timestamp: this.deps.clock.now() };
+  }
+}

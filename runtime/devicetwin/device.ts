@@ -1,0 +1,48 @@
+import type { Device, DeviceModel, DeviceState } from '../core/devices.ts';
+import type { DeviceId } from '../core/units.ts';
+import type { Twin } from './twin.ts';
+
+/** A device of this node, as it is kept in memory; the store holds the same. */
+export type DeviceEntry = {
+  readonly id: DeviceId;
+  name: string;
+  description: string;
+  state: DeviceState;
+  /** RFC 3339, or empty. */
+  lastOnline: string;
+  /** Why it is not online, or empty. */
+  reason: string;
+  /** The cluster's object; absent until it came. */
+  device: Device | undefined;
+  /** Its model; absent until it came. */
+  model: DeviceModel | undefined;
+  readonly twins: Map<string, Twin>;
+  /** Desired values that did not reach the device, by property. */
+  readonly faults: Map<string, string>;
+  /** Properties whose last change the cloud has not confirmed. */
+  readonly unsynced: Set<string>;
+  /** The state has changed since the cloud confirmed it. */
+  stateUnsynced: boolean;
+};
+
+export function newDeviceEntry(id: DeviceId, name: string, description: string): DeviceEntry {
+  return {
+    id,
+    name,
+    description,
+    state: 'unknown',
+    lastOnline: '',
+    reason: '',
+    device: undefined,
+    model: undefined,
+    twins: new Map(),
+    faults: new Map(),
+    unsynced: new Set(),
+    stateUnsynced: true,
+  };
+}
+
+/** Whether a mapper's readings of a property go to the cloud; KubeEdge's mappers send none without the mark. */
+export function reportsToCloud(entry: DeviceEntry, property: string): boolean {
+  return entry.device?.spec.properties?.find((p) => p.name === property)?.reportToCloud === true;
+}

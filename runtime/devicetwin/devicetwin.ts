@@ -1,0 +1,377 @@
+import { randomUUID } from 'node:crypto';
+import type { Clock, Timer } from '../core/clock.ts';
+import type { Device, DeviceModel, DeviceState } from '../core/devices.ts';
+import type { DeviceManager, DeviceMapper, Reading, WriteResult } from '../core/dmi.ts';
+import { errorText } from '../core/errors.ts';
+import { kubeTime } from '../core/k8s.ts';
+import type { Logger } from '../core/log.ts';
+import type { MetricSource } from '../core/metrics.ts';
+import { type DeviceId, deviceId, minutes } from '../core/units.ts';
+import { CloudSync, type TwinLink } from './cloud-sync.ts';
+import { type DeviceEntry, newDeviceEntry, reportsToCloud } from './device.ts';
+import { type Membership, membershipEvent, membershipList } from './membership.ts';
+import { DeviceRecords, type DeviceStore } from './records.ts';
+import { mergeTwin, type Twin, type TwinRefusal, type TwinUpdate, twinType } from './twin.ts';
+import { refusalPayload, type TwinChange, twinEvents } from './twin-events.ts';
+import { type EventBase, eventBase, parseEvent, parseTwinRequest } from './twin-request.ts';
+
+export type DeviceTwinDeps = {
+  readonly node: string;
+  readonly store: DeviceStore;
+  readonly link: TwinLink;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: MetricSource;
+  /** Publishes a JSON payload on an MQTT topic. */
+  readonly publish: (topic: string, payload: unknown) => void;
+  /** What there is in the store of the cluster's objects, at boot. */
+  readonly objects: { devices(): readonly Device[]; models(): readonly DeviceModel[] };
+};
+
+type Merged = { changes: TwinChange[] } | { refused: TwinRefusal };
+
+/** How often what the cloud did not confirm is offered again on a working link. */
+const RESYNC = minutes(1);
+const STATES = new Set(['online', 'offline', 'ok', 'unknown', 'unhealthy']);
+
+/** The devices of this node: membership, twins and states, one model for all ways in.
+ * @source KubeEdge edge/pkg/devicetwin */
+export class DeviceTwin implements DeviceManager {
+  readonly name = 'devicetwin';
+  private readonly deps: DeviceTwinDeps;
+  private readonly log: Logger;
+  private readonly records: DeviceRecords;
+  private readonly sync: CloudSync;
+  private readonly entries = new Map<DeviceId, DeviceEntry>();
+  private readonly models = new Map<string, DeviceModel>();
+  private readonly mappers = new Map<string, DeviceMapper>();
+  private readonly listeners = new Set<() => void>();
+  private resync: Timer | undefined;
+
+  constructor(deps: DeviceTwinDeps) {
+    this.deps = deps;
+    this.log = deps.log.child('devicetwin');
+    this.records = new DeviceRecords(deps.store);
+    this.sync = new CloudSync({
+      link: deps.link,
+      clock: deps.clock,
+      log: this.log,
+      confirmed: (entry, names) => this.records.noteTwins(entry, names),
+    });
+    deps.metrics.gauge('edgecore_devices', 'Devices of this node.', () => this.entries.size);
+    deps.metrics.gauge('edgecore_devices_online', 'Devices that answer.', () => this.count('online'));
+  }
+
+  /** Loads what the store holds and hands every device to its mapper; needs no cloud. */
+  async start(): Promise<void> {
+    for (const entry of this.records.load()) this.entries.set(entry.id, entry);
+    for (const model of this.deps.objects.models()) this.models.set(keyOf(model), model);
+    for (const device of this.deps.objects.devices()) this.applyDevice(device);
+    this.resync = this.deps.clock.every(RESYNC, () => this.pushAll());
+  }
+
+  async stop(): Promise<void> {
+    this.resync?.cancel();
+  }
+
+  /** A mapper of this process takes the devices of its protocols. */
+  addMapper(mapper: DeviceMapper): void {
+    for (const protocol of mapper.protocols) this.mappers.set(protocol, mapper);
+  }
+
+  /** Every device, for the console. */
+  list(): Iterable<Readonly<DeviceEntry>> {
+    return this.entries.values();
+  }
+
+  /** Calls `listener` after any change of a device; returns how to stop that. */
+  onChange(listener: () => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  link(up: boolean): void {
+    if (up) this.pushAll();
+  }
+
+  // --- from the cloud
+
+  membership(added: readonly Membership[], removed: readonly Membership[]): void {
+    for (const { id, name, description } of added) this.entryOf(id as DeviceId, name, description);
+    for (const { id } of removed) this.forget(id as DeviceId);
+    const base = { event_id: randomUUID(), timestamp: this.deps.clock.now() };
+    this.deps.publish(
+      `$hw/events/node/${this.deps.node}/membership/updated`,
+      membershipEvent(base, added, removed),
+    );
+  }
+
+  applyModel(model: DeviceModel): void {
+    const key = keyOf(model);
+    this.models.set(key, model);
+    for (const entry of this.entries.values()) {
+      if (entry.device && modelKey(entry.device) === key) this.hand(entry, entry.device);
+    }
+  }
+
+  applyDevice(device: Device): void {
+    const id = deviceId(device.metadata.namespace ?? 'default', device.metadata.name);
+    const entry = this.entryOf(id, device.metadata.name, '');
+    const before = entry.device;
+    entry.device = device;
+    if (before && protocolOf(before) !== protocolOf(device))
+      this.mappers.get(protocolOf(before))?.removeDevice(id);
+    this.hand(entry, device);
+    this.expect(entry, device);
+    this.changed(entry);
+  }
+
+  removeDevice(id: DeviceId): void {
+    this.forget(id);
+  }
+
+  // --- from mappers
+
+  reportDeviceStatus(id: DeviceId, readings: readonly Reading[]): void {
+    const entry = this.entries.get(id);
+    if (!entry) return;
+    const updates = new Map<string, TwinUpdate>();
+    for (const { property, value } of readings)
+      updates.set(property, { actual: value, ...this.typeOf(entry, property) });
+    const merged = this.merge(entry, updates);
+    if ('refused' in merged) {
+      this.log.warn('a reading was refused', { device: id, reason: merged.refused.reason });
+      return;
+    }
+    const names = merged.changes.map((c) => c.name);
+    this.adopt(entry, merged.changes, (name) => reportsToCloud(entry, name));
+    // Sampled again anyway, so the disk is not waited for.
+    this.records.noteTwins(entry, names);
+    this.announce(entry, merged.changes, { event_id: '', timestamp: this.deps.clock.now() });
+  }
+
+  reportDeviceState(id: DeviceId, state: DeviceState, reason = ''): void {
+    const entry = this.entries.get(id);
+    if (!entry || (entry.state === state && entry.reason === reason)) return;
+    this.setState(entry, state, reason);
+    this.deps.publish(`${topicOf(id)}/state/update/result`, {
+      event_id: '',
+      timestamp: this.deps.clock.now(),
+      device: { name: entry.name, state, lastOnlineTime: entry.lastOnline },
+    });
+    this.changed(entry);
+  }
+
+  reportWrites(id: DeviceId, writes: readonly WriteResult[]): void {
+    const entry = this.entries.get(id);
+    if (!entry) return;
+    for (const { property, desired, fault } of writes) {
+      if (fault === undefined) entry.faults.delete(property);
+      else {
+        entry.faults.set(property, `desired ${JSON.stringify(desired)}: ${fault}`);
+        this.log.warn('a desired value did not reach the device', { device: id, property, reason: fault });
+      }
+    }
+    entry.stateUnsynced = true;
+    this.changed(entry);
+  }
+
+  // --- from MQTT
+
+  /** Takes a message on `$hw/events/device/<ns>/<name>/<action>`.
+   * @returns resolves when what it asked for is durable; answers go out on MQTT */
+  async handleDevice(id: DeviceId, action: string, payload: string): Promise<void> {
+    switch (action) {
+      case 'twin/update':
+        return this.updateTwins(id, payload);
+      case 'twin/get':
+        return this.answerTwins(id, payload);
+      case 'state/update':
+        return this.updateState(id, payload);
+      default: // results and documents: our own words coming back
+    }
+  }
+
+  /** Takes `$hw/events/node/<node>/membership/get`. */
+  handleMembershipGet(payload: string): void {
+    const base = eventBase(parseEvent(payload) ?? {}, this.deps.clock.now());
+    const topic = `$hw/events/node/${this.deps.node}/membership/get/result`;
+    this.deps.publish(topic, membershipList(base, [...this.entries.values()]));
+  }
+
+  private async updateTwins(id: DeviceId, payload: string): Promise<void> {
+    const now = this.deps.clock.now();
+    const result = `${topicOf(id)}/twin/update/result`;
+    const request = parseTwinRequest(payload, now);
+    if ('refused' in request) {
+      return this.deps.publish(
+        result,
+        refusalPayload(eventBase(parseEvent(payload) ?? {}, now), request.refused),
+      );
+    }
+    const entry = this.entries.get(id);
+    const base = { event_id: request.event_id, timestamp: now };
+    if (!entry) return this.deps.publish(result, refusalPayload(base, notFound(id)));
+    const merged = this.merge(entry, request.twin);
+    if ('refused' in merged) return this.deps.publish(result, refusalPayload(base, merged.refused));
+    this.adopt(entry, merged.changes, () => true);
+    await this.records.keepTwins(entry, [...request.twin.keys()]);
+    this.announce(entry, merged.changes, base);
+  }
+
+  private answerTwins(id: DeviceId, payload: string): void {
+    const base = eventBase(parseEvent(payload) ?? {}, this.deps.clock.now());
+    const entry = this.entries.get(id);
+    const answer = entry
+      ? { ...base, twin: Object.fromEntries(entry.twins) }
+      : refusalPayload(base, notFound(id));
+    this.deps.publish(`${topicOf(id)}/twin/get/result`, answer);
+  }
+
+  private updateState(id: DeviceId, payload: string): void {
+    const state = String(parseEvent(payload)?.state ?? '').toLowerCase();
+    if (STATES.has(state)) this.reportDeviceState(id, state as DeviceState);
+  }
+
+  // --- within
+
+  private entryOf(id: DeviceId, name: string, description: string): DeviceEntry {
+    const known = this.entries.get(id);
+    if (known) return known;
+    const entry = newDeviceEntry(id, name, description);
+    this.entries.set(id, entry);
+    this.records.keepDevice(entry);
+    return entry;
+  }
+
+  private forget(id: DeviceId): void {
+    const entry = this.entries.get(id);
+    if (!entry) return;
+    if (entry.device) this.mappers.get(protocolOf(entry.device))?.removeDevice(id);
+    this.entries.delete(id);
+    this.records.remove(id);
+    for (const listener of this.listeners) listener();
+  }
+
+  /** Gives the device to its mapper, or says why nobody serves it. */
+  private hand(entry: DeviceEntry, device: Device): void {
+    const model = this.models.get(modelKey(device));
+    if (!model) {
+      this.unserved(entry, `DeviceModel ${modelKey(device)} is not here: create it in the cluster`);
+      return;
+    }
+    entry.model = model;
+    const mapper = this.mappers.get(protocolOf(device));
+    // Somebody else may serve it over MQTT or the DMI socket: no fault, only nothing known.
+    if (!mapper) return;
+    try {
+      const fault = mapper.applyDevice(device, model);
+      if (fault) this.unserved(entry, fault);
+    } catch (error) {
+      this.unserved(entry, errorText(error));
+    }
+  }
+
+  private unserved(entry: DeviceEntry, reason: string): void {
+    this.log.warn('a device cannot be served', { device: entry.id, reason });
+    this.reportDeviceState(entry.id, 'unhealthy', reason);
+  }
+
+  /** The desired values of the cluster's object become the expected side; one that did not change is left alone. */
+  private expect(entry: DeviceEntry, device: Device): void {
+    const updates = new Map<string, TwinUpdate>();
+    for (const { name, desired } of device.spec.properties ?? []) {
+      if (desired === undefined || desired.value === entry.twins.get(name)?.expected?.value) continue;
+      updates.set(name, { expected: desired.value, ...this.typeOf(entry, name) });
+    }
+    if (updates.size === 0) return;
+    const merged = this.merge(entry, updates);
+    if ('refused' in merged) {
+      const fault = { property: [...updates.keys()].join(', '), desired: '', fault: merged.refused.reason };
+      this.reportWrites(entry.id, [fault]);
+      return;
+    }
+    this.adopt(entry, merged.changes, () => true);
+    this.records.noteTwins(entry, [...updates.keys()]);
+    this.announce(entry, merged.changes, { event_id: '', timestamp: this.deps.clock.now() });
+  }
+
+  /** All updates or none. */
+  private merge(entry: DeviceEntry, updates: ReadonlyMap<string, TwinUpdate>): Merged {
+    const now = this.deps.clock.now();
+    const changes: TwinChange[] = [];
+    for (const [name, update] of updates) {
+      const last = entry.twins.get(name);
+      const current = mergeTwin(name, last, update, now);
+      if ('refused' in current) return current;
+      changes.push({ name, last, current });
+    }
+    return { changes };
+  }
+
+  private adopt(
+    entry: DeviceEntry,
+    changes: readonly TwinChange[],
+    goesToCloud: (name: string) => boolean,
+  ): void {
+    for (const { name, current } of changes) {
+      entry.twins.set(name, current);
+      if (goesToCloud(name)) entry.unsynced.add(name);
+    }
+  }
+
+  private announce(entry: DeviceEntry, changes: readonly TwinChange[], base: EventBase): void {
+    for (const { topic, payload } of twinEvents(base, changes, entry.twins)) {
+      this.deps.publish(`${topicOf(entry.id)}/${topic}`, payload);
+    }
+    this.changed(entry);
+  }
+
+  private setState(entry: DeviceEntry, state: DeviceState, reason: string): void {
+    entry.state = state;
+    entry.reason = reason;
+    if (state === 'online' || state === 'ok') entry.lastOnline = kubeTime(this.deps.clock.now());
+    entry.stateUnsynced = true;
+    this.records.keepDevice(entry);
+  }
+
+  private changed(entry: DeviceEntry): void {
+    this.sync.push(entry);
+    for (const listener of this.listeners) listener();
+  }
+
+  private pushAll(): void {
+    for (const entry of this.entries.values()) this.sync.push(entry);
+  }
+
+  private typeOf(entry: DeviceEntry, property: string): { type: Twin['metadata']['type'] } | undefined {
+    const model = entry.model?.spec.properties?.find((p) => p.name === property);
+    return model ? { type: twinType(model.type) } : undefined;
+  }
+
+  private count(state: DeviceState): number {
+    let n = 0;
+    for (const entry of this.entries.values()) if (entry.state === state) n++;
+    return n;
+  }
+}
+
+function topicOf(id: DeviceId): string {
+  return `$hw/events/device/${id}`;
+}
+
+function notFound(id: DeviceId): TwinRefusal {
+  return { code: 404, reason: `device ${id} is not on this node` };
+}
+
+function keyOf(model: DeviceModel): string {
+  return `${model.metadata.namespace ?? 'default'}/${model.metadata.name}`;
+}
+
+function modelKey(device: Device): string {
+  return `${device.metadata.namespace ?? 'default'}/${device.spec.deviceModelRef?.name ?? ''}`;
+}
+
+function protocolOf(device: Device): string {
+  return device.spec.protocol?.protocolName ?? '';
+}

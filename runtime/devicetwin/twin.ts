@@ -1,0 +1,144 @@
+import type { PropertyType } from '../core/devices.ts';
+
+/** One side of a twin: what is wanted (`expected`) or what is (`actual`). */
+export type TwinSide = { readonly value: string; readonly metadata: { readonly timestamp: number } };
+export type TwinVersion = { readonly cloud: number; readonly edge: number };
+export type TwinType = 'string' | 'int' | 'float' | 'boolean' | 'deleted';
+
+/** One property's twin, in the form of KubeEdge's MsgTwin.
+ * @source KubeEdge edge/pkg/devicetwin/dttype */
+export type Twin = {
+  readonly expected?: TwinSide;
+  readonly actual?: TwinSide;
+  readonly optional: boolean;
+  readonly metadata: { readonly type: TwinType };
+  readonly expected_version?: TwinVersion;
+  readonly actual_version?: TwinVersion;
+};
+
+/** What a sender wants of one twin; null removes it. */
+export type TwinUpdate = {
+  readonly expected?: string;
+  readonly actual?: string;
+  readonly type?: TwinType;
+  readonly optional?: boolean;
+} | null;
+
+export type TwinRefusal = { readonly code: 400 | 404; readonly reason: string };
+
+/** Merges one update into a twin. Every side that the update names counts as a change, even to an equal value.
+ * @param current undefined for a property that has no twin yet
+ * @param now ms since epoch, edge clock
+ * @returns the new twin, or the refusal; the input is untouched
+ * @source KubeEdge dtmanager/twin.go DealMsgTwin */
+export function mergeTwin(
+  name: string,
+  current: Twin | undefined,
+  update: TwinUpdate,
+  now: number,
+): Twin | { refused: TwinRefusal } {
+  if (update === null) return removeTwin(name, current);
+  const type = liveType(current) ?? update.type ?? 'string';
+  for (const side of ['expected', 'actual'] as const) {
+    const value = update[side];
+    const fault = value === undefined ? undefined : valueFault(value, type);
+    if (fault) return refuse(`twin ${name}: ${side} ${JSON.stringify(value)} ${fault}`);
+  }
+  return {
+    ...sideOf('expected', current, update.expected, now),
+    ...sideOf('actual', current, update.actual, now),
+    optional: current?.optional ?? update.optional ?? true,
+    metadata: { type },
+  };
+}
+
+/** True when something is wanted and it is not what is. */
+export function differs(twin: Twin): boolean {
+  return (
+    twin.expected !== undefined && twin.expected.value !== '' && twin.expected.value !== twin.actual?.value
+  );
+}
+
+/** The twin as it is told to MQTT clients: without versions. */
+export function withoutVersions(twin: Twin): Twin {
+  const { expected_version: _e, actual_version: _a, ...rest } = twin;
+  return rest;
+}
+
+/** The twin type that holds a model property's values. */
+export function twinType(type: PropertyType): TwinType {
+  switch (type) {
+    case 'INT':
+      return 'int';
+    case 'FLOAT':
+    case 'DOUBLE':
+      return 'float';
+    case 'BOOLEAN':
+      return 'boolean';
+    case 'STRING':
+    case 'BYTES':
+    case 'STREAM':
+      return 'string';
+    default:
+      return type satisfies never;
+  }
+}
+
+/** An existing twin's type governs; one that was removed may come back as another type. */
+function liveType(current: Twin | undefined): TwinType | undefined {
+  return current?.metadata.type === 'deleted' ? undefined : current?.metadata.type;
+}
+
+function removeTwin(name: string, current: Twin | undefined): Twin | { refused: TwinRefusal } {
+  if (!current) return refuse(`twin ${name}: there is none to remove`);
+  if (!current.optional) return refuse(`twin ${name}: it is not optional`);
+  return {
+    optional: true,
+    metadata: { type: 'deleted' },
+    expected_version: nextVersion(current.expected_version),
+    actual_version: nextVersion(current.actual_version),
+  };
+}
+
+function sideOf(
+  side: 'expected' | 'actual',
+  current: Twin | undefined,
+  value: string | undefined,
+  now: number,
+): Partial<Twin> {
+  const version = current?.[`${side}_version`];
+  if (value !== undefined) {
+    return { [side]: { value, metadata: { timestamp: now } }, [`${side}_version`]: nextVersion(version) };
+  }
+  return {
+    ...(current?.[side] ? { [side]: current[side] } : {}),
+    ...(version ? { [`${side}_version`]: version } : {}),
+  };
+}
+
+function nextVersion(version: TwinVersion | undefined): TwinVersion {
+  return { cloud: version?.cloud ?? 0, edge: (version?.edge ?? 0) + 1 };
+}
+
+/** @source KubeEdge dtcommon ValidateValue; spec: int and float as Go's strconv reads them, boolean exactly true or false */
+function valueFault(value: string, type: TwinType): string | undefined {
+  if (value.length > 512) return 'is longer than 512 characters';
+  if (value === '') return undefined;
+  switch (type) {
+    case 'int':
+      return /^[+-]?\d+$/.test(value) ? undefined : 'is no int';
+    case 'float':
+      return value.trim() === value && Number.isFinite(Number(value)) ? undefined : 'is no float';
+    case 'boolean':
+      return value === 'true' || value === 'false' ? undefined : 'is no boolean: want true or false';
+    case 'string':
+    case 'deleted':
+      return undefined;
+    default:
+      return type satisfies never;
+  }
+}
+
+function refuse(reason: string): { refused: TwinRefusal } {
+  return { refused: { code: 400, reason } };
+}

@@ -1,0 +1,42 @@
+import * as v from 'valibot';
+
+/** `host:port`, an IPv6 host in brackets. */
+export const hostPort = v.pipe(
+  v.string(),
+  v.regex(/^(\[[0-9a-fA-F:]+\]|[^\s:/[\]]+):\d{1,5}$/, 'want HOST:PORT'),
+);
+
+const positive = (unit: string) =>
+  v.pipe(v.number(), v.integer(), v.minValue(1, `want a whole number of ${unit}, 1 or more`));
+
+/** `modules.edgeHub`, the link to the cloud, with KubeEdge's keys and defaults. Times in seconds.
+ * @source KubeEdge api/apis/componentconfig/edgecore/v1alpha2 EdgeHub */
+export const edgeHubConfig = v.strictObject({
+  enable: v.optional(v.boolean(), true),
+  heartbeat: v.optional(positive('seconds'), 15),
+  messageQPS: v.optional(positive('messages a second'), 30),
+  messageBurst: v.optional(positive('messages'), 60),
+  projectID: v.optional(v.string(), 'e632aba927ea4ac2b575ec1603d56f10'),
+  tlsCaFile: v.optional(v.string(), '/etc/kubeedge/ca/rootCA.crt'),
+  tlsCertFile: v.optional(v.string(), '/etc/kubeedge/certs/server.crt'),
+  tlsPrivateKeyFile: v.optional(v.string(), '/etc/kubeedge/certs/server.key'),
+  token: v.optional(v.string(), ''),
+  httpServer: v.pipe(
+    v.string('want the https:// address of the cloud, port 10002'),
+    v.regex(/^https:\/\/[^/]+$/, 'want https://HOST:PORT'),
+  ),
+  rotateCertificates: v.optional(v.boolean(), true),
+  websocket: v.strictObject({
+    enable: v.optional(v.literal(true, 'WebSocket is the only transport: QUIC is not offered'), true),
+    server: hostPort,
+    handshakeTimeout: v.optional(positive('seconds'), 30),
+    readDeadline: v.optional(positive('seconds'), 15),
+    writeDeadline: v.optional(positive('seconds'), 15),
+  }),
+  quic: v.optional(
+    v.looseObject({ enable: v.optional(v.literal(false, 'QUIC is not offered: use websocket'), false) }),
+    {},
+  ),
+});
+
+export type EdgeHubConfig = Readonly<v.InferOutput<typeof edgeHubConfig>>;

@@ -1,0 +1,190 @@
+import type { Clock, Timer } from '../core/clock.ts';
+import type { Logger } from '../core/log.ts';
+import { isRecord, type Message, type MessageDraft, newMessage } from '../core/message.ts';
+import type { Counter, MetricSource } from '../core/metrics.ts';
+import { mebibytes, seconds } from '../core/units.ts';
+
+/** The part of the store that the outbox uses. */
+export interface OutboxStore {
+  durable(work: () => void): Promise<void>;
+  lazy(work: () => void): void;
+  readonly outbox: {
+    add(entry: {
+      subject: string | null;
+      message: string;
+      bytes: number;
+      created: number;
+    }): number | undefined;
+    list(
+      after: number,
+      limit: number,
+    ): { seq: number; subject: string | null; message: string; bytes: number }[];
+    remove(seq: number): number | undefined;
+    totals(): { count: number; bytes: number };
+  };
+}
+
+export type OutboxDeps = {
+  readonly store: OutboxStore;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: MetricSource;
+  /** Hands a message to the link; false when there is none. */
+  readonly send: (message: Message) => boolean;
+};
+
+type Flight = {
+  readonly seq: number;
+  readonly subject: string | null;
+  readonly message: Message;
+  attempts: number;
+  timer: Timer;
+};
+
+/** How many messages may wait for the cloud's answer at a time. */
+const WINDOW = 16;
+const ANSWER_TIMEOUT = seconds(20);
+/** An entry that was refused or left unanswered this often on a working link is given up: it must not hold up the rest. */
+const ATTEMPTS = 5;
+const LIMIT_COUNT = 20_000;
+const LIMIT_BYTES = mebibytes(20);
+
+/** What must reach the cloud and would die with the process: stored first, sent in order, forgotten when answered.
+ *
+ * Entries with a subject stand for a state: the last one wins, and two of one subject are never under way together,
+ * so that an older state cannot overtake a newer one. Entries without count each. When the box is full the oldest goes. */
+export class Outbox {
+  private readonly deps: OutboxDeps;
+  private readonly flights = new Map<string, Flight>();
+  private readonly dropped: Counter;
+  private readonly totals: { count: number; bytes: number };
+  private up = false;
+
+  constructor(deps: OutboxDeps) {
+    this.deps = deps;
+    this.totals = deps.store.outbox.totals();
+    const { metrics } = deps;
+    this.dropped = metrics.counter('edgecore_outbox_dropped_total', 'Entries dropped: box full or given up.');
+    metrics.gauge('edgecore_outbox_entries', 'Entries that wait for the cloud.', () => this.totals.count);
+    metrics.gauge('edgecore_outbox_bytes', 'Bytes that wait for the cloud.', () => this.totals.bytes);
+  }
+
+  /** Stores a message for the cloud and sends it when its turn comes.
+   * @param subject what it is the state of; null when every message counts
+   * @returns resolves once it is on disk */
+  put(subject: string | null, draft: MessageDraft): Promise<void> {
+    const { store, clock } = this.deps;
+    const message = JSON.stringify(newMessage(draft, clock.now()));
+    const stored = store.durable(() => {
+      const superseded = store.outbox.add({ subject, message, bytes: message.length, created: clock.now() });
+      this.count(superseded, -1);
+      this.count(message.length, 1);
+      this.trim();
+    });
+    return stored.then(() => this.pump());
+  }
+
+  /** The link came up or went: unanswered entries are sent again on the next one. */
+  online(up: boolean): void {
+    this.up = up;
+    for (const flight of this.flights.values()) flight.timer.cancel();
+    this.flights.clear();
+    if (up) this.pump();
+  }
+
+  /** Takes the cloud's answer to an entry.
+   * @returns the message that it answers, or undefined when it answers none of ours */
+  answered(reply: Message): Message | undefined {
+    const flight = this.flights.get(reply.header.parent_msg_id ?? '');
+    if (!flight) return undefined;
+    this.land(flight);
+    const failure = transientFailure(reply);
+    if (failure) this.retry(flight, failure);
+    else this.forget(flight);
+    this.pump();
+    return flight.message;
+  }
+
+  private pump(): void {
+    if (!this.up) return;
+    const busy = new Set([...this.flights.values()].map((flight) => flight.seq));
+    const subjects = new Set([...this.flights.values()].map((flight) => ordering(flight.subject)));
+    for (const row of this.deps.store.outbox.list(0, 2 * WINDOW)) {
+      if (this.flights.size >= WINDOW) return;
+      if (busy.has(row.seq) || (row.subject !== null && subjects.has(ordering(row.subject)))) continue;
+      if (!this.launch(row.seq, row.subject, JSON.parse(row.message) as Message, 0)) return;
+      subjects.add(ordering(row.subject));
+    }
+  }
+
+  private launch(seq: number, subject: string | null, message: Message, attempts: number): boolean {
+    if (!this.deps.send(message)) return false;
+    if (!wantsAnswer(message)) {
+      this.forget({ seq, message });
+      return true;
+    }
+    const timer = this.deps.clock.after(ANSWER_TIMEOUT, () => {
+      this.land(flight);
+      this.retry(flight, 'no answer');
+      this.pump();
+    });
+    const flight: Flight = { seq, subject, message, attempts: attempts + 1, timer };
+    this.flights.set(message.header.msg_id, flight);
+    return true;
+  }
+
+  private retry(flight: Flight, why: string): void {
+    const { resource } = flight.message.route;
+    if (flight.attempts >= ATTEMPTS) {
+      this.deps.log.warn('the cloud does not take a message: given up', { resource, reason: why });
+      this.dropped.add();
+      this.forget(flight);
+    } else this.launch(flight.seq, flight.subject, flight.message, flight.attempts);
+  }
+
+  private land(flight: Flight): void {
+    flight.timer.cancel();
+    this.flights.delete(flight.message.header.msg_id);
+  }
+
+  /** Lazily: an entry that comes back after a power cut is sent twice, and the cloud's side of it is idempotent. */
+  private forget({ seq }: { seq: number; message: Message }): void {
+    const { store } = this.deps;
+    store.lazy(() => this.count(store.outbox.remove(seq), -1));
+  }
+
+  private trim(): void {
+    const { outbox } = this.deps.store;
+    while (this.totals.count > LIMIT_COUNT || this.totals.bytes > LIMIT_BYTES) {
+      const [oldest] = outbox.list(0, 1);
+      if (!oldest) return;
+      this.count(outbox.remove(oldest.seq), -1);
+      this.dropped.add();
+    }
+  }
+
+  private count(size: number | undefined, sign: 1 | -1): void {
+    if (size === undefined) return;
+    this.totals.count += sign;
+    this.totals.bytes += sign * size;
+  }
+}
+
+/** Subjects that share what stands before `#` are sent one after the other: a pod's last status before its deletion. */
+function ordering(subject: string | null): string | null {
+  return subject && (subject.split('#', 1)[0] ?? subject);
+}
+
+/** Why the same message may be taken another time; undefined when the answer is final, be it a refusal. */
+function transientFailure({ route, content }: Message): string | undefined {
+  if (route.operation === 'error') return String(content);
+  if (!isRecord(content) || !isRecord(content.Err)) return undefined;
+  const status = isRecord(content.Err.ErrStatus) ? content.Err.ErrStatus : {};
+  const code = Number(status.code ?? 0);
+  return code >= 400 && code < 500 && code !== 429 ? undefined : String(status.message ?? 'failed');
+}
+
+/** KubeEdge's cloud never answers events and uploads of user topics: they are done once written to the link. */
+function wantsAnswer({ route }: Message): boolean {
+  return route.group !== 'user' && !route.resource.includes('/event/');
+}

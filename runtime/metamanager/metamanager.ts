@@ -1,0 +1,292 @@
+import type { Clock } from '../core/clock.ts';
+import { type Device, type DeviceModel, parseDevice, parseDeviceModel } from '../core/devices.ts';
+import { EdgeError } from '../core/errors.ts';
+import type {
+  ConfigMap,
+  CoreEvent,
+  Lease,
+  Node,
+  Secret,
+  ServiceAccountToken,
+  TokenRequestSpec,
+} from '../core/k8s.ts';
+import type { Logger } from '../core/log.ts';
+import { isRecord, type MessageDraft } from '../core/message.ts';
+import type { Pod, PodRef, PodStatus } from '../core/pod.ts';
+import { formatResource, type ResourcePath } from '../core/resource.ts';
+import { type DeviceId, deviceId, seconds } from '../core/units.ts';
+import type { MetaManagerConfig } from './config.ts';
+import { podStatusPatch } from './pod-patch.ts';
+import { type CloudLink, Remote } from './remote.ts';
+import { isFresh, type StoredToken, tokenKey } from './tokens.ts';
+import { isOlder, uidOf } from './versions.ts';
+
+/** The part of the store that keeps cloud objects. */
+export interface ObjectStore {
+  durable(work: () => void): Promise<void>;
+  readonly meta: {
+    put(row: { key: string; type: string; value: string }): void;
+    get(key: string): string | undefined;
+    list(type: string): { key: string; value: string }[];
+    remove(key: string): void;
+  };
+}
+
+/** Messages that must reach the cloud, kept until they did. */
+export interface CloudOutbox {
+  put(subject: string | null, draft: MessageDraft): Promise<void>;
+}
+
+/** Who acts on objects once they are kept. */
+export interface ObjectConsumers {
+  readonly pods: {
+    applyPod(pod: Pod): void;
+    removePod(pod: PodRef): void;
+    configMapChanged(namespace: string, name: string): void;
+    secretChanged(namespace: string, name: string): void;
+  };
+  readonly devices: {
+    applyDevice(device: Device): void;
+    removeDevice(id: DeviceId): void;
+    applyModel(model: DeviceModel): void;
+  };
+}
+
+export type ObjectChange = ResourcePath & {
+  readonly name: string;
+  readonly operation: 'insert' | 'update' | 'delete';
+  readonly object: unknown;
+};
+
+export type MetaManagerDeps = {
+  readonly config: MetaManagerConfig;
+  readonly node: string;
+  readonly reportEvent: boolean;
+  readonly store: ObjectStore;
+  readonly link: CloudLink;
+  readonly outbox: CloudOutbox;
+  readonly clock: Clock;
+  readonly log: Logger;
+};
+
+/** The node's copy of its cloud objects: kept on disk first, then acted on, and served while the cloud is away.
+ * @source KubeEdge edge/pkg/metamanager */
+export class MetaManager {
+  private readonly deps: MetaManagerDeps;
+  private readonly log: Logger;
+  private readonly remote: Remote;
+  private consumers: ObjectConsumers | undefined;
+
+  constructor(deps: MetaManagerDeps) {
+    this.deps = deps;
+    this.log = deps.log.child('metamanager');
+    const queryTimeout = seconds(deps.config.remoteQueryTimeout);
+    this.remote = new Remote({ link: deps.link, clock: deps.clock, queryTimeout });
+  }
+
+  /** Says who acts on changes; everything kept so far is read by {@link pods}, {@link devices} and {@link models}. */
+  connect(consumers: ObjectConsumers): void {
+    this.consumers = consumers;
+  }
+
+  pods(): Pod[] {
+    return this.stored('pod') as Pod[];
+  }
+
+  devices(): Device[] {
+    return this.stored('device') as Device[];
+  }
+
+  models(): DeviceModel[] {
+    return this.stored('devicemodel') as DeviceModel[];
+  }
+
+  /** Keeps a change from the cloud, then hands it on.
+   * A change that cannot be understood is refused in the log and counts as dealt with: sent again it would be no better,
+   * and it would hold up everything behind it.
+   * @returns resolves when it is on disk; rejects with STORE_WRITE_FAILED */
+  async keep(change: ObjectChange): Promise<void> {
+    const key = formatResource(change);
+    if (change.operation === 'delete') return this.drop(key, change);
+    const fault = faultOf(change);
+    if (fault) {
+      this.log.warn('an object from the cloud cannot be understood', { resource: key, reason: fault });
+      return;
+    }
+    const stored = this.read(key);
+    if (stored && isOlder(change.object, stored)) return;
+    const value = JSON.stringify(change.object);
+    await this.deps.store.durable(() => this.deps.store.meta.put({ key, type: change.type, value }));
+    this.apply(change);
+  }
+
+  /** @throws EdgeError OBJECT_NOT_FOUND, LINK_OFFLINE, LINK_TIMEOUT */
+  configMap(namespace: string, name: string): Promise<ConfigMap> {
+    return this.fetch({ namespace, type: 'configmap', name }) as Promise<ConfigMap>;
+  }
+
+  /** @throws EdgeError OBJECT_NOT_FOUND, LINK_OFFLINE, LINK_TIMEOUT */
+  secret(namespace: string, name: string): Promise<Secret> {
+    return this.fetch({ namespace, type: 'secret', name }) as Promise<Secret>;
+  }
+
+  /** A token for a pod: the stored one while it is fresh, or while no better one can be had. */
+  async serviceAccountToken(
+    namespace: string,
+    name: string,
+    spec: TokenRequestSpec,
+  ): Promise<ServiceAccountToken> {
+    const key = tokenKey(namespace, name, spec);
+    const stored = this.read(key) as StoredToken | undefined;
+    if (stored && (isFresh(stored, this.deps.clock.now()) || !this.remote.online)) return stored;
+    try {
+      const token = await this.remote.token(namespace, name, spec);
+      const row = { key, type: 'serviceaccounttoken', value: JSON.stringify(token) };
+      await this.deps.store.durable(() => this.deps.store.meta.put(row));
+      return token;
+    } catch (error) {
+      if (stored) return stored;
+      throw error;
+    }
+  }
+
+  registerNode(node: Node): Promise<Node> {
+    return this.remote.registerNode(node);
+  }
+
+  patchNodeStatus(name: string, patch: string): Promise<void> {
+    return this.remote.patchNodeStatus(name, patch);
+  }
+
+  renewLease(lease: Lease): Promise<void> {
+    return this.remote.renewLease(lease);
+  }
+
+  /** Brings a pod's status to the cluster, now or when the link returns; only the last one counts. */
+  podStatus(pod: PodRef, status: PodStatus): void {
+    this.post(`pod/${pod.namespace}/${pod.name}#status`, {
+      operation: 'patch',
+      resource: `${pod.namespace}/podpatch/${pod.name}`,
+      content: podStatusPatch(pod, status),
+    });
+  }
+
+  /** Tells the cluster that a pod which was to go is gone. */
+  podTerminated(pod: PodRef): void {
+    this.post(`pod/${pod.namespace}/${pod.name}#delete`, {
+      operation: 'delete',
+      resource: `${pod.namespace}/pod/${pod.name}`,
+      content: { gracePeriodSeconds: 0, preconditions: { uid: pod.uid } },
+    });
+  }
+
+  /** Differs: KubeEdge sends no events unless `reportEvent` is set; warnings are few and are what an operator looks for. */
+  event(event: CoreEvent): void {
+    if (event.type !== 'Warning' && !this.deps.reportEvent) return;
+    const { namespace, name } = event.metadata;
+    this.post(null, { operation: 'insert', resource: `${namespace}/event/${name}`, content: event });
+  }
+
+  private post(
+    subject: string | null,
+    draft: { operation: string; resource: string; content: unknown },
+  ): void {
+    this.deps.outbox.put(subject, { source: 'edged', group: 'meta', ...draft }).catch((error) => {
+      this.log.error('a message for the cloud could not be kept', { resource: draft.resource, error });
+    });
+  }
+
+  private async drop(key: string, change: ObjectChange): Promise<void> {
+    const stored = this.read(key);
+    const uid = uidOf(change.object);
+    // The deletion of a pod that was already replaced by one of the same name must not take the new one.
+    if (uid && stored && uidOf(stored) !== uid) return;
+    const { meta } = this.deps.store;
+    await this.deps.store.durable(() => {
+      meta.remove(key);
+      if (change.type === 'pod' && stored) this.dropTokens(uidOf(stored));
+    });
+    this.applyRemoval(change, uid ?? uidOf(stored) ?? '');
+  }
+
+  private dropTokens(podUid: string | undefined): void {
+    const { meta } = this.deps.store;
+    for (const { key } of meta.list('serviceaccounttoken')) {
+      if (podUid && key.includes(`/${podUid}/`)) meta.remove(key);
+    }
+  }
+
+  private apply(change: ObjectChange): void {
+    const { namespace = '', name, type, object } = change;
+    switch (type) {
+      case 'pod':
+        this.consumers?.pods.applyPod(object as Pod);
+        break;
+      case 'configmap':
+        this.consumers?.pods.configMapChanged(namespace, name);
+        break;
+      case 'secret':
+        this.consumers?.pods.secretChanged(namespace, name);
+        break;
+      case 'device':
+        this.consumers?.devices.applyDevice(object as Device);
+        break;
+      case 'devicemodel':
+        this.consumers?.devices.applyModel(object as DeviceModel);
+        break;
+      default: // kept for whoever asks: nodes, access rules, watched objects
+    }
+  }
+
+  private applyRemoval({ namespace = '', name, type }: ObjectChange, uid: string): void {
+    switch (type) {
+      case 'pod':
+        this.consumers?.pods.removePod({ namespace, name, uid });
+        break;
+      case 'configmap':
+        this.consumers?.pods.configMapChanged(namespace, name);
+        break;
+      case 'secret':
+        this.consumers?.pods.secretChanged(namespace, name);
+        break;
+      case 'device':
+        this.consumers?.devices.removeDevice(deviceId(namespace, name));
+        break;
+      default: // a model that went keeps serving its devices until they go
+    }
+  }
+
+  /** From the store, else from the cloud; what came from the cloud is kept, because the cloud pushes its changes from then on. */
+  private async fetch(path: ResourcePath): Promise<unknown> {
+    const key = formatResource(path);
+    const stored = this.read(key);
+    if (stored) return stored;
+    if (!this.remote.online) throw new EdgeError('LINK_OFFLINE', { detail: `${key} is not stored here` });
+    const object = await this.remote.query(key);
+    const row = { key, type: path.type, value: JSON.stringify(object) };
+    await this.deps.store.durable(() => this.deps.store.meta.put(row));
+    return object;
+  }
+
+  private read(key: string): unknown {
+    const text = this.deps.store.meta.get(key);
+    return text === undefined ? undefined : JSON.parse(text);
+  }
+
+  private stored(type: string): unknown[] {
+    return this.deps.store.meta.list(type).map((row) => JSON.parse(row.value));
+  }
+}
+
+/** What makes an object unfit to be kept; pods are judged by edged, which answers with a status. */
+function faultOf({ type, object, name }: ObjectChange): string | undefined {
+  if (!isRecord(object) || !isRecord(object.metadata)) return 'no object with metadata';
+  if (object.metadata.name !== name) return `metadata.name is ${JSON.stringify(object.metadata.name)}`;
+  if (type === 'device') return refusal(parseDevice(object));
+  if (type === 'devicemodel') return refusal(parseDeviceModel(object));
+  return undefined;
+}
+
+function refusal(parsed: Device | DeviceModel | { refused: string }): string | undefined {
+  return 'refused' in parsed ? parsed.refused : undefined;
+}
