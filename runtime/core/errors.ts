@@ -18,6 +18,16 @@ export const errorTable = {
     retry: 'never',
     hint: 'Stop the program that holds it (`ss -ltnp` names it) or set another address in the configuration.',
   },
+  PORT_UNUSABLE: {
+    message: 'the address cannot be listened on',
+    retry: 'never',
+    hint: 'Set an address of this machine, and a port of 1024 or more unless edgecore runs as root.',
+  },
+  MQTT_TOPIC_INVALID: {
+    message: 'not a valid MQTT topic',
+    retry: 'never',
+    hint: 'A topic has no empty name and no wildcard; in a filter + and # stand alone in their level, # at the end.',
+  },
   STORE_LOCKED: {
     message: 'another edgecore owns this data directory',
     retry: 'never',

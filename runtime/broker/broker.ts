@@ -1,0 +1,93 @@
+import type { AddressInfo, Server } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Clock } from '../core/clock.ts';
+import { EdgeError } from '../core/errors.ts';
+import type { Logger } from '../core/log.ts';
+import type { MetricSource } from '../core/metrics.ts';
+import { type Authority, localOnly } from './auth.ts';
+import { PacketDecoder } from './codec.ts';
+import { type BrokerLimits, defaultBrokerLimits } from './config.ts';
+import { Connection, type Peer } from './connection.ts';
+import { type BrokerCounters, Hub } from './hub.ts';
+import { listenTcp } from './listeners/tcp.ts';
+import type { QoS } from './message.ts';
+import type { LocalHandler } from './subscription.ts';
+import { isTopic, parseFilter } from './topics.ts';
+
+export type BrokerDeps = {
+  readonly listeners: readonly { readonly host: string; readonly port: number }[];
+  readonly limits?: Partial<BrokerLimits>;
+  readonly authority?: Authority;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: MetricSource;
+};
+
+/** An MQTT 3.1, 3.1.1 and 5.0 broker for clients on sockets and modules in this process. It knows nothing of KubeEdge. */
+export class Broker {
+  readonly name = 'broker';
+  private readonly deps: BrokerDeps;
+  private readonly hub: Hub;
+  private readonly decoder = new PacketDecoder();
+  private readonly servers: Server[] = [];
+  private readonly limits: BrokerLimits;
+
+  constructor(deps: BrokerDeps) {
+    this.deps = deps;
+    this.limits = { ...defaultBrokerLimits, ...deps.limits };
+    const { clock, metrics } = deps;
+    const authority = deps.authority ?? localOnly;
+    this.hub = new Hub({ limits: this.limits, authority, clock, log: deps.log.child('broker'), metrics });
+  }
+
+  get clients(): number {
+    return this.hub.clients;
+  }
+
+  get counters(): BrokerCounters {
+    return this.hub.counters;
+  }
+
+  /** Where it listens, once started. */
+  get addresses(): AddressInfo[] {
+    return this.servers.map((server) => server.address() as AddressInfo);
+  }
+
+  /** @throws EdgeError PORT_TAKEN */
+  async start(): Promise<void> {
+    for (const address of this.deps.listeners) {
+      this.servers.push(await listenTcp(address, (socket, peer) => this.attach(socket, peer)));
+    }
+  }
+
+  async stop(): Promise<void> {
+    const closed = this.servers.map(
+      (server) => new Promise<void>((resolve) => server.close(() => resolve())),
+    );
+    this.hub.closeAll();
+    await Promise.all(closed);
+  }
+
+  /** Serves a client on any byte stream. */
+  attach(stream: Duplex, peer: Peer): void {
+    new Connection({ hub: this.hub, stream, peer, decoder: this.decoder });
+  }
+
+  /** Publishes from this process. */
+  publish(message: { topic: string; payload: Buffer; qos: QoS; retain: boolean }): void {
+    if (!isTopic(message.topic, this.limits.topicLevels)) {
+      throw new EdgeError('MQTT_TOPIC_INVALID', { detail: JSON.stringify(message.topic) });
+    }
+    // Handlers of this process answer to the publisher; here there is none who waits.
+    void this.hub.route(message).done?.catch(() => {});
+  }
+
+  /** Subscribes from this process.
+   * @returns how to end it
+   * @throws EdgeError MQTT_TOPIC_INVALID */
+  subscribe(filter: string, handler: LocalHandler): () => void {
+    const parsed = parseFilter(filter, this.limits.topicLevels);
+    if (!parsed) throw new EdgeError('MQTT_TOPIC_INVALID', { detail: JSON.stringify(filter) });
+    return this.hub.subscribeLocal({ kind: 'local', filter: parsed, handler });
+  }
+}

@@ -1,0 +1,16 @@
+import type { IDisconnectPacket } from 'mqtt-packet';
+import type { Connection } from '../connection.ts';
+import { reason } from '../reason.ts';
+import type { Session } from '../session.ts';
+
+/** DISCONNECT: the will is dropped, unless the client wants it published. @source MQTT 5 §3.14, [MQTT-3.14.4-3] */
+export function handleDisconnect(connection: Connection, session: Session, packet: IDisconnectPacket): void {
+  const expiry = packet.properties?.sessionExpiryInterval;
+  // A session that was to end with its connection cannot be made to live on. [MQTT-3.1.2-23]
+  if (expiry !== undefined && expiry > 0 && session.expirySeconds === 0)
+    return connection.fail(reason.protocolError);
+  if (expiry !== undefined)
+    session.expirySeconds = expiry === 0xffff_ffff ? Number.POSITIVE_INFINITY : expiry;
+  if (Number(packet.reasonCode ?? 0) !== reason.disconnectWithWill) session.will = undefined;
+  connection.close();
+}

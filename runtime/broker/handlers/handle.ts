@@ -1,0 +1,56 @@
+import type { Packet } from '../codec.ts';
+import type { Connection } from '../connection.ts';
+import { reason } from '../reason.ts';
+import type { Session } from '../session.ts';
+import { handleAck } from './ack.ts';
+import { handleConnect } from './connect.ts';
+import { handleDisconnect } from './disconnect.ts';
+import { handlePublish } from './publish.ts';
+import { handleSubscribe } from './subscribe.ts';
+import { handleUnsubscribe } from './unsubscribe.ts';
+
+/** The whole broker at a glance: every packet that a client may send, and who takes it. */
+export function handlePacket(connection: Connection, packet: Packet): void {
+  const { session } = connection;
+  if (packet.cmd === 'connect') {
+    if (session)
+      connection.fail(reason.protocolError); // [MQTT-3.1.0-2] CONNECT only once
+    else handleConnect(connection, packet);
+  } else if (!session) {
+    connection.close(); // [MQTT-3.1.0-1] CONNECT comes first; nobody to tell yet
+  } else {
+    handleInSession(connection, session, packet);
+  }
+}
+
+function handleInSession(
+  connection: Connection,
+  session: Session,
+  packet: Exclude<Packet, { cmd: 'connect' }>,
+): void {
+  switch (packet.cmd) {
+    case 'publish':
+      handlePublish(connection, session, packet);
+      break;
+    case 'puback':
+    case 'pubrec':
+    case 'pubrel':
+    case 'pubcomp':
+      handleAck(connection, session, packet);
+      break;
+    case 'subscribe':
+      handleSubscribe(connection, session, packet);
+      break;
+    case 'unsubscribe':
+      handleUnsubscribe(connection, session, packet);
+      break;
+    case 'pingreq':
+      connection.send({ cmd: 'pingresp' });
+      break;
+    case 'disconnect':
+      handleDisconnect(connection, session, packet);
+      break;
+    default: // packets that only a server sends, and AUTH without an authentication method [MQTT-4.12.0-6]
+      connection.fail(reason.protocolError);
+  }
+}
