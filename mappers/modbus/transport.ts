@@ -1,0 +1,153 @@
+import modbusSerial from 'modbus-serial';
+import { errorCode, errorText } from '../../runtime/core/errors.ts';
+import type { Millis } from '../../runtime/core/units.ts';
+import { type Transport, WireError } from '../kit/bus.ts';
+import type { Area, Endpoint, Point } from './config.ts';
+import type { Block } from './plan.ts';
+
+// The package's types name a default export; at run time the module itself is the class, and has that too.
+const ModbusRTU = modbusSerial.default;
+type Client = InstanceType<typeof ModbusRTU>;
+
+const CONNECT_TIMEOUT = 3000;
+
+/** Names of the exception codes. @source MODBUS Application Protocol V1.1b3 §7 */
+const exceptions: Readonly<Record<number, string>> = {
+  1: 'illegal function',
+  2: 'illegal data address',
+  3: 'illegal data value',
+  4: 'server device failure',
+  5: 'acknowledge',
+  6: 'server device busy',
+  8: 'memory parity error',
+  10: 'gateway path unavailable',
+  11: 'gateway target device failed to respond',
+};
+
+/** A Modbus connection, over TCP or a serial line, on modbus-serial. One request at a time: its owner is a Bus. */
+export class ModbusTransport implements Transport {
+  private readonly endpoint: Endpoint;
+  private client: Client | undefined;
+
+  constructor(endpoint: Endpoint) {
+    this.endpoint = endpoint;
+  }
+
+  async open(): Promise<void> {
+    this.close();
+    const client = new ModbusRTU();
+    // Without a listener an error of the socket between two requests would end the process.
+    client.on('error', () => {});
+    try {
+      await connect(client, this.endpoint);
+      this.client = client;
+    } catch (error) {
+      client.close(() => {});
+      throw new WireError('unreachable', `${addressOf(this.endpoint)}: ${errorText(error)}`);
+    }
+  }
+
+  close(): void {
+    const { client } = this;
+    this.client = undefined;
+    if (!client) return;
+    // destroy, not close: a peer that is gone would never answer our FIN.
+    client.destroy(() => {});
+  }
+
+  /** Reads a block; bits come as one byte each.
+   * @throws WireError */
+  async read(unit: number, block: Block, timeout: Millis): Promise<Buffer> {
+    const client = this.prepare(unit, timeout);
+    const { area, address, count } = block;
+    const answer = await this.guard(readArea(client, area, address, count));
+    const got = area === 'coil' || area === 'discrete' ? Buffer.from(answer.data.map(Number)) : answer.buffer;
+    const want = area === 'coil' || area === 'discrete' ? count : count * 2;
+    if (got.length < want) throw new WireError('garbled', `answered ${got.length} bytes instead of ${want}`);
+    return got;
+  }
+
+  /** Writes one point.
+   * @param raw its registers, or for a coil one byte
+   * @throws WireError */
+  async write(unit: number, point: Point, raw: Buffer, timeout: Millis): Promise<void> {
+    const client = this.prepare(unit, timeout);
+    if (point.area === 'coil')
+      return this.guard(client.writeCoil(point.address, raw[0] === 1)).then(() => {});
+    if (point.count === 1)
+      return this.guard(client.writeRegister(point.address, raw.readUInt16BE())).then(() => {});
+    await this.guard(client.writeRegisters(point.address, raw));
+  }
+
+  private prepare(unit: number, timeout: Millis): Client {
+    if (!this.client?.isOpen)
+      throw new WireError('unreachable', `${addressOf(this.endpoint)}: connection lost`);
+    this.client.setID(unit);
+    this.client.setTimeout(timeout);
+    return this.client;
+  }
+
+  private async guard<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work;
+    } catch (error) {
+      throw toWireError(error, addressOf(this.endpoint));
+    }
+  }
+}
+
+/** `host:port` or the serial device, for texts and as the key of the bus. */
+export function addressOf(endpoint: Endpoint): string {
+  return endpoint.kind === 'tcp' ? `${endpoint.host}:${endpoint.port}` : endpoint.path;
+}
+
+function connect(client: Client, endpoint: Endpoint): Promise<void> {
+  if (endpoint.kind === 'tcp') {
+    const late = new Promise<never>((_, reject) => {
+      const timer = setTimeout(
+        () => reject(new Error(`no connection in ${CONNECT_TIMEOUT} ms`)),
+        CONNECT_TIMEOUT,
+      );
+      timer.unref();
+    });
+    return Promise.race([client.connectTCP(endpoint.host, { port: endpoint.port }), late]);
+  }
+  const { path, baudRate, dataBits, parity, stopBits } = endpoint;
+  return client.connectRTUBuffered(path, { baudRate, dataBits, parity, stopBits });
+}
+
+function readArea(
+  client: Client,
+  area: Area,
+  address: number,
+  count: number,
+): Promise<{ data: (number | boolean)[]; buffer: Buffer }> {
+  switch (area) {
+    case 'coil':
+      return client.readCoils(address, count);
+    case 'discrete':
+      return client.readDiscreteInputs(address, count);
+    case 'input':
+      return client.readInputRegisters(address, count);
+    case 'holding':
+      return client.readHoldingRegisters(address, count);
+    default:
+      return area satisfies never;
+  }
+}
+
+function toWireError(error: unknown, address: string): WireError {
+  const code =
+    typeof error === 'object' && error !== null && 'modbusCode' in error ? Number(error.modbusCode) : 0;
+  if (code > 0)
+    return new WireError('exception', `exception ${code}, ${exceptions[code] ?? 'unknown'}`, code);
+  const text = errorText(error);
+  const errno =
+    typeof error === 'object' && error !== null && 'errno' in error ? error.errno : errorCode(error);
+  if (errno === 'ETIMEDOUT' || /timed out/i.test(text))
+    return new WireError('timeout', `${address}: no answer in time`);
+  if (/port not open|closed|ECONNRESET|EPIPE/i.test(`${text} ${errno}`)) {
+    return new WireError('unreachable', `${address}: connection lost`);
+  }
+  return new WireError('garbled', `${address}: ${text}`);
+}
