@@ -7,12 +7,13 @@ const { values } = parseArgs({
 });
 
 const plc = new Plc();
-try {
-  const port = await plc.start(values.host, Number(values.port));
-  process.stdout.write(`${JSON.stringify({ ready: true, modbus: `${values.host}:${port}` })}\n`);
-} catch (error) {
-  process.stderr.write(`the PLC cannot listen on ${values.host}:${values.port}: ${String(error)}\n`);
-  process.exit(1);
-}
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.once(signal, () => void plc.stop().then(() => process.exit(0)));
+
+plc.start(values.host, Number(values.port)).then(
+  (port) => process.stdout.write(`${JSON.stringify({ ready: true, modbus: `${values.host}:${port}` })}\n`),
+  (error: unknown) => {
+    process.stderr.write(`the PLC cannot listen on ${values.host}:${values.port}: ${String(error)}\n`);
+    process.exit(1);
+  },
+);

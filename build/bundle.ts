@@ -1,0 +1,127 @@
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { build, type Metafile } from 'esbuild';
+import { licences } from './licences.ts';
+import { bareNative } from './native-plugin.ts';
+
+/** Makes `dist/`: `npm run build -- [--target linux-x64|linux-arm64|linux-arm]`, by default for this machine. */
+const { values } = parseArgs({
+  options: { target: { type: 'string', default: `${process.platform}-${process.arch}` } },
+});
+const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
+
+/** Node's flags of each program. They are part of the product: see docs/decisions/0001-node-flags.md. */
+const programs = [
+  {
+    name: 'edgecore',
+    entry: 'runtime/main.ts',
+    flags: '--max-semi-space-size=1 --liftoff-only --optimize-for-size --max-lazy',
+  },
+  { name: 'cloud-shim', entry: 'cloud-shim/main.ts', flags: '--max-semi-space-size=4' },
+] as const;
+
+/** What only the demonstration and the tests run. */
+const tools = [
+  { name: 'mini-master', entry: 'cloud-shim/mini-master/main.ts' },
+  { name: 'plc', entry: 'hw-tests/plc/main.ts' },
+] as const;
+
+/** The serial port's native file of each target, as its package names it. */
+const serialFiles: Readonly<Record<string, string>> = {
+  'linux-x64': 'linux-x64/@serialport+bindings-cpp.glibc.node',
+  'linux-arm64': 'linux-arm64/@serialport+bindings-cpp.armv8.glibc.node',
+  'linux-arm': 'linux-arm/@serialport+bindings-cpp.armv6.glibc.node',
+  'darwin-x64': 'darwin-x64+arm64/@serialport+bindings-cpp.node',
+  'darwin-arm64': 'darwin-x64+arm64/@serialport+bindings-cpp.node',
+};
+
+for (const { name, entry, flags } of programs) {
+  if (!existsSync(entry)) continue;
+  const folder = join('dist', name);
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  const metafile = await bundle(entry, join(folder, `${name}.cjs`));
+  writeFileSync(join(folder, 'THIRD-PARTY-LICENSES.txt'), licences(metafile));
+  copyFileSync('LICENSE', join(folder, 'LICENSE'));
+  writeLauncher(join(folder, name), `${name}.cjs`, flags);
+}
+copyNative(join('dist', 'edgecore'), values.target);
+for (const { name, entry } of tools)
+  if (existsSync(entry)) await bundle(entry, join('dist', 'dev', `${name}.cjs`));
+
+async function bundle(entry: string, outfile: string): Promise<Metafile> {
+  const { metafile } = await build({
+    entryPoints: [entry],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    target: 'node20',
+    format: 'cjs',
+    // Short source text is less memory; names stay, so that a stack trace can be read.
+    minifySyntax: true,
+    minifyWhitespace: true,
+    legalComments: 'none',
+    metafile: true,
+    logLevel: 'warning',
+    loader: { '.yaml': 'text' },
+    define: {
+      EDGECORE_VERSION: JSON.stringify(version),
+      // ws looks for native helpers by a path search that finds another package's file in a bundle.
+      'process.env.WS_NO_BUFFER_UTIL': '"1"',
+      'process.env.WS_NO_UTF_8_VALIDATE': '"1"',
+    },
+    external: ['bufferutil', 'utf-8-validate'],
+    plugins: [bareNative],
+  });
+  return metafile;
+}
+
+function copyNative(folder: string, target: string): void {
+  const serial = serialFiles[target];
+  if (!serial) {
+    process.stderr.write(`no native files for ${target}: there are ${Object.keys(serialFiles).join(', ')}\n`);
+    process.exit(1);
+  }
+  copyFileSync(
+    join('node_modules/@serialport/bindings-cpp/prebuilds', serial),
+    join(folder, 'serialport.node'),
+  );
+  copyFileSync(
+    'node_modules/node-sqlite3-wasm/dist/node-sqlite3-wasm.wasm',
+    join(folder, 'node-sqlite3-wasm.wasm'),
+  );
+  const prefix = `uws_${target.replace('-', '_')}_`;
+  // The first one has the oldest C library's needs, so its files win.
+  for (const from of ['node_modules/uWebSockets.js-next', 'node_modules/uWebSockets.js/binaries']) {
+    if (!existsSync(from)) continue;
+    for (const file of readdirSync(from)) {
+      if (file.startsWith(prefix) && Number(file.match(/_(\d+)\.node$/)?.[1]) >= 115)
+        copyFileSync(join(from, file), join(folder, file));
+    }
+  }
+}
+
+/** A Node.js that lies beside the bundle is used before the machine's. */
+function writeLauncher(path: string, script: string, flags: string): void {
+  writeFileSync(
+    path,
+    `#!/bin/sh
+# Starts ${script} with the flags that it is made for.
+here=$(dirname "$(readlink -f "$0")")
+node="$here/node"
+[ -x "$node" ] || node=node
+exec "$node" ${flags} "$here/${script}" "$@"
+`,
+  );
+  chmodSync(path, 0o755);
+}

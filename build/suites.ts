@@ -1,0 +1,69 @@
+import { spawn } from 'node:child_process';
+
+export type SuiteResult = {
+  readonly suite: string;
+  readonly passed: number;
+  readonly failed: number;
+  /** What was left out, and why, in the suite's own words. */
+  readonly skipped: readonly string[];
+};
+
+const LIMIT_MS = 10 * 60_000;
+const LONG_LIMIT_MS = 8 * 60 * 60_000;
+
+/** Runs the test files of a folder in one process, showing what they print, within a time limit:
+ * a handle that a test leaves open would keep uvu waiting for ever. */
+export function runSuite(suite: string, options: { long: boolean }): Promise<SuiteResult> {
+  process.stdout.write(`\n── ${suite}\n`);
+  const limit = options.long ? LONG_LIMIT_MS : LIMIT_MS;
+  const child = spawn(
+    process.execPath,
+    ['--import', 'tsx', 'node_modules/uvu/bin.js', suite, '\\.test\\.ts$'],
+    {
+      env: { ...process.env, ...(options.long ? { EDGECORE_LONG: 'true' } : {}), FORCE_COLOR: '0' },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  );
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (chunk: Buffer) => {
+      output += chunk;
+      process.stdout.write(chunk);
+    });
+  }
+  const timer = setTimeout(() => {
+    process.stdout.write(`${suite}: not done after ${limit / 60_000} minutes, stopped\n`);
+    child.kill('SIGKILL');
+  }, limit);
+  return new Promise((resolve) => {
+    child.once('close', (code) => {
+      clearTimeout(timer);
+      resolve(countsOf(suite, output, code));
+    });
+  });
+}
+
+/** Prints what was skipped and the totals, the last line for machines.
+ * @returns the exit status */
+export function printTotals(results: readonly SuiteResult[]): number {
+  const skipped = results.flatMap((r) => r.skipped.map((why) => `${r.suite}: ${why}`));
+  process.stdout.write(
+    `\n${skipped.length > 0 ? `Left out on this machine:\n  ${skipped.join('\n  ')}\n` : ''}`,
+  );
+  for (const { suite, failed } of results) if (failed > 0) process.stdout.write(`FAILED ${suite}\n`);
+  const passed = results.reduce((sum, r) => sum + r.passed, 0);
+  const failed = results.reduce((sum, r) => sum + r.failed, 0);
+  process.stdout.write(`${passed} passed, ${failed} failed\n`);
+  return failed === 0 ? 0 : 1;
+}
+
+/** A suite that ends without uvu's summary, or with a bad status and no failed test, counts as one failure. */
+export function countsOf(suite: string, output: string, code: number | null): SuiteResult {
+  const figure = (name: string): number =>
+    Number(output.match(new RegExp(`^ +${name}: +(\\d+)`, 'm'))?.[1] ?? 0);
+  const total = figure('Total');
+  const passed = figure('Passed');
+  const skipped = [...output.matchAll(/^SKIPPED: (.*)$/gm)].map((match) => match[1] ?? '');
+  const uncounted = code !== 0 && total === passed ? 1 : 0;
+  return { suite, passed, failed: total - passed - figure('Skipped') + uncounted, skipped };
+}

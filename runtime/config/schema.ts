@@ -1,0 +1,61 @@
+import * as v from 'valibot';
+import { consoleConfig } from '../console/config.ts';
+import { deviceTwinConfig } from '../devicetwin/config.ts';
+import { edgedConfig } from '../edged/config.ts';
+import { edgeHubConfig } from '../edgehub/config.ts';
+import { eventBusConfig } from '../eventbus/config.ts';
+import { metaManagerConfig } from '../metamanager/config.ts';
+
+/** A module of KubeEdge's that is not offered: it may stand in the file, switched off. */
+const notOffered = (name: string) =>
+  v.optional(
+    v.looseObject({
+      enable: v.optional(v.literal(false, `${name} is not offered: set enable: false`), false),
+    }),
+    {},
+  );
+
+/** The whole file, each module's part declared by the module.
+ * @source KubeEdge edgecore.config.kubeedge.io/v1alpha2 EdgeCore */
+export const edgeCoreConfig = v.strictObject({
+  apiVersion: v.literal('edgecore.config.kubeedge.io/v1alpha2'),
+  kind: v.literal('EdgeCore'),
+  edgecoreVersion: v.optional(v.string()),
+  database: v.optional(
+    v.strictObject({
+      driverName: v.optional(v.literal('sqlite3'), 'sqlite3'),
+      aliasName: v.optional(v.string(), 'default'),
+      dataSource: v.optional(v.string(), '/var/lib/kubeedge/edgecore.db'),
+    }),
+    {},
+  ),
+  logLevel: v.optional(v.picklist(['debug', 'info', 'warn', 'error']), 'info'),
+  modules: v.strictObject({
+    edged: v.optional(edgedConfig, {}),
+    edgeHub: edgeHubConfig,
+    eventBus: v.optional(eventBusConfig, {}),
+    metaManager: v.optional(metaManagerConfig, {}),
+    deviceTwin: v.optional(deviceTwinConfig, {}),
+    console: v.optional(consoleConfig, {}),
+    serviceBus: notOffered('serviceBus'),
+    edgeStream: notOffered('edgeStream'),
+    taskManager: notOffered('taskManager'),
+    dbTest: notOffered('dbTest'),
+  }),
+  featureGates: v.optional(v.record(v.string(), v.boolean()), {}),
+});
+
+export type Config = Readonly<v.InferOutput<typeof edgeCoreConfig>>;
+
+/** The least that a configuration must say. */
+export const minimalConfig = {
+  apiVersion: 'edgecore.config.kubeedge.io/v1alpha2',
+  kind: 'EdgeCore',
+  modules: {
+    edgeHub: {
+      httpServer: 'https://cloud.example:10002',
+      token: 'the token of secret kubeedge/tokensecret',
+      websocket: { server: 'cloud.example:10000' },
+    },
+  },
+} as const;

@@ -1,0 +1,45 @@
+import type * as v from 'valibot';
+
+/** One thing that is wrong with a configuration file. */
+export type ConfigFault = {
+  /** Where: `modules.edgeHub.heartbeat`. */
+  readonly path: string;
+  /** What is there, as JSON; absent when nothing is. */
+  readonly value?: string;
+  readonly wrong: string;
+};
+
+const LONGEST_VALUE = 80;
+
+/** Turns what the schema found into lines that an operator can act on. */
+export function faultsOf(issues: readonly v.BaseIssue<unknown>[]): ConfigFault[] {
+  return issues.map((issue) => {
+    const path = (issue.path ?? []).map((item) => String(item.key)).join('.') || '(the file)';
+    if (issue.type === 'strict_object') return strictFault(path, issue);
+    const value = shown(issue.input);
+    return { path, ...(value === undefined ? {} : { value }), wrong: wrongOf(issue) };
+  });
+}
+
+/** One line: path, value, what is wrong. Values of secret keys are not shown. */
+export function faultLine({ path, value, wrong }: ConfigFault): string {
+  return value === undefined ? `${path}: ${wrong}` : `${path} = ${value}: ${wrong}`;
+}
+
+function strictFault(path: string, issue: v.BaseIssue<unknown>): ConfigFault {
+  const missing = issue.expected !== 'never';
+  if (missing) return { path, wrong: 'is missing' };
+  const value = shown(issue.path?.at(-1)?.value);
+  return { path, ...(value === undefined ? {} : { value }), wrong: 'unknown key' };
+}
+
+function wrongOf(issue: v.BaseIssue<unknown>): string {
+  if (issue.input === undefined) return issue.message.startsWith('want') ? issue.message : 'is missing';
+  return issue.message.startsWith('Invalid') ? `want ${issue.expected ?? 'another value'}` : issue.message;
+}
+
+function shown(value: unknown): string | undefined {
+  if (value === undefined) return undefined;
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > LONGEST_VALUE ? `${text.slice(0, LONGEST_VALUE)}…` : text;
+}

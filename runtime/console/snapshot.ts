@@ -1,0 +1,46 @@
+/** What the page shows, all of it, each time: it is small, and a page that missed nothing has nothing to repair. */
+export type ConsoleSnapshot = {
+  readonly node: string;
+  readonly version: string;
+  /** ms since epoch. */
+  readonly now: number;
+  readonly startedAt: number;
+  readonly rssMb: number;
+  readonly link: { readonly state: string; readonly since: number; readonly reason?: string };
+  readonly runtime: { readonly ready: boolean; readonly message: string };
+  readonly devices: readonly ConsoleDevice[];
+  readonly pods: readonly ConsolePod[];
+  readonly mqtt: {
+    readonly clients: number;
+    readonly received: number;
+    readonly sent: number;
+    readonly dropped: number;
+  };
+};
+
+export type ConsoleDevice = {
+  readonly id: string;
+  readonly state: string;
+  readonly reason: string;
+  readonly protocol: string;
+  readonly lastOnline: string;
+  readonly properties: readonly ConsoleProperty[];
+};
+
+export type ConsoleProperty = {
+  readonly name: string;
+  readonly value: string;
+  readonly unit: string;
+  /** ms since epoch of the value; 0 when there is none yet. */
+  readonly at: number;
+  readonly desired?: string;
+  readonly fault?: string;
+};
+
+export type ConsolePod = {
+  readonly name: string;
+  readonly phase: string;
+  readonly ready: string;
+  readonly restarts: number;
+  readonly reason: string;
+};

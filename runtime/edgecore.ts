@@ -1,0 +1,135 @@
+import { ModbusMapper } from '../mappers/modbus/modbus.ts';
+import { Broker } from './broker/broker.ts';
+import type { Config } from './config/schema.ts';
+import { Console } from './console/console.ts';
+import { splitHostPort } from './core/address.ts';
+import type { Clock } from './core/clock.ts';
+import type { Logger } from './core/log.ts';
+import { Metrics } from './core/metrics.ts';
+import type { Module } from './core/module.ts';
+import { DeviceTwin } from './devicetwin/devicetwin.ts';
+import { EdgeHub } from './edgehub/edgehub.ts';
+import { EventBus } from './eventbus/eventbus.ts';
+import { MetaManager } from './metamanager/metamanager.ts';
+import { snapshotOf } from './snapshot.ts';
+import { Store } from './store/store.ts';
+import { NodeHttpServer } from './wire/http/node-server.ts';
+import { loadUws, UwsHttpServer } from './wire/http/uws-server.ts';
+
+export type EdgeCoreDeps = {
+  readonly config: Config;
+  readonly version: string;
+  /** Folders where native files lie. */
+  readonly assets: readonly string[];
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** [0, 1) */
+  readonly random: () => number;
+  /** The join token was used. */
+  readonly joined: () => void;
+};
+
+/** The whole node: every module is built here, once, and started in this order. */
+export class EdgeCore {
+  private readonly log: Logger;
+  private readonly store: Store;
+  private readonly modules: readonly Module[];
+  private started: Module[] = [];
+
+  /** @throws EdgeError STORE_LOCKED, STORE_WRITE_FAILED, STORE_NEWER */
+  constructor(deps: EdgeCoreDeps) {
+    const { config, clock, log } = deps;
+    const { edged, edgeHub, eventBus, metaManager } = config.modules;
+    const node = edged.hostnameOverride;
+    const metrics = new Metrics();
+    const shared = { clock, log, metrics, node, random: deps.random };
+    this.log = log;
+    const store = new Store({ ...shared, path: config.database.dataSource });
+    this.store = store;
+
+    const hub = new EdgeHub({
+      ...shared,
+      config: edgeHub,
+      store,
+      joined: deps.joined,
+      handlers: {
+        object: (change) => meta.keep(change),
+        membership: (added, removed) => twins.membership(added, removed),
+        publish: (topic, payload) => bus.deliver(topic, payload),
+        subscribe: (topic) => bus.subscribe(topic),
+        unsubscribe: (topic) => bus.unsubscribe(topic),
+        confirmed: () => {},
+        link: (up) => twins.link(up),
+      },
+    });
+    const meta = new MetaManager({
+      ...shared,
+      config: metaManager,
+      reportEvent: edged.reportEvent,
+      store,
+      link: hub,
+      outbox: hub.outbox,
+    });
+    const twins = new DeviceTwin({
+      ...shared,
+      store,
+      link: hub,
+      publish: (topic, payload) => bus.publish(topic, payload),
+      objects: meta,
+    });
+    const modbus = new ModbusMapper({ ...shared, manager: twins });
+    twins.addMapper(modbus);
+    const broker = new Broker({
+      ...shared,
+      listeners: [splitHostPort(eventBus.mqttServerInternal.replace('tcp://', ''))],
+    });
+    const bus = new EventBus({ broker, store, twins, outbox: hub.outbox, log });
+
+    this.modules = [broker, bus, modbus, twins, hub, ...this.console(deps, { metrics, twins, broker, hub })];
+  }
+
+  /** Starts every module in order; when one cannot, those before it are stopped again.
+   * @throws EdgeError of the module that could not start */
+  async start(signal: AbortSignal): Promise<void> {
+    for (const module of this.modules) {
+      this.started.push(module);
+      await module.start(signal);
+    }
+  }
+
+  /** Stops in the reverse order and closes the store last. */
+  async stop(): Promise<void> {
+    for (const module of this.started.reverse()) {
+      await module.stop().catch((error) => {
+        this.log.error('a module did not stop cleanly', { resource: module.name, error });
+      });
+    }
+    this.started = [];
+    await this.store.close();
+  }
+
+  private console(
+    deps: EdgeCoreDeps,
+    parts: { metrics: Metrics; twins: DeviceTwin; broker: Broker; hub: EdgeHub },
+  ): Module[] {
+    const config = deps.config.modules.console;
+    if (!config.enable) return [];
+    const { clock, log, assets } = deps;
+    const uws = loadUws(assets);
+    if (!uws) log.info('uWebSockets.js does not load here: the console is served by node:http');
+    const startedAt = clock.now();
+    const { version } = deps;
+    const node = deps.config.modules.edged.hostnameOverride;
+    return [
+      new Console({
+        config,
+        clock,
+        log,
+        snapshot: () => snapshotOf({ ...parts, node, version, startedAt, now: clock.now() }),
+        metrics: () => parts.metrics.render(),
+        onChange: (listener) => parts.twins.onChange(listener),
+        openServer: (handler) => (uws ? new UwsHttpServer(uws, handler) : new NodeHttpServer(handler)),
+      }),
+    ];
+  }
+}

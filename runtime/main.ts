@@ -1,0 +1,103 @@
+import { realpathSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { parseArgs } from 'node:util';
+import { blankToken, defaultConfigText, loadConfig, minConfigText } from './config/config.ts';
+import { systemClock, withTimeout } from './core/clock.ts';
+import { EdgeError, errorText } from './core/errors.ts';
+import { createLogger, type Logger } from './core/log.ts';
+import { seconds } from './core/units.ts';
+import { EdgeCore } from './edgecore.ts';
+import { version } from './version.ts';
+
+const DEFAULT_CONFIG = '/etc/kubeedge/config/edgecore.yaml';
+const usage = `edgecore ${version}: a Kubernetes edge node
+
+  --config FILE     configuration, default ${DEFAULT_CONFIG}
+  --minconfig       print the least configuration and exit
+  --defaultconfig   print every key with its default and exit
+  --version         print the version and exit
+  --help            print this and exit
+`;
+const STOP_LIMIT = seconds(20);
+
+/** Exit codes: 0 stopped when asked, 1 could not run, 2 the command line or the configuration is wrong. */
+async function main(): Promise<number> {
+  const options = readArguments();
+  if (typeof options === 'number') return options;
+  const config = loadConfig(options.config);
+  const log = createLogger({
+    level: config.logLevel,
+    clock: systemClock,
+    write: (line) => process.stdout.write(line),
+  });
+  return run(config, options.config, log);
+}
+
+async function run(config: ReturnType<typeof loadConfig>, path: string, log: Logger): Promise<number> {
+  const abort = new AbortController();
+  const stopAsked = new Promise<string>((resolve) => {
+    for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve(name));
+  });
+  const core = new EdgeCore({
+    config,
+    version,
+    assets: [dirname(realpathSync(process.argv[1] ?? '.'))],
+    clock: systemClock,
+    log,
+    random: Math.random,
+    joined: () => forgetToken(path, log),
+  });
+  try {
+    await core.start(abort.signal);
+    log.info('started', { version, node: config.modules.edged.hostnameOverride, pid: process.pid });
+    log.info('stopping', { signal: await stopAsked });
+  } finally {
+    abort.abort();
+    await withTimeout(systemClock, STOP_LIMIT, core.stop(), () => new Error('modules did not stop in time'));
+  }
+  return 0;
+}
+
+function readArguments(): { config: string } | number {
+  const { values } = parseArgs({
+    options: {
+      config: { type: 'string', default: DEFAULT_CONFIG },
+      minconfig: { type: 'boolean', default: false },
+      defaultconfig: { type: 'boolean', default: false },
+      version: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  const text = printed(values);
+  if (text === undefined) return { config: values.config };
+  process.stdout.write(text);
+  return 0;
+}
+
+function printed(values: Readonly<Record<string, unknown>>): string | undefined {
+  if (values.help) return usage;
+  if (values.version) return `${version}\n`;
+  if (values.minconfig) return minConfigText();
+  if (values.defaultconfig) return defaultConfigText();
+  return undefined;
+}
+
+/** The token is good for joining once; left in the file it would only be a secret lying about. */
+function forgetToken(path: string, log: Logger): void {
+  try {
+    blankToken(path);
+  } catch (error) {
+    log.warn('the used join token could not be blanked in the configuration', { reason: errorText(error) });
+  }
+}
+
+main().then(
+  (code) => process.exit(code),
+  (error: unknown) => {
+    const hint = error instanceof EdgeError ? `\n${error.hint}` : '';
+    process.stderr.write(`edgecore: ${errorText(error)}${hint}\n`);
+    const wrongInput =
+      error instanceof EdgeError ? error.code.startsWith('CONFIG_') : error instanceof TypeError;
+    process.exit(wrongInput ? 2 : 1);
+  },
+);

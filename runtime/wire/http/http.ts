@@ -1,0 +1,55 @@
+import { EdgeError, errorCode } from '../../core/errors.ts';
+
+/** A request without body: the local pages only read. */
+export type HttpRequest = { readonly method: string; readonly path: string };
+
+/** A whole answer, or an open stream of events. */
+export type HttpAnswer =
+  | { readonly status: number; readonly type: string; readonly body: string }
+  | { readonly stream: (stream: EventStream) => void };
+
+/** One client that listens to server-sent events.
+ * @source WHATWG HTML, Server-sent events */
+export interface EventStream {
+  /** Sends text as it is; false once the client has more unread than it may hold. */
+  write(text: string): boolean;
+  /** Calls back once when the client has gone or the stream was closed. */
+  onClose(closed: () => void): void;
+  close(): void;
+}
+
+/** A local HTTP server, on uWebSockets.js where its binary loads, else on node:http. */
+export interface HttpServer {
+  /** Port that it listens on, once started. */
+  readonly port: number;
+  /** @throws EdgeError PORT_TAKEN, PORT_UNUSABLE */
+  start(address: { readonly host: string; readonly port: number }): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export type HttpHandler = (request: HttpRequest) => HttpAnswer;
+
+/** Bytes that an event stream may hold back before the client counts as too slow. */
+export const STREAM_LIMIT = 256 * 1024;
+
+export const streamHeaders: Readonly<Record<string, string>> = {
+  'Content-Type': 'text/event-stream',
+  'Cache-Control': 'no-store',
+};
+
+/** What goes with every page: nothing from elsewhere is loaded, no other site may frame it. */
+export function pageHeaders(type: string): Readonly<Record<string, string>> {
+  return {
+    'Content-Type': type,
+    'Cache-Control': 'no-store',
+    'Content-Security-Policy': "default-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'",
+    'X-Frame-Options': 'DENY',
+    'X-Content-Type-Options': 'nosniff',
+  };
+}
+
+/** The error of a server that could not listen. */
+export function listenError(address: { host: string; port: number }, cause: unknown): EdgeError {
+  const code = errorCode(cause) === 'EADDRINUSE' ? 'PORT_TAKEN' : 'PORT_UNUSABLE';
+  return new EdgeError(code, { detail: `HTTP ${address.host}:${address.port}`, cause });
+}

@@ -1,0 +1,141 @@
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import {
+  type EventStream,
+  type HttpHandler,
+  type HttpServer,
+  listenError,
+  pageHeaders,
+  STREAM_LIMIT,
+  streamHeaders,
+} from './http.ts';
+
+/** The part of uWebSockets.js' native module that is used. */
+export type Uws = {
+  App(): UwsApp;
+  us_listen_socket_close(socket: unknown): void;
+  us_socket_local_port(socket: unknown): number;
+};
+
+type UwsApp = {
+  any(pattern: string, handler: (response: UwsResponse, request: UwsRequest) => void): UwsApp;
+  listen(host: string, port: number, options: number, listening: (socket: unknown) => void): UwsApp;
+};
+
+type UwsRequest = { getMethod(): string; getUrl(): string };
+
+type UwsResponse = {
+  cork(work: () => void): void;
+  writeStatus(status: string): UwsResponse;
+  writeHeader(name: string, value: string): UwsResponse;
+  write(chunk: string): boolean;
+  end(body?: string): void;
+  close(): void;
+  onAborted(aborted: () => void): void;
+};
+
+/** LIBUS_LISTEN_EXCLUSIVE_PORT: without it a second process could listen on the same port unnoticed. */
+const EXCLUSIVE = 1;
+
+/** Loads the native file of uWebSockets.js for this Node.js, looked for in `folders`.
+ * Its own JavaScript is left out: it searches by paths that do not exist in a bundle.
+ * @returns undefined where there is none, or its C library is too old for it */
+export function loadUws(folders: readonly string[]): Uws | undefined {
+  const file = `uws_${process.platform}_${process.arch}_${process.versions.modules}.node`;
+  for (const folder of folders) {
+    const path = join(folder, file);
+    if (!existsSync(path)) continue;
+    try {
+      return createRequire(path)(path) as Uws;
+    } catch {
+      // Built for a newer C library: node:http serves instead.
+    }
+  }
+  return undefined;
+}
+
+/** The server on uWebSockets.js. */
+export class UwsHttpServer implements HttpServer {
+  private readonly uws: Uws;
+  private readonly app: UwsApp;
+  private readonly open = new Set<UwsResponse>();
+  private socket: unknown;
+
+  constructor(uws: Uws, handler: HttpHandler) {
+    this.uws = uws;
+    this.app = uws.App().any('/*', (response, request) => {
+      const answer = handler({ method: request.getMethod().toUpperCase(), path: request.getUrl() });
+      if ('stream' in answer) return answer.stream(this.streamOf(response));
+      response.cork(() => {
+        response.writeStatus(String(answer.status));
+        writeHeaders(response, pageHeaders(answer.type));
+        response.end(answer.body);
+      });
+    });
+  }
+
+  get port(): number {
+    return this.uws.us_socket_local_port(this.socket);
+  }
+
+  async start(address: { readonly host: string; readonly port: number }): Promise<void> {
+    this.app.listen(address.host, address.port, EXCLUSIVE, (socket) => {
+      this.socket = socket;
+    });
+    // It says only that it failed: a plain socket on the same address finds out why.
+    if (!this.socket) throw listenError(address, await whyNot(address));
+  }
+
+  async stop(): Promise<void> {
+    if (this.socket) this.uws.us_listen_socket_close(this.socket);
+    this.socket = undefined;
+    for (const response of this.open) response.close();
+  }
+
+  private streamOf(response: UwsResponse): EventStream {
+    let closed = (): void => {};
+    let held = 0;
+    this.open.add(response);
+    const write = (text: string): boolean => {
+      if (!this.open.has(response)) return false;
+      let flowing = true;
+      response.cork(() => {
+        flowing = response.write(text);
+      });
+      held = flowing ? 0 : held + text.length;
+      return held < STREAM_LIMIT;
+    };
+    response.onAborted(() => {
+      this.open.delete(response);
+      closed();
+    });
+    response.cork(() => {
+      response.writeStatus('200');
+      writeHeaders(response, streamHeaders);
+      response.write(': \n\n');
+    });
+    return {
+      write,
+      onClose: (listener) => {
+        closed = listener;
+      },
+      close: () => {
+        if (this.open.has(response)) response.close();
+      },
+    };
+  }
+}
+
+function writeHeaders(response: UwsResponse, headers: Readonly<Record<string, string>>): void {
+  for (const [name, value] of Object.entries(headers)) response.writeHeader(name, value);
+}
+
+function whyNot(address: { host: string; port: number }): Promise<unknown> {
+  return new Promise((resolve) => {
+    const probe = createServer();
+    probe.once('error', resolve);
+    probe.listen(address.port, address.host, () => probe.close(() => resolve(undefined)));
+  });
+}
