@@ -8,11 +8,13 @@ import type { Logger } from './core/log.ts';
 import { Metrics } from './core/metrics.ts';
 import type { Module } from './core/module.ts';
 import { DeviceTwin } from './devicetwin/devicetwin.ts';
+import { Edged } from './edged/edged.ts';
 import { EdgeHub } from './edgehub/edgehub.ts';
 import { EventBus } from './eventbus/eventbus.ts';
 import { MetaManager } from './metamanager/metamanager.ts';
 import { snapshotOf } from './snapshot.ts';
 import { Store } from './store/store.ts';
+import { connectCri } from './wire/cri.ts';
 import { NodeHttpServer } from './wire/http/node-server.ts';
 import { loadUws, UwsHttpServer } from './wire/http/uws-server.ts';
 
@@ -59,7 +61,10 @@ export class EdgeCore {
         subscribe: (topic) => bus.subscribe(topic),
         unsubscribe: (topic) => bus.unsubscribe(topic),
         confirmed: () => {},
-        link: (up) => twins.link(up),
+        link: (up) => {
+          twins.link(up);
+          agent.online(up);
+        },
       },
     });
     const meta = new MetaManager({
@@ -84,8 +89,17 @@ export class EdgeCore {
       listeners: [splitHostPort(eventBus.mqttServerInternal.replace('tcp://', ''))],
     });
     const bus = new EventBus({ broker, store, twins, outbox: hub.outbox, log });
+    const agent = new Edged({
+      ...shared,
+      config: edged,
+      version: deps.version,
+      cluster: meta,
+      cri: connectCri(edged.tailoredKubeletConfig.containerRuntimeEndpoint),
+    });
+    meta.connect({ pods: agent, devices: twins });
 
-    this.modules = [broker, bus, modbus, twins, hub, ...this.console(deps, { metrics, twins, broker, hub })];
+    const page = this.console(deps, { metrics, twins, broker, hub, agent });
+    this.modules = [broker, bus, modbus, twins, agent, hub, ...page];
   }
 
   /** Starts every module in order; when one cannot, those before it are stopped again.
@@ -110,7 +124,7 @@ export class EdgeCore {
 
   private console(
     deps: EdgeCoreDeps,
-    parts: { metrics: Metrics; twins: DeviceTwin; broker: Broker; hub: EdgeHub },
+    parts: { metrics: Metrics; twins: DeviceTwin; broker: Broker; hub: EdgeHub; agent: Edged },
   ): Module[] {
     const config = deps.config.modules.console;
     if (!config.enable) return [];
@@ -127,7 +141,12 @@ export class EdgeCore {
         log,
         snapshot: () => snapshotOf({ ...parts, node, version, startedAt, now: clock.now() }),
         metrics: () => parts.metrics.render(),
-        onChange: (listener) => parts.twins.onChange(listener),
+        onChange: (listener) => {
+          const stops = [parts.twins.onChange(listener), parts.agent.onChange(listener)];
+          return () => {
+            for (const stop of stops) stop();
+          };
+        },
         openServer: (handler) => (uws ? new UwsHttpServer(uws, handler) : new NodeHttpServer(handler)),
       }),
     ];

@@ -1,5 +1,6 @@
 import type { BrokerCounters } from './broker/hub.ts';
-import type { ConsoleDevice, ConsoleSnapshot } from './console/snapshot.ts';
+import type { ConsoleDevice, ConsolePod, ConsoleSnapshot } from './console/snapshot.ts';
+import type { PodRef, PodStatus } from './core/pod.ts';
 import type { DeviceEntry } from './devicetwin/device.ts';
 import type { LinkState } from './edgehub/link.ts';
 
@@ -11,11 +12,16 @@ export type SnapshotParts = {
   readonly twins: { list(): Iterable<Readonly<DeviceEntry>> };
   readonly broker: { readonly clients: number; readonly counters: BrokerCounters };
   readonly hub: { readonly state: LinkState };
+  readonly agent: {
+    readonly runtime: { readonly fault: string | undefined; readonly version: string };
+    pods(): Iterable<{ readonly ref: PodRef; readonly status: PodStatus | undefined }>;
+  };
 };
 
 /** Gathers what the console shows from the modules. */
 export function snapshotOf(parts: SnapshotParts): ConsoleSnapshot {
-  const { node, version, startedAt, now, twins, broker, hub } = parts;
+  const { node, version, startedAt, now, twins, broker, hub, agent } = parts;
+  const { fault, version: runtimeVersion } = agent.runtime;
   const { received, sent, dropped } = broker.counters;
   return {
     node,
@@ -24,9 +30,9 @@ export function snapshotOf(parts: SnapshotParts): ConsoleSnapshot {
     startedAt,
     rssMb: Math.round(process.memoryUsage.rss() / 1e6),
     link: hub.state,
-    runtime: { ready: false, message: 'no container runtime' },
+    runtime: { ready: fault === undefined, message: fault ?? runtimeVersion },
     devices: [...twins.list()].map(deviceOf),
-    pods: [],
+    pods: [...agent.pods()].map(podOf),
     mqtt: {
       clients: broker.clients,
       received: received.value,
@@ -56,5 +62,17 @@ function deviceOf(entry: Readonly<DeviceEntry>): ConsoleDevice {
         ...(fault ? { fault } : {}),
       };
     }),
+  };
+}
+
+function podOf({ ref, status }: { ref: PodRef; status: PodStatus | undefined }): ConsolePod {
+  const containers = status?.containerStatuses ?? [];
+  const waiting = containers.find((c) => c.state.waiting)?.state.waiting;
+  return {
+    name: `${ref.namespace}/${ref.name}`,
+    phase: status?.phase ?? 'Pending',
+    ready: `${containers.filter((c) => c.ready).length}/${containers.length}`,
+    restarts: containers.reduce((sum, c) => sum + c.restartCount, 0),
+    reason: waiting ? `${waiting.reason}: ${waiting.message ?? ''}` : (status?.message ?? ''),
   };
 }

@@ -1,4 +1,4 @@
-import { type Json, type JsonObject, isObject } from './json.ts';
+import { isObject, type Json, type JsonObject } from './json.ts';
 import { badRequest } from './status.ts';
 
 /** One term of a label selector. */

@@ -82,7 +82,12 @@ export function badRequest(message: string): Refusal {
   return new Refusal(400, 'BadRequest', message);
 }
 
-export function forbidden(subject: Subject, name: string, why: string, causes: readonly Cause[] = []): Refusal {
+export function forbidden(
+  subject: Subject,
+  name: string,
+  why: string,
+  causes: readonly Cause[] = [],
+): Refusal {
   const text = `${qualified(subject)} "${name}" is forbidden: ${why}`;
   return new Refusal(403, 'Forbidden', text, {
     ...detailsOf(subject, name),
@@ -91,7 +96,11 @@ export function forbidden(subject: Subject, name: string, why: string, causes: r
 }
 
 export function methodNotAllowed(): Refusal {
-  return new Refusal(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource');
+  return new Refusal(
+    405,
+    'MethodNotAllowed',
+    'the server does not allow this method on the requested resource',
+  );
 }
 
 /** 410: the resourceVersion is older than the history that is kept. */

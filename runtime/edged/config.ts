@@ -49,6 +49,7 @@ export const edgedConfig = v.strictObject({
       ),
       nodeStatusUpdateFrequency: v.optional(whole('seconds'), 10),
       nodeLeaseDurationSeconds: v.optional(whole('seconds'), 40),
+      podLogsDir: v.optional(v.string(), '/var/log/pods'),
       /** Accepted because KubeEdge writes them; edged has no use for them. */
       staticPodPath: v.optional(v.string()),
       failSwapOn: v.optional(v.boolean()),

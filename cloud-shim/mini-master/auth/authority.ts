@@ -21,7 +21,11 @@ export type Credentials = {
 /** Reads the cluster's CA and keys from `<stateDir>/pki`, making what is missing; leaf certificates are made
  * afresh at every start, so that they never run out and follow the address.
  * @param now ms since epoch */
-export async function loadCredentials(stateDir: string, hosts: readonly string[], now: number): Promise<Credentials> {
+export async function loadCredentials(
+  stateDir: string,
+  hosts: readonly string[],
+  now: number,
+): Promise<Credentials> {
   const dir = join(stateDir, 'pki');
   await mkdir(dir, { recursive: true, mode: 0o700 });
   const ca = await loadAuthority(dir, now);
@@ -30,7 +34,10 @@ export async function loadCredentials(stateDir: string, hosts: readonly string[]
   const leaf = (subject: Subject, usage: 'server' | 'client', names: readonly string[] = []): KeyPair => {
     const key = newKey();
     const validity = { notBefore: now - DAY, notAfter: now + 365 * DAY };
-    return { key: keyPem(key), cert: issueCertificate({ subject, usage, hosts: names, ...validity }, key, issuer) };
+    return {
+      key: keyPem(key),
+      cert: issueCertificate({ subject, usage, hosts: names, ...validity }, key, issuer),
+    };
   };
   const masters = 'system:masters';
   return {

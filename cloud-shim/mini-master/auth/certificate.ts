@@ -1,4 +1,11 @@
-import { createHash, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
+import {
+  createHash,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  randomBytes,
+  sign,
+} from 'node:crypto';
 import { isIPv4, isIPv6 } from 'node:net';
 import { bits, boolean, der, integer, octets, oid, sequence, setOf, time, utf8 } from './der.ts';
 
@@ -105,7 +112,8 @@ function generalName(host: string): Buffer {
 
 function ipv6Bytes(address: string): Buffer {
   const [head = '', tail] = address.split('::');
-  const groups = (text: string): number[] => (text === '' ? [] : text.split(':').map((g) => Number.parseInt(g, 16)));
+  const groups = (text: string): number[] =>
+    text === '' ? [] : text.split(':').map((g) => Number.parseInt(g, 16));
   const left = groups(head);
   const right = groups(tail ?? '');
   const zeros = new Array<number>(Math.max(0, 8 - left.length - right.length)).fill(0);

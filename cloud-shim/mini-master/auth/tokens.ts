@@ -74,7 +74,9 @@ export function tokenSubject(claims: JsonObject): TokenSubject | undefined {
   const name = textAt(own, 'serviceaccount', 'name');
   const uid = textAt(own, 'serviceaccount', 'uid');
   if (!namespace || !name || !uid) return undefined;
-  const kind = (['pod', 'secret', 'node'] as const).find((k) => isObject(own[k]) && (k !== 'node' || !own.pod));
+  const kind = (['pod', 'secret', 'node'] as const).find(
+    (k) => isObject(own[k]) && (k !== 'node' || !own.pod),
+  );
   const bound = kind ? { kind, name: textAt(own, kind, 'name'), uid: textAt(own, kind, 'uid') } : undefined;
   return { namespace, serviceAccount: { name, uid }, ...(bound ? { bound } : {}) };
 }

@@ -27,10 +27,23 @@ import {
 } from './core-schema.ts';
 import { crdStrategy } from './crd.ts';
 import { eventCodec } from './event-codec.ts';
-import { podStrategy } from './pod-strategy.ts';
 import { nodeSchema, podSchema } from './pod-schema.ts';
-import { apiVersionOf, type Resource, type ResourceVersion, type Strategy, type Subresource } from './resource.ts';
-import { configMapStrategy, eventStrategy, leaseStrategy, namespaceStrategy, nodeStrategy, secretStrategy } from './strategies.ts';
+import { podStrategy } from './pod-strategy.ts';
+import {
+  apiVersionOf,
+  type Resource,
+  type ResourceVersion,
+  type Strategy,
+  type Subresource,
+} from './resource.ts';
+import {
+  configMapStrategy,
+  eventStrategy,
+  leaseStrategy,
+  namespaceStrategy,
+  nodeStrategy,
+  secretStrategy,
+} from './strategies.ts';
 
 type Row = {
   readonly group?: string;
@@ -59,13 +72,22 @@ const POD_FIELDS = [
   'status.nominatedNodeName',
 ];
 const EVENT_FIELDS = [
-  ...['kind', 'namespace', 'name', 'uid', 'apiVersion', 'resourceVersion', 'fieldPath'].map((f) => `involvedObject.${f}`),
+  ...['kind', 'namespace', 'name', 'uid', 'apiVersion', 'resourceVersion', 'fieldPath'].map(
+    (f) => `involvedObject.${f}`,
+  ),
   'reason',
   'reportingComponent',
   'source',
   'type',
 ];
-const NEW_EVENT_FIELDS = ['regarding.kind', 'regarding.namespace', 'regarding.name', 'regarding.uid', 'reason', 'type'];
+const NEW_EVENT_FIELDS = [
+  'regarding.kind',
+  'regarding.namespace',
+  'regarding.name',
+  'regarding.uid',
+  'reason',
+  'type',
+];
 
 const connect = (name: string, kind: string): Subresource => ({ name, kind, verbs: ['create', 'get'] });
 const podSubresources: readonly Subresource[] = [

@@ -21,7 +21,9 @@ const env = record(
     value: text('Its value; $(NAME) is expanded.'),
     valueFrom: record({
       fieldRef: record({ apiVersion: text(), fieldPath: text() }, ['fieldPath']),
-      resourceFieldRef: record({ containerName: text(), resource: text(), divisor: intOrString() }, ['resource']),
+      resourceFieldRef: record({ containerName: text(), resource: text(), divisor: intOrString() }, [
+        'resource',
+      ]),
       configMapKeyRef: selectorKey(),
       secretKeyRef: selectorKey(),
       fileKeyRef: open(),
@@ -108,7 +110,10 @@ const containerFields: Record<string, Schema> = {
   restartPolicy: text(),
   restartPolicyRules: atomicList(open()),
   volumeMounts: keyedList(mount, 'mountPath', { description: 'Volumes that the container sees.' }),
-  volumeDevices: keyedList(record({ name: text(), devicePath: text() }, ['name', 'devicePath']), 'devicePath'),
+  volumeDevices: keyedList(
+    record({ name: text(), devicePath: text() }, ['name', 'devicePath']),
+    'devicePath',
+  ),
   livenessProbe: probe('Restarts the container when it fails.'),
   readinessProbe: probe('Decides whether the pod is Ready.'),
   startupProbe: probe('Holds back the other probes until it succeeds.'),
@@ -127,4 +132,6 @@ export const containerSchema: Schema = {
   ...record(containerFields, ['name']),
 };
 
-export const ephemeralContainerSchema: Schema = record({ ...containerFields, targetContainerName: text() }, ['name']);
+export const ephemeralContainerSchema: Schema = record({ ...containerFields, targetContainerName: text() }, [
+  'name',
+]);

@@ -1,4 +1,15 @@
-import { type ApiObject, asText, equal, isObject, type Json, type JsonObject, listAt, objectAt, objectsAt, textAt } from '../json.ts';
+import {
+  type ApiObject,
+  asText,
+  equal,
+  isObject,
+  type Json,
+  type JsonObject,
+  listAt,
+  objectAt,
+  objectsAt,
+  textAt,
+} from '../json.ts';
 import type { Schema } from '../schema/schema.ts';
 import { type Cause, cause } from '../status.ts';
 import { customColumns } from '../table/custom-columns.ts';
@@ -51,7 +62,11 @@ function established(crd: ApiObject): ApiObject {
   ];
   return {
     ...crd,
-    status: { conditions, acceptedNames: objectAt(crd, 'spec', 'names'), storedVersions: [storageVersion(crd)] },
+    status: {
+      conditions,
+      acceptedNames: objectAt(crd, 'spec', 'names'),
+      storedVersions: [storageVersion(crd)],
+    },
   };
 }
 
@@ -73,9 +88,12 @@ function crdFaults(crd: ApiObject): Cause[] {
   const group = asText(spec.group);
   const plural = textAt(spec, 'names', 'plural');
   if (crd.metadata.name !== `${plural}.${group}`) {
-    causes.push(cause.invalid('metadata.name', crd.metadata.name, `must be spec.names.plural+"."+spec.group`));
+    causes.push(
+      cause.invalid('metadata.name', crd.metadata.name, `must be spec.names.plural+"."+spec.group`),
+    );
   }
-  if (!group.includes('.')) causes.push(cause.invalid('spec.group', group, 'should be a domain with at least one dot'));
+  if (!group.includes('.'))
+    causes.push(cause.invalid('spec.group', group, 'should be a domain with at least one dot'));
   const pluralFault = nameFault(plural, 'label');
   if (pluralFault) causes.push(cause.invalid('spec.names.plural', plural, pluralFault));
   if (!textAt(spec, 'names', 'kind')) causes.push(cause.required('spec.names.kind'));
@@ -90,7 +108,13 @@ function versionFaults(versions: readonly JsonObject[]): Cause[] {
   const stored = versions.filter((v) => v.storage === true).length;
   if (stored !== 1) {
     const detail = 'must have exactly one version marked as storage version';
-    causes.push(cause.invalid('spec.versions', versions.map((v) => v.name), detail));
+    causes.push(
+      cause.invalid(
+        'spec.versions',
+        versions.map((v) => v.name),
+        detail,
+      ),
+    );
   }
   const seen = new Set<Json | undefined>();
   for (const [i, version] of versions.entries()) {
@@ -98,7 +122,8 @@ function versionFaults(versions: readonly JsonObject[]): Cause[] {
     if (seen.has(version.name)) causes.push(cause.duplicate(`${path}.name`, version.name));
     seen.add(version.name);
     const schema = objectAt(version, 'schema').openAPIV3Schema;
-    if (!isObject(schema)) causes.push(cause.required(`${path}.schema.openAPIV3Schema`, 'schemas are required'));
+    if (!isObject(schema))
+      causes.push(cause.required(`${path}.schema.openAPIV3Schema`, 'schemas are required'));
     else causes.push(...schemaFaults(schema, `${path}.schema.openAPIV3Schema`, 0));
   }
   return causes;
@@ -108,13 +133,17 @@ function versionFaults(versions: readonly JsonObject[]): Cause[] {
 function schemaFaults(schema: JsonObject, path: string, depth: number): Cause[] {
   if (depth > MAX_DEPTH) return [cause.invalid(path, '', `must not be deeper than ${MAX_DEPTH}`)];
   const causes: Cause[] = [];
-  const anything = schema['x-kubernetes-int-or-string'] === true || schema['x-kubernetes-preserve-unknown-fields'] === true;
-  if (!schema.type && !anything) causes.push(cause.required(`${path}.type`, 'must not be empty for specified object fields'));
-  if (depth === 0 && schema.type !== 'object') causes.push(cause.invalid(`${path}.type`, schema.type, 'must be object at the root'));
+  const anything =
+    schema['x-kubernetes-int-or-string'] === true || schema['x-kubernetes-preserve-unknown-fields'] === true;
+  if (!schema.type && !anything)
+    causes.push(cause.required(`${path}.type`, 'must not be empty for specified object fields'));
+  if (depth === 0 && schema.type !== 'object')
+    causes.push(cause.invalid(`${path}.type`, schema.type, 'must be object at the root'));
   for (const [name, field] of Object.entries(objectAt(schema, 'properties'))) {
     if (isObject(field)) causes.push(...schemaFaults(field, `${path}.properties[${name}]`, depth + 1));
   }
-  if (schema.type === 'array' && !isObject(schema.items)) causes.push(cause.required(`${path}.items`, 'must be specified'));
+  if (schema.type === 'array' && !isObject(schema.items))
+    causes.push(cause.required(`${path}.items`, 'must be specified'));
   for (const key of ['items', 'additionalProperties']) {
     const part = schema[key];
     if (isObject(part)) causes.push(...schemaFaults(part, `${path}.${key}`, depth + 1));

@@ -1,6 +1,6 @@
+import type { ApiObject } from '../json.ts';
 import { asText, isObject, type Json, objectAt, objectsAt } from '../json.ts';
 import { type Cause, cause } from '../status.ts';
-import type { ApiObject } from '../json.ts';
 import type { NameRule } from './resource.ts';
 
 const LABEL = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
@@ -31,17 +31,20 @@ export function metaFaults(object: ApiObject, rule: NameRule): Cause[] {
   if (!name) causes.push(cause.required('metadata.name', 'name or generateName is required'));
   else {
     const fault = nameFault(name, rule);
-    if (fault) causes.push(cause.invalid(generateName ? 'metadata.generateName' : 'metadata.name', name, fault));
+    if (fault)
+      causes.push(cause.invalid(generateName ? 'metadata.generateName' : 'metadata.name', name, fault));
   }
   causes.push(...labelFaults(object.metadata.labels, 'metadata.labels'));
   const annotations = objectAt(object, 'metadata', 'annotations');
   for (const [key, value] of Object.entries(annotations)) {
     const fault = keyFault(key.toLowerCase());
     if (fault) causes.push(cause.invalid('metadata.annotations', key, fault));
-    if (typeof value !== 'string') causes.push(cause.invalid('metadata.annotations', key, 'the value must be a string'));
+    if (typeof value !== 'string')
+      causes.push(cause.invalid('metadata.annotations', key, 'the value must be a string'));
   }
   const size = Object.entries(annotations).reduce((sum, [k, v]) => sum + k.length + asText(v).length, 0);
-  if (size > 256 * 1024) causes.push(cause.invalid('metadata.annotations', size, 'must have at most 262144 bytes'));
+  if (size > 256 * 1024)
+    causes.push(cause.invalid('metadata.annotations', size, 'must have at most 262144 bytes'));
   for (const [i, owner] of objectsAt(object, 'metadata', 'ownerReferences').entries()) {
     for (const key of ['apiVersion', 'kind', 'name', 'uid']) {
       const field = `metadata.ownerReferences[${i}].${key}`;

@@ -1,4 +1,12 @@
-import { type ApiObject, isObject, type Json, type JsonObject, objectAt, objectsAt, textAt } from '../json.ts';
+import {
+  type ApiObject,
+  isObject,
+  type Json,
+  type JsonObject,
+  objectAt,
+  objectsAt,
+  textAt,
+} from '../json.ts';
 
 const PROBE = { timeoutSeconds: 1, periodSeconds: 10, successThreshold: 1, failureThreshold: 3 };
 const DEFAULT_MODE = 0o644;
@@ -47,7 +55,10 @@ function containerDefaults(container: JsonObject, hostNetwork: boolean): JsonObj
     if (isObject(probe)) filled[key] = { ...PROBE, ...withHttpDefaults(probe) };
   }
   if (isObject(container.lifecycle)) {
-    const hooks = Object.entries(container.lifecycle).map(([k, v]) => [k, isObject(v) ? withHttpDefaults(v) : v]);
+    const hooks = Object.entries(container.lifecycle).map(([k, v]) => [
+      k,
+      isObject(v) ? withHttpDefaults(v) : v,
+    ]);
     filled.lifecycle = Object.fromEntries(hooks);
   }
   return filled;

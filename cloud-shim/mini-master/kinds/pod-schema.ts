@@ -48,15 +48,23 @@ const podSpecSchema: Schema = {
   description: 'What runs, and how.',
   ...record(
     {
-      volumes: keyedList(volumeSchema, 'name', { strategy: 'merge,retainKeys', description: 'Volumes of the pod.' }),
-      initContainers: containers('Containers that run to their end, one after the other, before the others start.'),
+      volumes: keyedList(volumeSchema, 'name', {
+        strategy: 'merge,retainKeys',
+        description: 'Volumes of the pod.',
+      }),
+      initContainers: containers(
+        'Containers that run to their end, one after the other, before the others start.',
+      ),
       containers: containers('Containers of the pod; at least one.'),
       ephemeralContainers: keyedList(ephemeralContainerSchema, 'name'),
       restartPolicy: text('Always, OnFailure or Never.'),
       terminationGracePeriodSeconds: integer('Seconds between the stop signal and the kill.'),
       activeDeadlineSeconds: integer('Seconds after which the pod is stopped and failed.'),
       dnsPolicy: text(),
-      nodeSelector: { ...mapOf(text(), 'Labels that the node must have.'), 'x-kubernetes-map-type': 'atomic' },
+      nodeSelector: {
+        ...mapOf(text(), 'Labels that the node must have.'),
+        'x-kubernetes-map-type': 'atomic',
+      },
       serviceAccountName: text('Service account whose token the containers get.'),
       serviceAccount: text(),
       automountServiceAccountToken: flag(),
@@ -88,7 +96,9 @@ const podSpecSchema: Schema = {
       runtimeClassName: text(),
       enableServiceLinks: flag(),
       overhead: mapOf(intOrString()),
-      topologySpreadConstraints: keyedList(open(), 'topologyKey', { mapKeys: ['topologyKey', 'whenUnsatisfiable'] }),
+      topologySpreadConstraints: keyedList(open(), 'topologyKey', {
+        mapKeys: ['topologyKey', 'whenUnsatisfiable'],
+      }),
       os: record({ name: text() }, ['name']),
       schedulingGates: keyedList(record({ name: text() }, ['name']), 'name'),
       resourceClaims: keyedList(open(), 'name', { strategy: 'merge,retainKeys' }),

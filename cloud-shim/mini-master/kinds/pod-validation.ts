@@ -24,9 +24,16 @@ export function podFaults(pod: ApiObject): Cause[] {
   if (containers.length === 0) causes.push(cause.required('spec.containers'));
   const names = new Set<string>();
   const known = new Set(volumes.map((v) => asText(v.name)));
-  for (const [i, c] of containers.entries()) causes.push(...containerFaults(c, `spec.containers[${i}]`, names, known));
-  for (const [i, c] of init.entries()) causes.push(...containerFaults(c, `spec.initContainers[${i}]`, names, known));
-  return [...causes, ...oneOf(spec, 'restartPolicy', RESTART), ...oneOf(spec, 'dnsPolicy', DNS), ...specFaults(spec)];
+  for (const [i, c] of containers.entries())
+    causes.push(...containerFaults(c, `spec.containers[${i}]`, names, known));
+  for (const [i, c] of init.entries())
+    causes.push(...containerFaults(c, `spec.initContainers[${i}]`, names, known));
+  return [
+    ...causes,
+    ...oneOf(spec, 'restartPolicy', RESTART),
+    ...oneOf(spec, 'dnsPolicy', DNS),
+    ...specFaults(spec),
+  ];
 }
 
 function oneOf(spec: JsonObject, key: string, allowed: readonly string[], path = 'spec'): Cause[] {
@@ -43,12 +50,15 @@ function specFaults(spec: JsonObject): Cause[] {
   }
   const grace = spec.terminationGracePeriodSeconds;
   if (typeof grace === 'number' && grace < 0) {
-    causes.push(cause.invalid('spec.terminationGracePeriodSeconds', grace, 'must be greater than or equal to 0'));
+    causes.push(
+      cause.invalid('spec.terminationGracePeriodSeconds', grace, 'must be greater than or equal to 0'),
+    );
   }
   for (const [i, toleration] of objectsAt(spec, 'tolerations').entries()) {
     const effects = ['', 'NoSchedule', 'PreferNoSchedule', 'NoExecute'];
     const path = `spec.tolerations[${i}]`;
-    if (!effects.includes(asText(toleration.effect))) causes.push(cause.unsupported(`${path}.effect`, toleration.effect, effects.slice(1)));
+    if (!effects.includes(asText(toleration.effect)))
+      causes.push(cause.unsupported(`${path}.effect`, toleration.effect, effects.slice(1)));
     const operator = asText(toleration.operator) || 'Equal';
     if (operator !== 'Equal' && operator !== 'Exists') {
       causes.push(cause.unsupported(`${path}.operator`, operator, ['Equal', 'Exists']));
@@ -70,7 +80,11 @@ function volumeFaults(volumes: readonly JsonObject[]): Cause[] {
     for (const extra of sources.slice(1)) {
       causes.push(cause.forbidden(`${path}.${extra}`, 'may not specify more than 1 volume type'));
     }
-    for (const [source, key] of [['hostPath', 'path'], ['secret', 'secretName'], ['configMap', 'name']] as const) {
+    for (const [source, key] of [
+      ['hostPath', 'path'],
+      ['secret', 'secretName'],
+      ['configMap', 'name'],
+    ] as const) {
       const value = volume[source];
       if (isObject(value) && !value[key]) causes.push(cause.required(`${path}.${source}.${key}`));
     }
@@ -88,7 +102,12 @@ function uniqueName(owner: JsonObject, path: string, seen: Set<string>): Cause[]
   return [];
 }
 
-function containerFaults(c: JsonObject, path: string, names: Set<string>, volumes: ReadonlySet<string>): Cause[] {
+function containerFaults(
+  c: JsonObject,
+  path: string,
+  names: Set<string>,
+  volumes: ReadonlySet<string>,
+): Cause[] {
   const causes = uniqueName(c, path, names);
   const image = asText(c.image);
   if (!image) causes.push(cause.required(`${path}.image`));
@@ -109,7 +128,8 @@ function portFaults(c: JsonObject, path: string): Cause[] {
     const at = `${path}.ports[${i}]`;
     const causes = oneOf(port, 'protocol', PROTOCOLS, at);
     if (port.containerPort === undefined) causes.push(cause.required(`${at}.containerPort`));
-    else if (!isPort(port.containerPort)) causes.push(cause.invalid(`${at}.containerPort`, port.containerPort, PORT_TEXT));
+    else if (!isPort(port.containerPort))
+      causes.push(cause.invalid(`${at}.containerPort`, port.containerPort, PORT_TEXT));
     const { hostPort } = port;
     if (hostPort !== undefined && hostPort !== 0 && !isPort(hostPort)) {
       causes.push(cause.invalid(`${at}.hostPort`, hostPort, PORT_TEXT));
@@ -124,7 +144,14 @@ function envFaults(c: JsonObject, path: string): Cause[] {
     const name = asText(env.name);
     const causes: Cause[] = [];
     if (!name) causes.push(cause.required(`${at}.name`));
-    else if (!ENV_NAME.test(name)) causes.push(cause.invalid(`${at}.name`, name, 'a valid environment variable name must consist of alphabetic characters, digits, \'_\', \'-\', or \'.\', and must not start with a digit'));
+    else if (!ENV_NAME.test(name))
+      causes.push(
+        cause.invalid(
+          `${at}.name`,
+          name,
+          "a valid environment variable name must consist of alphabetic characters, digits, '_', '-', or '.', and must not start with a digit",
+        ),
+      );
     if (env.value && isObject(env.valueFrom)) {
       causes.push(cause.invalid(`${at}.valueFrom`, '', 'may not be specified when `value` is not empty'));
     }
@@ -154,14 +181,17 @@ function mountFaults(c: JsonObject, path: string, volumes: ReadonlySet<string>):
 function probeFaults(probe: JsonObject, path: string): Cause[] {
   const handlers = ['exec', 'httpGet', 'tcpSocket', 'grpc'].filter((key) => isObject(probe[key]));
   if (handlers.length === 0) return [cause.required(path, 'must specify a handler type')];
-  return handlers.slice(1).map((key) => cause.forbidden(`${path}.${key}`, 'may not specify more than 1 handler type'));
+  return handlers
+    .slice(1)
+    .map((key) => cause.forbidden(`${path}.${key}`, 'may not specify more than 1 handler type'));
 }
 
 function resourceFaults(c: JsonObject, path: string): Cause[] {
   return ['limits', 'requests'].flatMap((kind) =>
     Object.entries(objectAt(c, 'resources', kind)).flatMap(([name, amount]) => {
       const at = `${path}.resources.${kind}[${name}]`;
-      const detail = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
+      const detail =
+        "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
       return isQuantity(amount) ? [] : [cause.invalid(at, amount, detail)];
     }),
   );

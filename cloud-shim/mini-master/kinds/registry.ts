@@ -1,6 +1,6 @@
+import type { ApiObject } from '../json.ts';
 import { builtinResources } from './builtin.ts';
 import { customResource } from './crd.ts';
-import type { ApiObject } from '../json.ts';
 import type { Resource, ResourceVersion } from './resource.ts';
 
 export const CRDS = 'customresourcedefinitions.apiextensions.k8s.io';
@@ -29,7 +29,10 @@ export class Registry {
   }
 
   all(): readonly Resource[] {
-    this.known ??= [...builtinResources, ...this.source.list(CRDS).flatMap((crd) => customResource(crd) ?? [])];
+    this.known ??= [
+      ...builtinResources,
+      ...this.source.list(CRDS).flatMap((crd) => customResource(crd) ?? []),
+    ];
     return this.known;
   }
 

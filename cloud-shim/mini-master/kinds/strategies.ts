@@ -1,4 +1,14 @@
-import { type ApiObject, asText, equal, isObject, type JsonObject, objectAt, objectsAt, textAt, without } from '../json.ts';
+import {
+  type ApiObject,
+  asText,
+  equal,
+  isObject,
+  type JsonObject,
+  objectAt,
+  objectsAt,
+  textAt,
+  without,
+} from '../json.ts';
 import { type Cause, cause } from '../status.ts';
 import type { Strategy } from './resource.ts';
 
@@ -49,7 +59,11 @@ export const nodeStrategy: Strategy = {
 };
 
 export const configMapStrategy: Strategy = {
-  validate: (object) => [...dataFaults(object, 'data', false), ...dataFaults(object, 'binaryData', true), ...sizeFaults(object)],
+  validate: (object) => [
+    ...dataFaults(object, 'data', false),
+    ...dataFaults(object, 'binaryData', true),
+    ...sizeFaults(object),
+  ],
   validateUpdate: immutableFaults,
 };
 
@@ -102,7 +116,13 @@ function sizeFaults(object: ApiObject): Cause[] {
   const values = [objectAt(object, 'data'), objectAt(object, 'binaryData')].flatMap((d) => Object.values(d));
   const size = values.reduce<number>((sum, value) => sum + asText(value).length, 0);
   if (size <= MAX_DATA * 1.4) return [];
-  return [{ reason: 'FieldValueTooLong', field: 'data', message: `Too long: may not be more than ${MAX_DATA} bytes` }];
+  return [
+    {
+      reason: 'FieldValueTooLong',
+      field: 'data',
+      message: `Too long: may not be more than ${MAX_DATA} bytes`,
+    },
+  ];
 }
 
 function immutableFaults(next: ApiObject, old: ApiObject): Cause[] {
@@ -132,7 +152,8 @@ export const eventStrategy: Strategy = {
     const about = textAt(object, 'involvedObject', 'namespace');
     const { namespace } = object.metadata;
     // Events about objects without a namespace live in `default`.
-    const fits = about === namespace || (about === '' && (namespace === 'default' || namespace === 'kube-system'));
+    const fits =
+      about === namespace || (about === '' && (namespace === 'default' || namespace === 'kube-system'));
     if (fits || !isObject(object.involvedObject)) return [];
     return [cause.invalid('involvedObject.namespace', about, 'does not match event.namespace')];
   },

@@ -10,7 +10,9 @@ const downwardItem = record(
   {
     path: text(),
     fieldRef: record({ apiVersion: text(), fieldPath: text() }, ['fieldPath']),
-    resourceFieldRef: record({ containerName: text(), resource: text(), divisor: intOrString() }, ['resource']),
+    resourceFieldRef: record({ containerName: text(), resource: text(), divisor: intOrString() }, [
+      'resource',
+    ]),
     mode: integer(),
   },
   ['path'],

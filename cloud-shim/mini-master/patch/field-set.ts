@@ -42,7 +42,12 @@ export function fieldsOf(object: JsonObject, schema: Schema | undefined): FieldS
   return paths;
 }
 
-function collect(value: Json, schema: Schema | undefined, path: FieldPath, into: Map<string, FieldPath>): void {
+function collect(
+  value: Json,
+  schema: Schema | undefined,
+  path: FieldPath,
+  into: Map<string, FieldPath>,
+): void {
   if (isObject(value) && schema?.['x-kubernetes-map-type'] !== 'atomic' && Object.keys(value).length > 0) {
     for (const [key, field] of Object.entries(value)) {
       if (field !== undefined) collect(field, fieldSchema(schema, key), [...path, `f:${key}`], into);
@@ -56,7 +61,12 @@ function collect(value: Json, schema: Schema | undefined, path: FieldPath, into:
   into.set(keyText(path), path);
 }
 
-function collectEntry(item: Json, schema: Schema | undefined, path: FieldPath, into: Map<string, FieldPath>): void {
+function collectEntry(
+  item: Json,
+  schema: Schema | undefined,
+  path: FieldPath,
+  into: Map<string, FieldPath>,
+): void {
   const entry = [...path, entryElement(item, schema)];
   into.set(keyText(entry), entry);
   if (isObject(item)) collect(item, schema?.items, entry, into);
@@ -80,7 +90,11 @@ export function entryElement(item: Json, schema: Schema | undefined): string {
 }
 
 /** The value at a path, undefined where it does not lead. */
-export function valueAt(object: Json | undefined, path: FieldPath, schema: Schema | undefined): Json | undefined {
+export function valueAt(
+  object: Json | undefined,
+  path: FieldPath,
+  schema: Schema | undefined,
+): Json | undefined {
   let here = object;
   let known = schema;
   for (const element of path) {

@@ -3,7 +3,11 @@ import { Refusal } from '../status.ts';
 
 /** One operation of a JSON patch is refused. @source kubernetes patch handler: 422 for what does not apply */
 function refused(operation: string, why: string): Refusal {
-  return new Refusal(422, 'Invalid', `the server rejected our request due to an error in our request: ${operation}: ${why}`);
+  return new Refusal(
+    422,
+    'Invalid',
+    `the server rejected our request due to an error in our request: ${operation}: ${why}`,
+  );
 }
 
 const MAX_OPERATIONS = 10_000;
@@ -11,7 +15,8 @@ const MAX_OPERATIONS = 10_000;
 /** Applies a JSON patch; the input stays untouched. Throws a refusal when an operation does not apply.
  * @source RFC 6902 */
 export function applyJsonPatch(document: JsonObject, patch: Json): JsonObject {
-  if (!Array.isArray(patch)) throw new Refusal(400, 'BadRequest', 'a JSON patch must be a list of operations');
+  if (!Array.isArray(patch))
+    throw new Refusal(400, 'BadRequest', 'a JSON patch must be a list of operations');
   if (patch.length > MAX_OPERATIONS) {
     throw new Refusal(413, 'RequestEntityTooLarge', `the patch holds more than ${MAX_OPERATIONS} operations`);
   }
@@ -29,7 +34,12 @@ function applyOperation(document: Json, operation: JsonObject): Json {
       return insert(document, path, valueOf(operation, name), name);
     case 'replace':
       read(document, path, name);
-      return insert(path.length > 0 ? removeAt(document, path, name) : document, path, valueOf(operation, name), name);
+      return insert(
+        path.length > 0 ? removeAt(document, path, name) : document,
+        path,
+        valueOf(operation, name),
+        name,
+      );
     case 'remove':
       return removeAt(document, path, name);
     case 'move': {
@@ -40,7 +50,8 @@ function applyOperation(document: Json, operation: JsonObject): Json {
     case 'copy':
       return insert(document, path, clone(read(document, pointer(operation.from, name), name)), name);
     case 'test':
-      if (!equal(read(document, path, name), valueOf(operation, name))) throw refused(name, 'the test failed');
+      if (!equal(read(document, path, name), valueOf(operation, name)))
+        throw refused(name, 'the test failed');
       return document;
     default:
       throw new Refusal(400, 'BadRequest', `${JSON.stringify(operation.op)} is no operation of a JSON patch`);

@@ -1,6 +1,15 @@
 import { type ApiObject, asText, isObject, type JsonObject } from '../json.ts';
 import type { Schema } from '../schema/schema.ts';
-import { changedFields, type FieldSet, fieldsOf, fromFieldsV1, minus, ownsBelow, toFieldsV1, union } from './field-set.ts';
+import {
+  changedFields,
+  type FieldSet,
+  fieldsOf,
+  fromFieldsV1,
+  minus,
+  ownsBelow,
+  toFieldsV1,
+  union,
+} from './field-set.ts';
 
 /** Who writes: the manager's name, and how. */
 export type Writer = {

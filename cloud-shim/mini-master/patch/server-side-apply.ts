@@ -13,7 +13,7 @@ import {
   valueAt,
   withoutField,
 } from './field-set.ts';
-import { type Managed, managedOf, sameWriter, withManaged, type Writer } from './managed-fields.ts';
+import { type Managed, managedOf, sameWriter, type Writer, withManaged } from './managed-fields.ts';
 
 /** Merges an applied configuration into the live object: what the manager applied before and left out now is
  * removed unless another manager holds it; a field that another manager set to something else is a conflict.
@@ -35,7 +35,8 @@ export function applyConfiguration(
   const previous = managers.find((m) => sameWriter(m, writer));
   const pruned = previous ? dropAbandoned(live, previous.fields, applied, remaining, schema) : live;
   const merged = mergeApplied(pruned, without(config, 'status'), schema) as ApiObject;
-  const withStatus = config.status === undefined ? merged : (mergeApplied(merged, config, schema) as ApiObject);
+  const withStatus =
+    config.status === undefined ? merged : (mergeApplied(merged, config, schema) as ApiObject);
   const metadata = { ...withStatus.metadata };
   const result: ApiObject = { ...withStatus, metadata };
   const time = previous && equal(withoutManaged(live), withoutManaged(result)) ? previous.time : writer.time;
@@ -59,7 +60,8 @@ function conflicts(
   for (const [key, path] of applied) {
     if (path.at(-1)?.startsWith('k:')) continue;
     const owner = others.find((m) => m.fields.has(key));
-    if (owner && !equal(valueAt(live, path, schema), valueAt(config, path, schema))) found.push({ path, owner });
+    if (owner && !equal(valueAt(live, path, schema), valueAt(config, path, schema)))
+      found.push({ path, owner });
   }
   return found;
 }

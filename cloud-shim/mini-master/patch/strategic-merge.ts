@@ -11,11 +11,16 @@ const REMOVE = '$deleteFromPrimitiveList/';
  * lists and fields that it does not know are replaced and merged as by a JSON merge patch.
  * Throws a 400 refusal when the patch is malformed.
  * @source apimachinery util/strategicpatch */
-export function applyStrategicMerge(document: JsonObject, patch: JsonObject, schema: Schema | undefined): JsonObject {
+export function applyStrategicMerge(
+  document: JsonObject,
+  patch: JsonObject,
+  schema: Schema | undefined,
+): JsonObject {
   const directive = patch[DIRECTIVE];
   if (directive === 'replace') return plain(patch) as JsonObject;
   if (directive === 'delete') return {};
-  if (directive !== undefined && directive !== 'merge') throw badRequest(`unknown patch directive ${JSON.stringify(directive)}`);
+  if (directive !== undefined && directive !== 'merge')
+    throw badRequest(`unknown patch directive ${JSON.stringify(directive)}`);
   const result: JsonObject = { ...document };
   for (const [key, value] of Object.entries(patch)) {
     if (key.startsWith('$') || value === undefined) continue;
@@ -46,7 +51,12 @@ function replacesKeys(schema: Schema | undefined, patch: JsonObject): boolean {
   return schema?.['x-kubernetes-patch-strategy'] === 'replace' && patch[RETAIN] === undefined;
 }
 
-function mergeList(target: Json[], patch: Json[], schema: Schema | undefined, order: Json | undefined): Json[] {
+function mergeList(
+  target: Json[],
+  patch: Json[],
+  schema: Schema | undefined,
+  order: Json | undefined,
+): Json[] {
   const strategy = schema?.['x-kubernetes-patch-strategy']?.split(',') ?? [];
   if (!strategy.includes('merge')) return patch.map(plain);
   const key = schema?.['x-kubernetes-patch-merge-key'];
@@ -60,7 +70,8 @@ function mergeScalars(target: Json[], patch: Json[]): Json[] {
 
 /** Merges a list of objects by their key. An entry `{$patch: replace}` makes the rest of the patch the whole list. */
 function mergeKeyed(target: Json[], patch: Json[], key: string, items: Schema | undefined): Json[] {
-  const isDirective = (item: Json): boolean => isObject(item) && item[DIRECTIVE] === 'replace' && item[key] === undefined;
+  const isDirective = (item: Json): boolean =>
+    isObject(item) && item[DIRECTIVE] === 'replace' && item[key] === undefined;
   if (patch.some(isDirective)) return patch.filter((item) => !isDirective(item)).map(plain);
   const result = [...target];
   for (const item of patch) {
@@ -100,7 +111,8 @@ function applyListDirectives(result: JsonObject, patch: JsonObject, schema: Sche
 /** Sorts the entries that `order` names into its order; others keep their place relative to the entry before them. */
 function ordered(list: Json[], order: Json | undefined, key: string | undefined): Json[] {
   if (!Array.isArray(order)) return list;
-  const identity = (item: Json | undefined): Json | undefined => (key !== undefined && isObject(item) ? item[key] : item);
+  const identity = (item: Json | undefined): Json | undefined =>
+    key !== undefined && isObject(item) ? item[key] : item;
   const rank = (item: Json): number => order.findIndex((entry) => equal(identity(entry), identity(item)));
   let last = -1;
   const ranked = list.map((item, position) => {

@@ -1,4 +1,16 @@
-import { atomicList, flag, integer, keyedList, mapOf, open, record, type Schema, setList, text, time } from './schema.ts';
+import {
+  atomicList,
+  flag,
+  integer,
+  keyedList,
+  mapOf,
+  open,
+  record,
+  type Schema,
+  setList,
+  text,
+  time,
+} from './schema.ts';
 
 const ownerReference = record(
   {
@@ -38,7 +50,9 @@ export const metaSchema: Schema = {
     deletionGracePeriodSeconds: integer('Seconds that a graceful deletion gives.', { nullable: true }),
     labels: mapOf(text(), 'Keys and values that selectors choose by.'),
     annotations: mapOf(text(), 'Keys and values that tools keep with the object.'),
-    ownerReferences: keyedList(ownerReference, 'uid', { description: 'Objects without which this one is removed.' }),
+    ownerReferences: keyedList(ownerReference, 'uid', {
+      description: 'Objects without which this one is removed.',
+    }),
     finalizers: setList(text(), 'What must be removed from this list before the object is.'),
     managedFields: atomicList(managedFieldsEntry, 'Which manager set which fields.'),
   }),

@@ -55,7 +55,13 @@ function typeMatches(value: Json, schema: Schema): boolean {
 }
 
 function wrongType(path: string, value: Json, type: string): Cause {
-  const shown = Array.isArray(value) ? 'array' : isObject(value) ? 'object' : value === null ? 'null' : typeof value;
+  const shown = Array.isArray(value)
+    ? 'array'
+    : isObject(value)
+      ? 'object'
+      : value === null
+        ? 'null'
+        : typeof value;
   const detail = `${path || '<root>'} in body must be of type ${type}: ${JSON.stringify(shown)}`;
   return cause.typeInvalid(path, shown, detail);
 }
@@ -96,7 +102,8 @@ function numberFaults(value: number, schema: Schema, path: string): Cause[] {
   if (maximum !== undefined && (schema.exclusiveMaximum ? value >= maximum : value > maximum)) {
     faults.push(`should be less than ${schema.exclusiveMaximum ? '' : 'or equal to '}${maximum}`);
   }
-  if (multipleOf !== undefined && value % multipleOf !== 0) faults.push(`should be a multiple of ${multipleOf}`);
+  if (multipleOf !== undefined && value % multipleOf !== 0)
+    faults.push(`should be a multiple of ${multipleOf}`);
   return faults.map((fault) => cause.invalid(path, value, `${path} in body ${fault}`));
 }
 
@@ -122,7 +129,9 @@ function repeatedEntries(list: Json[], schema: Schema): number[] {
   const seen = new Set<string>();
   const repeated: number[] = [];
   for (const [i, item] of list.entries()) {
-    const identity = JSON.stringify(type === 'map' && isObject(item) ? keys?.map((k) => item[k] ?? null) : item);
+    const identity = JSON.stringify(
+      type === 'map' && isObject(item) ? keys?.map((k) => item[k] ?? null) : item,
+    );
     if (seen.has(identity)) repeated.push(i);
     seen.add(identity);
   }
@@ -136,10 +145,14 @@ function checkObject(object: JsonObject, schema: Schema, path: string, causes: C
   }
   const count = Object.keys(object).length;
   if (schema.maxProperties !== undefined && count > schema.maxProperties) {
-    causes.push(cause.invalid(path, count, `${path} in body should have at most ${schema.maxProperties} properties`));
+    causes.push(
+      cause.invalid(path, count, `${path} in body should have at most ${schema.maxProperties} properties`),
+    );
   }
   if (schema.minProperties !== undefined && count < schema.minProperties) {
-    causes.push(cause.invalid(path, count, `${path} in body should have at least ${schema.minProperties} properties`));
+    causes.push(
+      cause.invalid(path, count, `${path} in body should have at least ${schema.minProperties} properties`),
+    );
   }
   for (const [key, value] of Object.entries(object)) {
     const field = fieldSchema(schema, key);

@@ -60,7 +60,10 @@ function servicePort(port: { [key: string]: Json | undefined }): string {
 
 export const volumeColumns: readonly Column[] = [
   nameColumn,
-  column('Capacity', (o) => textAt(o, 'spec', 'capacity', 'storage') || textAt(o, 'status', 'capacity', 'storage')),
+  column(
+    'Capacity',
+    (o) => textAt(o, 'spec', 'capacity', 'storage') || textAt(o, 'status', 'capacity', 'storage'),
+  ),
   column('Access Modes', (o) => listAt(o, 'spec', 'accessModes').map(String).join(',')),
   column('Status', (o) => textAt(o, 'status', 'phase')),
   column('StorageClass', (o) => textAt(o, 'spec', 'storageClassName')),

@@ -13,7 +13,10 @@ const TOKEN =
  * @returns undefined when the text is something else
  * @source apiextensions additionalPrinterColumns; client-go util/jsonpath */
 export function compileJsonPath(text: string): readonly Step[] | undefined {
-  const path = text.trim().replace(/^\{(.*)\}$/, '$1').replace(/^\$/, '');
+  const path = text
+    .trim()
+    .replace(/^\{(.*)\}$/, '$1')
+    .replace(/^\$/, '');
   const steps: Step[] = [];
   let position = 0;
   while (position < path.length) {

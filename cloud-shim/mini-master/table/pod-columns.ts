@@ -34,9 +34,14 @@ function containerStatuses(pod: ApiObject): JsonObject[] {
 }
 
 function restarts(pod: ApiObject, now: number): Json {
-  const statuses = [...objectsAt(pod, 'status', 'initContainerStatuses'), ...objectsAt(pod, 'status', 'containerStatuses')];
+  const statuses = [
+    ...objectsAt(pod, 'status', 'initContainerStatuses'),
+    ...objectsAt(pod, 'status', 'containerStatuses'),
+  ];
   const count = statuses.reduce((sum, s) => sum + Number(s.restartCount ?? 0), 0);
-  const finished = statuses.map((s) => textAt(s, 'lastState', 'terminated', 'finishedAt')).filter((t) => t !== '');
+  const finished = statuses
+    .map((s) => textAt(s, 'lastState', 'terminated', 'finishedAt'))
+    .filter((t) => t !== '');
   const last = finished.sort().at(-1);
   return count > 0 && last ? `${count} (${age(last, now)} ago)` : String(count);
 }
@@ -87,7 +92,9 @@ function mainReason(pod: ApiObject, start: string): string {
     else if (status.ready === true && 'running' in state) running = true;
   }
   if (reason !== 'Completed' || !running) return reason;
-  const isReady = objectsAt(pod, 'status', 'conditions').some((c) => c.type === 'Ready' && c.status === 'True');
+  const isReady = objectsAt(pod, 'status', 'conditions').some(
+    (c) => c.type === 'Ready' && c.status === 'True',
+  );
   return isReady ? 'Running' : 'NotReady';
 }
 

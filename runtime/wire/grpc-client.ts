@@ -1,0 +1,144 @@
+import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from 'node:http2';
+import { connect as connectSocket } from 'node:net';
+import { type Millis, mebibytes } from '../core/units.ts';
+
+/** A call that did not succeed. Codes are gRPC's: 4 deadline, 5 not found, 12 unimplemented, 14 unavailable.
+ * @source gRPC status codes */
+export class GrpcError extends Error {
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super(message);
+    this.name = 'GrpcError';
+    this.status = status;
+  }
+}
+
+export const grpcStatus = { ok: 0, unknown: 2, deadline: 4, notFound: 5, unavailable: 14 } as const;
+
+const LARGEST_ANSWER = mebibytes(16);
+
+/** Unary gRPC calls over one HTTP/2 connection to a unix socket; connects when needed, and again after a loss.
+ * @source gRPC over HTTP/2 */
+export class GrpcClient {
+  readonly path: string;
+  private session: ClientHttp2Session | undefined;
+
+  /** @param path of the unix socket */
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  /** Makes one call.
+   * @param method `/package.Service/Method`
+   * @returns the answer's message bytes; rejects with GrpcError */
+  call(method: string, request: Buffer, timeout: Millis): Promise<Buffer> {
+    return new Promise((resolve, reject) => {
+      const stream = this.open(method, timeout);
+      const answer = new Answer(stream, timeout, resolve, reject);
+      stream.on('response', (headers) => answer.headers(headers));
+      stream.on('data', (chunk: Buffer) => answer.data(chunk));
+      stream.on('trailers', (headers) => answer.trailers(headers));
+      stream.on('error', (error) => answer.fail(grpcStatus.unavailable, `${this.path}: ${error.message}`));
+      stream.on('close', () => answer.close(this.path));
+      const frame = Buffer.alloc(5 + request.length);
+      frame.writeUInt32BE(request.length, 1);
+      request.copy(frame, 5);
+      stream.end(frame);
+    });
+  }
+
+  close(): void {
+    this.session?.destroy();
+    this.session = undefined;
+  }
+
+  private open(method: string, timeout: Millis): ClientHttp2Stream {
+    return this.connected().request({
+      [constants.HTTP2_HEADER_METHOD]: 'POST',
+      [constants.HTTP2_HEADER_PATH]: method,
+      'content-type': 'application/grpc',
+      te: 'trailers',
+      'grpc-timeout': `${timeout}m`,
+    });
+  }
+
+  private connected(): ClientHttp2Session {
+    if (this.session && !this.session.closed && !this.session.destroyed) return this.session;
+    const session = connect('http://localhost', { createConnection: () => connectSocket(this.path) });
+    // The streams report it; without a listener it would end the process.
+    session.on('error', () => {});
+    session.on('goaway', () => session.close());
+    this.session = session;
+    return session;
+  }
+}
+
+/** Gathers one answer until its status is known. */
+class Answer {
+  private readonly stream: ClientHttp2Stream;
+  private readonly resolve: (bytes: Buffer) => void;
+  private readonly reject: (error: GrpcError) => void;
+  private readonly timer: NodeJS.Timeout;
+  private readonly chunks: Buffer[] = [];
+  private size = 0;
+  private settled = false;
+
+  constructor(
+    stream: ClientHttp2Stream,
+    timeout: Millis,
+    resolve: (bytes: Buffer) => void,
+    reject: (error: GrpcError) => void,
+  ) {
+    this.stream = stream;
+    this.resolve = resolve;
+    this.reject = reject;
+    this.timer = setTimeout(() => this.fail(grpcStatus.deadline, `no answer within ${timeout} ms`), timeout);
+  }
+
+  headers(headers: Readonly<Record<string, unknown>>): void {
+    const http = Number(headers[':status']);
+    if (http !== 200) this.fail(grpcStatus.unavailable, `HTTP status ${http}`);
+    else if (headers['grpc-status'] !== undefined) this.trailers(headers);
+  }
+
+  data(chunk: Buffer): void {
+    this.size += chunk.length;
+    if (this.size > LARGEST_ANSWER) this.fail(8, `an answer of more than ${LARGEST_ANSWER} bytes`);
+    else this.chunks.push(chunk);
+  }
+
+  trailers(headers: Readonly<Record<string, unknown>>): void {
+    const status = Number(headers['grpc-status'] ?? grpcStatus.unknown);
+    if (status !== grpcStatus.ok) return this.fail(status, unescaped(String(headers['grpc-message'] ?? '')));
+    const body = Buffer.concat(this.chunks);
+    if (body.length < 5 || body.length < 5 + body.readUInt32BE(1))
+      return this.fail(grpcStatus.unknown, 'a cut answer');
+    this.settle();
+    this.resolve(body.subarray(5, 5 + body.readUInt32BE(1)));
+  }
+
+  close(path: string): void {
+    this.fail(grpcStatus.unavailable, `${path}: the connection closed before the answer`);
+  }
+
+  fail(status: number, message: string): void {
+    if (this.settled) return;
+    this.settle();
+    if (!this.stream.closed) this.stream.close(constants.NGHTTP2_CANCEL);
+    this.reject(new GrpcError(status, message));
+  }
+
+  private settle(): void {
+    this.settled = true;
+    clearTimeout(this.timer);
+  }
+}
+
+function unescaped(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
