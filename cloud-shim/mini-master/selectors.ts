@@ -12,7 +12,7 @@ type FieldTerm = { readonly path: string; readonly equals: boolean; readonly val
 /** Whether an object is selected. */
 export type Matcher = (object: JsonObject) => boolean;
 
-const KEY = String.raw`[A-Za-z0-9](?:[-A-Za-z0-9_./]*[A-Za-z0-9])?`;
+const KEY = '[A-Za-z0-9](?:[-A-Za-z0-9_./]*[A-Za-z0-9])?';
 const SET_TERM = new RegExp(String.raw`^(${KEY})\s+(in|notin)\s*\(([^()]*)\)$`);
 const EQUAL_TERM = new RegExp(String.raw`^(${KEY})\s*(==|=|!=)\s*([-A-Za-z0-9_.]*)$`);
 const EXISTS_TERM = new RegExp(`^(!?)\\s*(${KEY})$`);

@@ -31,13 +31,13 @@ function applyOperation(document: Json, operation: JsonObject): Json {
   const path = pointer(operation.path, name);
   switch (operation.op) {
     case 'add':
-      return insert(document, path, valueOf(operation, name), name);
+      return insert(document, path, operationValue(operation, name), name);
     case 'replace':
       read(document, path, name);
       return insert(
         path.length > 0 ? removeAt(document, path, name) : document,
         path,
-        valueOf(operation, name),
+        operationValue(operation, name),
         name,
       );
     case 'remove':
@@ -50,7 +50,7 @@ function applyOperation(document: Json, operation: JsonObject): Json {
     case 'copy':
       return insert(document, path, clone(read(document, pointer(operation.from, name), name)), name);
     case 'test':
-      if (!equal(read(document, path, name), valueOf(operation, name)))
+      if (!equal(read(document, path, name), operationValue(operation, name)))
         throw refused(name, 'the test failed');
       return document;
     default:
@@ -58,7 +58,7 @@ function applyOperation(document: Json, operation: JsonObject): Json {
   }
 }
 
-function valueOf(operation: JsonObject, name: string): Json {
+function operationValue(operation: JsonObject, name: string): Json {
   if (operation.value === undefined) throw new Refusal(400, 'BadRequest', `${name}: the value is missing`);
   return operation.value;
 }

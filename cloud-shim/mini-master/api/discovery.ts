@@ -1,0 +1,69 @@
+import type { Json, JsonObject } from '../json.ts';
+import type { Registry } from '../kinds/registry.ts';
+import { apiVersionOf } from '../kinds/resource.ts';
+import { noSuchPath } from '../status.ts';
+
+const VERBS = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'];
+const STATUS_VERBS = ['get', 'patch', 'update'];
+
+/** Groups that are served without resources of their own: reviews, which are asked and not kept. */
+const reviews: Readonly<Record<string, { kind: string; plural: string }>> = {
+  'authentication.k8s.io': { kind: 'TokenReview', plural: 'tokenreviews' },
+};
+
+/** `/api`. */
+export function coreVersions(): JsonObject {
+  return { kind: 'APIVersions', versions: ['v1'], serverAddressByClientCIDRs: [] };
+}
+
+/** `/apis`. */
+export function groupList(registry: Registry): JsonObject {
+  const groups = [...registry.groups().filter(Boolean), ...Object.keys(reviews)];
+  return { kind: 'APIGroupList', apiVersion: 'v1', groups: groups.map((group) => groupOf(registry, group)) };
+}
+
+/** `/apis/GROUP`. Throws 404. */
+export function groupOf(registry: Registry, group: string): JsonObject {
+  const names = reviews[group] ? ['v1'] : registry.versions(group);
+  if (names.length === 0 || !group) throw noSuchPath();
+  const versions = names.map((version) => ({ groupVersion: `${group}/${version}`, version }));
+  return { kind: 'APIGroup', apiVersion: 'v1', name: group, versions, preferredVersion: versions[0] };
+}
+
+/** `/api/v1` and `/apis/GROUP/VERSION`. Throws 404. */
+export function resourceList(registry: Registry, group: string, version: string): JsonObject {
+  const review = reviews[group];
+  const resources = review ? [reviewResource(review)] : resourcesOf(registry, group, version);
+  if (resources.length === 0) throw noSuchPath();
+  return { kind: 'APIResourceList', apiVersion: 'v1', groupVersion: apiVersionOf(group, version), resources };
+}
+
+function resourcesOf(registry: Registry, group: string, version: string): Json[] {
+  return registry.all().flatMap((resource): Json[] => {
+    const served = resource.versions.find((v) => v.name === version);
+    if (resource.group !== group || !served) return [];
+    const { plural, singular, namespaced, kind, shortNames, categories } = resource;
+    const main: JsonObject = {
+      name: plural,
+      singularName: singular,
+      namespaced,
+      kind,
+      verbs: VERBS,
+      ...(shortNames.length > 0 ? { shortNames: [...shortNames] } : {}),
+      ...(categories.length > 0 ? { categories: [...categories] } : {}),
+    };
+    const status = { name: `${plural}/status`, singularName: '', namespaced, kind, verbs: STATUS_VERBS };
+    const others = resource.subresources.map(({ name, ...rest }) => ({
+      name: `${plural}/${name}`,
+      singularName: '',
+      namespaced,
+      ...rest,
+      verbs: [...rest.verbs],
+    }));
+    return [main, ...(served.hasStatus ? [status] : []), ...others];
+  });
+}
+
+function reviewResource({ kind, plural }: { kind: string; plural: string }): JsonObject {
+  return { name: plural, singularName: kind.toLowerCase(), namespaced: false, kind, verbs: ['create'] };
+}
