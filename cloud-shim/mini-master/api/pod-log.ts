@@ -1,6 +1,6 @@
 import { request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
 import { request as httpsRequest } from 'node:https';
-import type { KeyPair } from '../auth/certificate.ts';
+import type { KeyPair } from '../../pki/certificate.ts';
 import { type ApiObject, objectAt, objectsAt, textAt } from '../json.ts';
 import { badRequest, Refusal } from '../status.ts';
 import type { Store } from '../store/store.ts';

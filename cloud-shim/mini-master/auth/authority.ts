@@ -2,7 +2,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorCode } from '../../../runtime/core/errors.ts';
-import { issueCertificate, type KeyPair, keyPem, newKey, type Subject } from './certificate.ts';
+import { issueCertificate, type KeyPair, keyPem, newKey, type Subject } from '../../pki/certificate.ts';
 
 const DAY = 86_400_000;
 const CA_SUBJECT: Subject = { commonName: 'mini-master-ca' };

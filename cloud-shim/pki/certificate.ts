@@ -7,7 +7,18 @@ import {
   sign,
 } from 'node:crypto';
 import { isIPv4, isIPv6 } from 'node:net';
-import { bits, boolean, der, integer, octets, oid, sequence, setOf, time, utf8 } from './der.ts';
+import {
+  bits,
+  boolean,
+  der,
+  integer,
+  octets,
+  oid,
+  sequence,
+  setOf,
+  time,
+  utf8,
+} from '../../runtime/wire/der.ts';
 
 /** A key and the certificate for it, PEM. */
 export type KeyPair = { readonly key: string; readonly cert: string };
@@ -53,6 +64,11 @@ export function keyPem(key: KeyObject): string {
  * @returns PEM
  * @source RFC 5280 §4.1 */
 export function issueCertificate(request: CertificateRequest, key: KeyObject, issuer: Issuer): string {
+  return pem(certificateDer(request, key, issuer));
+}
+
+/** The same in DER. @param key the subject's, private or public */
+export function certificateDer(request: CertificateRequest, key: KeyObject, issuer: Issuer): Buffer {
   const algorithm = sequence(oid(OID.ecdsaSha256));
   const body = sequence(
     der(0xa0, integer(Buffer.of(2))),
@@ -65,7 +81,7 @@ export function issueCertificate(request: CertificateRequest, key: KeyObject, is
     der(0xa3, sequence(...extensions(request, key, issuer.key))),
   );
   const signature = sign('sha256', body, issuer.key);
-  return pem(sequence(body, algorithm, bits(signature)));
+  return sequence(body, algorithm, bits(signature));
 }
 
 function name(subject: Subject): Buffer {
@@ -75,7 +91,8 @@ function name(subject: Subject): Buffer {
 }
 
 function publicKeyInfo(key: KeyObject): Buffer {
-  return createPublicKey(key).export({ type: 'spki', format: 'der' });
+  const publicKey = key.type === 'public' ? key : createPublicKey(key);
+  return publicKey.export({ type: 'spki', format: 'der' });
 }
 
 function keyId(key: KeyObject): Buffer {

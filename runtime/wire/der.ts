@@ -1,4 +1,4 @@
-/** DER, as far as certificates need it. @source X.690 */
+/** DER, as far as certificates and their requests need it. @source X.690 */
 
 /** Tag, length (short form below 128, else big-endian with a count), content. @source X.690 §8.1 */
 export function der(tag: number, ...content: readonly Buffer[]): Buffer {
@@ -39,6 +39,10 @@ export function utf8(text: string): Buffer {
   return der(0x0c, Buffer.from(text));
 }
 
+export function printable(text: string): Buffer {
+  return der(0x13, Buffer.from(text));
+}
+
 export function boolean(value: boolean): Buffer {
   return der(0x01, Buffer.of(value ? 0xff : 0));
 }
@@ -58,4 +62,29 @@ export function time(epochMs: number): Buffer {
   return Number(digits.slice(0, 4)) < 2050
     ? der(0x17, Buffer.from(digits.slice(2)))
     : der(0x18, Buffer.from(digits));
+}
+
+/** One element: its tag, its content, and all of its bytes. */
+export type DerElement = { readonly tag: number; readonly content: Buffer; readonly whole: Buffer };
+
+/** Splits bytes into the elements that they hold, one after the other.
+ * @throws RangeError when they end within one */
+export function elements(bytes: Buffer): DerElement[] {
+  const found: DerElement[] = [];
+  for (let offset = 0; offset < bytes.length; ) {
+    const tag = bytes[offset] ?? 0;
+    const first = bytes[offset + 1] ?? 0;
+    const lengthBytes = first < 0x80 ? 0 : first & 0x7f;
+    if (lengthBytes > 4 || first === 0x80) throw new RangeError('a length that is not DER');
+    const start = offset + 2 + lengthBytes;
+    const length = lengthBytes === 0 ? first : bytes.readUIntBE(offset + 2, lengthBytes);
+    if (start + length > bytes.length) throw new RangeError('the bytes end within an element');
+    found.push({
+      tag,
+      content: bytes.subarray(start, start + length),
+      whole: bytes.subarray(offset, start + length),
+    });
+    offset = start + length;
+  }
+  return found;
 }

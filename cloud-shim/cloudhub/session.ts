@@ -1,0 +1,99 @@
+import type { WebSocket } from 'ws';
+import type { Clock, Timer } from '../../runtime/core/clock.ts';
+import type { Logger } from '../../runtime/core/log.ts';
+import { encodeMessage, type Message, parseMessage } from '../../runtime/core/message.ts';
+import { type Millis, mebibytes, seconds } from '../../runtime/core/units.ts';
+import { AckQueue, type Delivery } from './ack-queue.ts';
+
+export type SessionDeps = {
+  readonly node: string;
+  readonly socket: WebSocket;
+  readonly keepalive: Millis;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly received: (session: Session, message: Message) => void;
+  readonly acknowledged: (node: string, delivery: Delivery) => void;
+  readonly closed: (session: Session, reason: string) => void;
+};
+
+/** What a node may leave unread before it is taken for stuck. */
+const LARGEST_BACKLOG = mebibytes(32);
+
+/** One node's connection. */
+export class Session {
+  readonly node: string;
+  private readonly deps: SessionDeps;
+  private readonly queue: AckQueue;
+  private readonly watchdog: Timer;
+  private heard: number;
+  private open = true;
+
+  constructor(deps: SessionDeps) {
+    const { clock, socket, keepalive, node } = deps;
+    this.deps = deps;
+    this.node = node;
+    this.heard = clock.monotonic();
+    this.queue = new AckQueue({
+      clock,
+      send: (message) => this.send(message),
+      acknowledged: (delivery) => deps.acknowledged(node, delivery),
+      postponed: ({ message }) => {
+        deps.log.warn('a node does not acknowledge', { node, resource: message.route.resource });
+      },
+    });
+    socket.on('message', (data) => this.frame(String(data)));
+    socket.once('close', (code) => this.end(`closed with ${code}`));
+    socket.on('error', (error) => this.end(error.message));
+    this.watchdog = clock.every(seconds(5), () => {
+      if (clock.monotonic() - this.heard > keepalive) this.end('no keepalive');
+    });
+  }
+
+  get pending(): number {
+    return this.queue.length;
+  }
+
+  /** Sends what is not waited for. */
+  send(message: Message): void {
+    if (!this.open) return;
+    const { socket } = this.deps;
+    socket.send(encodeMessage(message));
+    if (socket.bufferedAmount > LARGEST_BACKLOG) this.end('it does not read');
+  }
+
+  /** Sends an object until it is acknowledged. */
+  deliver(delivery: Delivery): void {
+    if (this.open) this.queue.push(delivery);
+  }
+
+  /** Reads no more for now. */
+  pause(): void {
+    this.deps.socket.pause();
+  }
+
+  resume(): void {
+    if (this.open) this.deps.socket.resume();
+  }
+
+  end(reason: string): void {
+    if (!this.open) return;
+    this.open = false;
+    this.watchdog.cancel();
+    this.queue.stop();
+    this.deps.socket.terminate();
+    this.deps.closed(this, reason);
+  }
+
+  private frame(text: string): void {
+    this.heard = this.deps.clock.monotonic();
+    const message = parseMessage(text);
+    if ('refused' in message) {
+      this.deps.log.warn('a frame is no message', { node: this.node, reason: message.refused });
+      return;
+    }
+    const { operation } = message.route;
+    if (operation === 'keepalive') return;
+    if (operation === 'response' && this.queue.acknowledge(message.header.parent_msg_id ?? '')) return;
+    this.deps.received(this, message);
+  }
+}

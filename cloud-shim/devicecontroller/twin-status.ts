@@ -1,0 +1,69 @@
+import type { KubeObject } from '../../runtime/core/k8s.ts';
+import { isRecord } from '../../runtime/core/message.ts';
+
+/** One property's twin in a DeviceStatus.
+ * @source devices.kubeedge.io/v1beta1 Twin */
+export type TwinStatus = {
+  readonly propertyName: string;
+  readonly reported?: TwinValue;
+  readonly observedDesired?: TwinValue;
+};
+export type TwinValue = { readonly value: string; readonly metadata?: Readonly<Record<string, string>> };
+
+export type DeviceStatus = KubeObject & {
+  readonly status?: {
+    readonly twins?: readonly TwinStatus[];
+    readonly state?: string;
+    readonly lastOnlineTime?: string;
+    readonly extensions?: Readonly<Record<string, unknown>>;
+  };
+};
+
+type Status = NonNullable<DeviceStatus['status']>;
+
+/** Merges an edge's twin report into a status: `actual` becomes reported, `expected` observedDesired.
+ * @param properties that the device has; twins of others go
+ * @source KubeEdge cloud/pkg/devicecontroller/controller/upstream.go */
+export function mergeTwins(status: Status, report: unknown, properties: ReadonlySet<string>): Status {
+  const twins = new Map((status.twins ?? []).map((twin) => [twin.propertyName, twin]));
+  for (const [name, twin] of Object.entries(isRecord(report) ? report : {})) {
+    if (!isRecord(twin)) {
+      twins.delete(name);
+      continue;
+    }
+    const type = isRecord(twin.metadata) ? String(twin.metadata.type ?? '') : '';
+    const reported = twinValue(twin.actual, type);
+    const observedDesired = twinValue(twin.expected, type);
+    twins.set(name, {
+      ...(twins.get(name) ?? {}),
+      propertyName: name,
+      ...(reported ? { reported } : {}),
+      ...(observedDesired ? { observedDesired } : {}),
+    });
+  }
+  return { ...status, twins: [...twins.values()].filter(({ propertyName }) => properties.has(propertyName)) };
+}
+
+/** Merges an edge's state report. `reason` and `faults`, which our edges add, tell an operator what is wrong. */
+export function mergeState(status: Status, report: unknown): Status {
+  if (!isRecord(report)) return status;
+  const { state, lastOnlineTime, reason, faults } = report;
+  const { reason: _reason, faults: _faults, ...others } = status.extensions ?? {};
+  const extensions = {
+    ...others,
+    ...(typeof reason === 'string' && reason ? { reason } : {}),
+    ...(isRecord(faults) ? { faults } : {}),
+  };
+  return {
+    ...status,
+    ...(typeof state === 'string' ? { state } : {}),
+    ...(typeof lastOnlineTime === 'string' && lastOnlineTime ? { lastOnlineTime } : {}),
+    extensions,
+  };
+}
+
+function twinValue(side: unknown, type: string): TwinValue | undefined {
+  if (!isRecord(side) || typeof side.value !== 'string') return undefined;
+  const { timestamp } = isRecord(side.metadata) ? side.metadata : {};
+  return { value: side.value, metadata: { timestamp: String(timestamp ?? ''), type } };
+}
