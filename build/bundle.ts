@@ -46,7 +46,6 @@ const serialFiles: Readonly<Record<string, string>> = {
 };
 
 for (const { name, entry, flags } of programs) {
-  if (!existsSync(entry)) continue;
   const folder = join('dist', name);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
@@ -56,8 +55,8 @@ for (const { name, entry, flags } of programs) {
   writeLauncher(join(folder, name), `${name}.cjs`, flags);
 }
 copyNative(join('dist', 'edgecore'), values.target);
-for (const { name, entry } of tools)
-  if (existsSync(entry)) await bundle(entry, join('dist', 'dev', `${name}.cjs`));
+copyDefinitions(join('dist', 'cloud-shim', 'crds'));
+for (const { name, entry } of tools) await bundle(entry, join('dist', 'dev', `${name}.cjs`));
 
 async function bundle(entry: string, outfile: string): Promise<Metafile> {
   const { metafile } = await build({
@@ -73,7 +72,6 @@ async function bundle(entry: string, outfile: string): Promise<Metafile> {
     legalComments: 'none',
     metafile: true,
     logLevel: 'warning',
-    loader: { '.yaml': 'text' },
     define: {
       EDGECORE_VERSION: JSON.stringify(version),
       // ws looks for native helpers by a path search that finds another package's file in a bundle.
@@ -109,6 +107,12 @@ function copyNative(folder: string, target: string): void {
         copyFileSync(join(from, file), join(folder, file));
     }
   }
+}
+
+function copyDefinitions(folder: string): void {
+  mkdirSync(folder, { recursive: true });
+  for (const file of readdirSync('cloud-shim/crds'))
+    if (file.endsWith('.yaml')) copyFileSync(join('cloud-shim/crds', file), join(folder, file));
 }
 
 /** A Node.js that lies beside the bundle is used before the machine's. */

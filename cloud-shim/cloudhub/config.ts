@@ -15,8 +15,18 @@ export const cloudHubConfig = v.strictObject({
   dnsNames: v.optional(v.array(v.string()), []),
   nodeLimit: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)), 1000),
   keepaliveInterval: seconds(30),
-  tokenRefreshDuration: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)), 12),
+  writeTimeout: seconds(30),
+  tokenRefreshDuration: v.optional(
+    v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(500, 'want at most 500 hours')),
+    12,
+  ),
   edgeCertSigningDuration: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)), 365),
+  // The CA, the key and the token are in the cluster's secrets, as KubeEdge keeps them; files are not read.
+  tlsCAFile: v.optional(v.string(), ''),
+  tlsCAKeyFile: v.optional(v.string(), ''),
+  tlsCertFile: v.optional(v.string(), ''),
+  tlsPrivateKeyFile: v.optional(v.string(), ''),
+  authorization: v.optional(v.looseObject({}), {}),
   https: v.optional(
     v.strictObject({
       enable: v.optional(v.boolean(), true),

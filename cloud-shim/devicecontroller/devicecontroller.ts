@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../../runtime/core/clock.ts';
-import type { Device, DeviceModel } from '../../runtime/core/devices.ts';
+import type { Device, DeviceModel, DeviceStatus } from '../../runtime/core/devices.ts';
 import { errorText } from '../../runtime/core/errors.ts';
 import type { KubeObject } from '../../runtime/core/k8s.ts';
 import type { Logger } from '../../runtime/core/log.ts';
@@ -9,7 +9,7 @@ import { formatResource } from '../../runtime/core/resource.ts';
 import type { KubeApi } from '../kube/client.ts';
 import type { Informer } from '../kube/informer.ts';
 import { kinds } from '../kube/resource-kind.ts';
-import { type DeviceStatus, mergeState, mergeTwins } from './twin-status.ts';
+import { mergeState, mergeTwins } from './twin-status.ts';
 
 export type DeviceControllerDeps = {
   readonly api: KubeApi;
@@ -33,7 +33,7 @@ export type Reply = {
   readonly resource?: string;
 };
 
-type Status = NonNullable<DeviceStatus['status']>;
+type Status = DeviceStatus['status'];
 
 const CONFIRMED: Reply = { content: 'OK', source: 'devicecontroller', group: 'twin', resource: 'twin' };
 
@@ -54,8 +54,7 @@ export class DeviceController {
     deps.models.onChange({
       // Differs: KubeEdge sends a changed model only with the next change of a device.
       changed: (model, before) => {
-        if (before)
-          for (const node of this.nodesOf(model)) this.sendObject(node, 'devicemodel', model, 'update');
+        if (before) for (const node of this.nodesOf(model)) this.send(node, 'devicemodel', model, 'update');
       },
       removed: () => {},
     });
@@ -103,8 +102,8 @@ export class DeviceController {
     if (!nodeName || (before && previous === nodeName && sameSpec(device, before))) return;
     if (previous !== nodeName) this.sendMembership(nodeName, [device], []);
     const model = this.modelOf(device);
-    if (model) this.sendObject(nodeName, 'devicemodel', model, previous === nodeName ? 'update' : 'insert');
-    this.sendObject(nodeName, 'device', device, previous === nodeName ? 'update' : 'insert');
+    if (model) this.send(nodeName, 'devicemodel', model, previous === nodeName ? 'update' : 'insert');
+    this.send(nodeName, 'device', device, previous === nodeName ? 'update' : 'insert');
   }
 
   private deviceRemoved(device: Device): void {
@@ -116,8 +115,8 @@ export class DeviceController {
     this.sendMembership(node, [], [device]);
     const model = this.modelOf(device);
     const used = this.devicesOf(node).some((other) => other !== device && this.modelOf(other) === model);
-    if (model && !used) this.sendObject(node, 'devicemodel', model, 'delete');
-    this.sendObject(node, 'device', device, 'delete');
+    if (model && !used) this.send(node, 'devicemodel', model, 'delete');
+    this.send(node, 'device', device, 'delete');
   }
 
   private sendMembership(node: string, added: readonly Device[], removed: readonly Device[]): void {
@@ -137,12 +136,7 @@ export class DeviceController {
     });
   }
 
-  private sendObject(
-    node: string,
-    type: string,
-    object: KubeObject,
-    operation: 'insert' | 'update' | 'delete',
-  ): void {
+  send(node: string, type: string, object: KubeObject, operation: 'insert' | 'update' | 'delete'): void {
     if (!this.deps.link.isConnected(node)) return;
     const { namespace, name } = object.metadata;
     const resource = formatResource({ namespace, type, name });

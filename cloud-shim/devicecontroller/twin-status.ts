@@ -1,25 +1,7 @@
-import type { KubeObject } from '../../runtime/core/k8s.ts';
+import type { DeviceStatus, TwinValue } from '../../runtime/core/devices.ts';
 import { isRecord } from '../../runtime/core/message.ts';
 
-/** One property's twin in a DeviceStatus.
- * @source devices.kubeedge.io/v1beta1 Twin */
-export type TwinStatus = {
-  readonly propertyName: string;
-  readonly reported?: TwinValue;
-  readonly observedDesired?: TwinValue;
-};
-export type TwinValue = { readonly value: string; readonly metadata?: Readonly<Record<string, string>> };
-
-export type DeviceStatus = KubeObject & {
-  readonly status?: {
-    readonly twins?: readonly TwinStatus[];
-    readonly state?: string;
-    readonly lastOnlineTime?: string;
-    readonly extensions?: Readonly<Record<string, unknown>>;
-  };
-};
-
-type Status = NonNullable<DeviceStatus['status']>;
+type Status = DeviceStatus['status'];
 
 /** Merges an edge's twin report into a status: `actual` becomes reported, `expected` observedDesired.
  * @param properties that the device has; twins of others go

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { faultLine } from '../core/config-faults.ts';
 import { blankToken, defaultConfigText, loadConfig, minConfigText, parseConfig } from './config.ts';
-import { faultLine } from './slice-faults.ts';
 
 const minimal = minConfigText();
 

@@ -1,0 +1,168 @@
+import type { Clock, Timer } from '../runtime/core/clock.ts';
+import type { Device, DeviceModel, DeviceStatus } from '../runtime/core/devices.ts';
+import { errorText } from '../runtime/core/errors.ts';
+import type { ConfigMap, KubeObject, Node, Secret } from '../runtime/core/k8s.ts';
+import type { Logger } from '../runtime/core/log.ts';
+import type { Pod } from '../runtime/core/pod.ts';
+import { seconds } from '../runtime/core/units.ts';
+import { Authority } from './cloudhub/authority.ts';
+import { CloudHub } from './cloudhub/cloudhub.ts';
+import { Enrolment } from './cloudhub/enrolment.ts';
+import type { CloudCoreConfig } from './config/schema.ts';
+import { installCrds } from './crds/install.ts';
+import { DeviceController } from './devicecontroller/devicecontroller.ts';
+import { Downstream } from './edgecontroller/downstream.ts';
+import { Upstream } from './edgecontroller/upstream.ts';
+import type { KubeApi } from './kube/client.ts';
+import { Informer } from './kube/informer.ts';
+import { kinds, type ResourceKind } from './kube/resource-kind.ts';
+import { ObjectSyncs } from './synccontroller/object-syncs.ts';
+import { SyncController } from './synccontroller/synccontroller.ts';
+
+export type CloudCoreDeps = {
+  readonly config: CloudCoreConfig;
+  readonly api: KubeApi;
+  /** The cluster's CA, PEM; empty when the kubeconfig names none. */
+  readonly clusterCa: string;
+  /** The folder of the CRDs. */
+  readonly crds: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** [0, 1) */
+  readonly random: () => number;
+};
+
+/** The cloud side of edge nodes: built here, once, against a stock API server. */
+export class CloudCore {
+  private readonly deps: CloudCoreDeps;
+  private readonly abort = new AbortController();
+  private readonly stops: (() => Promise<void>)[] = [];
+  private parts: { hub: CloudHub; enrolment: Enrolment } | undefined;
+  private refresh: Timer | undefined;
+
+  constructor(deps: CloudCoreDeps) {
+    this.deps = deps;
+  }
+
+  /** The ports in use, once started. */
+  get ports(): { readonly websocket: number; readonly https: number } {
+    return { websocket: this.parts?.hub.port ?? 0, https: this.parts?.enrolment.port ?? 0 };
+  }
+
+  /** @throws EdgeError PORT_TAKEN, PORT_UNUSABLE, CLOUD_REFUSED */
+  async start(): Promise<void> {
+    const { api, clock, log, crds, config } = this.deps;
+    await installCrds({ api, folder: crds, clock, log });
+    const { cloudHub } = config.modules;
+    const hosts = [...cloudHub.advertiseAddress, ...cloudHub.dnsNames, '127.0.0.1', 'localhost'];
+    const authority = await Authority.load({ api, clock }, [...new Set(hosts)]);
+    await this.keepToken(authority);
+    const informers = this.informers();
+    await Promise.all(Object.values(informers).map((informer) => informer.start(this.abort.signal)));
+    const syncs = new ObjectSyncs({ api, log });
+    await syncs.load();
+    await this.serve(this.connect(authority, informers, syncs));
+  }
+
+  async stop(): Promise<void> {
+    this.refresh?.cancel();
+    for (const stop of this.stops.reverse()) await stop();
+    this.abort.abort();
+  }
+
+  private async serve({ hub, enrolment }: { hub: CloudHub; enrolment: Enrolment }): Promise<void> {
+    this.parts = { hub, enrolment };
+    for (const server of [enrolment, hub]) {
+      await server.start();
+      this.stops.push(() => server.stop());
+    }
+  }
+
+  private connect(
+    authority: Authority,
+    informers: ReturnType<CloudCore['informers']>,
+    syncs: ObjectSyncs,
+  ): { hub: CloudHub; enrolment: Enrolment } {
+    const { api, clock, log, config, clusterCa } = this.deps;
+    const { cloudHub } = config.modules;
+    const upstream = new Upstream({
+      api,
+      log,
+      clusterCa,
+      kubeletPort: undefined,
+      nodeKnown: (name) => {
+        const node = informers.nodes.get('', name);
+        if (node) downstream.send(name, 'node', node, 'update');
+      },
+    });
+    const hub: CloudHub = new CloudHub({
+      config: cloudHub,
+      authority,
+      synced: syncs,
+      clock,
+      log,
+      handlers: {
+        edge: (node, message) => upstream.handle(node, message),
+        device: (node, message) => devices.handle(node, message),
+      },
+      connected: (node) => sync.connected(node),
+    });
+    const downstream = new Downstream({ ...informers, link: hub, acknowledged: syncs });
+    const devices = new DeviceController({ ...informers, api, link: hub, clock, log });
+    const sync = new SyncController({
+      known: (node) => syncs.known(node),
+      wanted: [(node) => downstream.wanted(node), (node) => devices.wanted(node)],
+      send: (node, type, object, operation) => {
+        const controller = type.startsWith('device') ? devices : downstream;
+        controller.send(node, type, object, operation);
+      },
+      greet: (node) => devices.greet(node),
+    });
+    const enrolment = new Enrolment({
+      config: cloudHub,
+      authority,
+      log,
+      hasNode: (name) => informers.nodes.get('', name) !== undefined,
+      joined: (node) => syncs.forget(node),
+    });
+    return { hub, enrolment };
+  }
+
+  private informers() {
+    const { api, clock, log, random } = this.deps;
+    const of = <T extends KubeObject>(kind: ResourceKind): Informer<T> => {
+      const informer = new Informer<T>({ api, kind, clock, log, random, trim: withoutFields });
+      this.stops.push(() => informer.stop());
+      return informer;
+    };
+    return {
+      pods: of<Pod>(kinds.pod),
+      nodes: of<Node>(kinds.node),
+      configMaps: of<ConfigMap>(kinds.configMap),
+      secrets: of<Secret>(kinds.secret),
+      devices: of<Device>(kinds.device),
+      models: of<DeviceModel>(kinds.deviceModel),
+      statuses: of<DeviceStatus>(kinds.deviceStatus),
+    };
+  }
+
+  /** A token lives for two refreshes, so that one just read is good for at least one. */
+  private async keepToken(authority: Authority): Promise<void> {
+    const { clock, config, log } = this.deps;
+    const every = seconds(config.modules.cloudHub.tokenRefreshDuration * 3600);
+    await authority.publishToken(2 * every);
+    this.refresh = clock.every(every, () => {
+      authority.publishToken(2 * every).catch((error: unknown) => {
+        log.error('the join token could not be renewed', { reason: errorText(error) });
+      });
+    });
+  }
+}
+
+/** Field ownership is most of an object's size and no edge reads it. */
+function withoutFields<T extends KubeObject>(object: T): T {
+  const { managedFields: _fields, ...metadata } = object.metadata as T['metadata'] & {
+    managedFields?: unknown;
+  };
+  return { ...object, metadata };
+}

@@ -1,0 +1,65 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parse } from 'yaml';
+import { type Clock, sleep } from '../../runtime/core/clock.ts';
+import { EdgeError } from '../../runtime/core/errors.ts';
+import type { KubeObject } from '../../runtime/core/k8s.ts';
+import type { Logger } from '../../runtime/core/log.ts';
+import { seconds } from '../../runtime/core/units.ts';
+import type { KubeApi } from '../kube/client.ts';
+import { kinds } from '../kube/resource-kind.ts';
+
+export type InstallDeps = {
+  readonly api: KubeApi;
+  /** The folder of the definitions. */
+  readonly folder: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+};
+
+type Definition = KubeObject & {
+  readonly spec: { readonly versions: readonly { readonly name: string; readonly served: boolean }[] };
+  readonly status?: { readonly conditions?: readonly { readonly type: string; readonly status: string }[] };
+};
+
+const CHECK = seconds(0.2);
+const LIMIT = seconds(30);
+
+/** Makes the CRDs that the cluster lacks and waits until it serves them. What an administrator, or KubeEdge's own
+ * installer, put there stays as it is.
+ * @throws EdgeError CLOUD_REFUSED, also when a definition that is there lacks the version in use */
+export async function installCrds({ api, folder, clock, log }: InstallDeps): Promise<void> {
+  const definitions = readdirSync(folder)
+    .filter((file) => file.endsWith('.yaml'))
+    .map((file) => parse(readFileSync(join(folder, file), 'utf8')) as Definition);
+  for (const definition of definitions) {
+    const { name } = definition.metadata;
+    const made = await api.create<Definition>(kinds.crd, { name: '' }, definition);
+    if ('object' in made) log.info('a CustomResourceDefinition was made', { resource: name });
+    else if (made.status.reason !== 'AlreadyExists')
+      throw new EdgeError('CLOUD_REFUSED', { detail: `CRD ${name}: ${made.status.message}` });
+  }
+  const end = clock.monotonic() + LIMIT;
+  for (const definition of definitions) {
+    for (;;) {
+      const fault = await faultOf(api, definition);
+      if (fault === undefined) break;
+      if (clock.monotonic() > end) throw new EdgeError('CLOUD_REFUSED', { detail: fault });
+      await sleep(clock, CHECK);
+    }
+  }
+}
+
+/** @returns why objects of that definition cannot be used yet */
+async function faultOf(api: KubeApi, wanted: Definition): Promise<string | undefined> {
+  const { name } = wanted.metadata;
+  const answer = await api.get<Definition>(kinds.crd, { name });
+  if ('status' in answer) return `CRD ${name}: ${answer.status.message}`;
+  const { spec, status } = answer.object;
+  const lacking = wanted.spec.versions.filter(
+    (version) => !spec.versions.some((has) => has.name === version.name && has.served),
+  );
+  if (lacking.length > 0) return `CRD ${name} does not serve ${lacking.map((v) => v.name).join(', ')}`;
+  const established = status?.conditions?.some((c) => c.type === 'Established' && c.status === 'True');
+  return established ? undefined : `CRD ${name} is not established`;
+}
