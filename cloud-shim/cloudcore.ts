@@ -8,6 +8,8 @@ import { seconds } from '../runtime/core/units.ts';
 import { Authority } from './cloudhub/authority.ts';
 import { CloudHub } from './cloudhub/cloudhub.ts';
 import { Enrolment } from './cloudhub/enrolment.ts';
+import { StreamServer } from './cloudstream/stream-server.ts';
+import { Tunnels } from './cloudstream/tunnels.ts';
 import type { CloudCoreConfig } from './config/schema.ts';
 import { installCrds } from './crds/install.ts';
 import { DeviceController } from './devicecontroller/devicecontroller.ts';
@@ -62,6 +64,7 @@ export class CloudCore {
     const syncs = new ObjectSyncs({ api, log });
     await syncs.load();
     await this.serve(this.connect(authority, informers, syncs));
+    if (config.modules.cloudStream.enable) await this.serveStreams(authority, informers);
   }
 
   async stop(): Promise<void> {
@@ -78,18 +81,42 @@ export class CloudCore {
     }
   }
 
+  private async serveStreams(
+    authority: Authority,
+    { pods }: ReturnType<CloudCore['informers']>,
+  ): Promise<void> {
+    const { api, config, clusterCa } = this.deps;
+    const { streamPort, tunnelPort } = config.modules.cloudStream;
+    const log = this.deps.log.child('cloudstream');
+    const tls = authority.serverPair;
+    const tunnels = new Tunnels({ tls, log });
+    const server = new StreamServer({
+      api,
+      tls,
+      clientCas: [clusterCa, await clientCa(api)].filter(Boolean),
+      tunnels,
+      nodeOf: (namespace, pod) => pods.get(namespace, pod)?.spec.nodeName,
+      log,
+    });
+    await tunnels.start(tunnelPort);
+    this.stops.push(() => tunnels.stop());
+    await server.start(streamPort);
+    this.stops.push(() => server.stop());
+  }
+
   private connect(
     authority: Authority,
     informers: ReturnType<CloudCore['informers']>,
     syncs: ObjectSyncs,
   ): { hub: CloudHub; enrolment: Enrolment } {
-    const { api, clock, log, config, clusterCa } = this.deps;
-    const { cloudHub } = config.modules;
+    const { api, clock, config, clusterCa } = this.deps;
+    const log = this.deps.log.child('cloudhub');
+    const { cloudHub, cloudStream } = config.modules;
     const upstream = new Upstream({
       api,
-      log,
+      log: this.deps.log.child('edgecontroller'),
       clusterCa,
-      kubeletPort: undefined,
+      kubeletPort: cloudStream.enable ? cloudStream.streamPort : undefined,
       nodeKnown: (name) => {
         const node = informers.nodes.get('', name);
         if (node) downstream.send(name, 'node', node, 'update');
@@ -108,7 +135,13 @@ export class CloudCore {
       connected: (node) => sync.connected(node),
     });
     const downstream = new Downstream({ ...informers, link: hub, acknowledged: syncs });
-    const devices = new DeviceController({ ...informers, api, link: hub, clock, log });
+    const devices = new DeviceController({
+      ...informers,
+      api,
+      link: hub,
+      clock,
+      log: this.deps.log.child('devicecontroller'),
+    });
     const sync = new SyncController({
       known: (node) => syncs.known(node),
       wanted: [(node) => downstream.wanted(node), (node) => devices.wanted(node)],
@@ -157,6 +190,14 @@ export class CloudCore {
       });
     });
   }
+}
+
+/** Who signs the certificate that the API server shows to kubelets; clusters may have it apart from their CA.
+ * @source kubernetes configmap kube-system/extension-apiserver-authentication */
+async function clientCa(api: KubeApi): Promise<string> {
+  const name = { namespace: 'kube-system', name: 'extension-apiserver-authentication' };
+  const answer = await api.get<ConfigMap>(kinds.configMap, name);
+  return 'object' in answer ? (answer.object.data?.['client-ca-file'] ?? '') : '';
 }
 
 /** Field ownership is most of an object's size and no edge reads it. */

@@ -57,7 +57,7 @@ async function run(config: CloudCoreConfig, kubeconfig: string): Promise<number>
     level: config.logLevel,
     clock: systemClock,
     write: (line) => process.stdout.write(line),
-  });
+  }).child('cloud-shim');
   const stopAsked = new Promise<string>((resolve) => {
     for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve(name));
   });

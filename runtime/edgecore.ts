@@ -10,6 +10,7 @@ import type { Module } from './core/module.ts';
 import { DeviceTwin } from './devicetwin/devicetwin.ts';
 import { Edged } from './edged/edged.ts';
 import { EdgeHub } from './edgehub/edgehub.ts';
+import { EdgeStream } from './edgestream/edgestream.ts';
 import { EventBus } from './eventbus/eventbus.ts';
 import { MetaManager } from './metamanager/metamanager.ts';
 import { snapshotOf } from './snapshot.ts';
@@ -99,7 +100,7 @@ export class EdgeCore {
     meta.connect({ pods: agent, devices: twins });
 
     const page = this.console(deps, { metrics, twins, broker, hub, agent });
-    this.modules = [broker, bus, modbus, twins, agent, hub, ...page];
+    this.modules = [broker, bus, modbus, twins, agent, hub, ...this.tunnel(deps, hub, agent), ...page];
   }
 
   /** Starts every module in order; when one cannot, those before it are stopped again.
@@ -120,6 +121,23 @@ export class EdgeCore {
     }
     this.started = [];
     await this.store.close();
+  }
+
+  private tunnel(deps: EdgeCoreDeps, hub: EdgeHub, agent: Edged): Module[] {
+    const { edged, edgeStream } = deps.config.modules;
+    if (!edgeStream.enable) return [];
+    return [
+      new EdgeStream({
+        config: edgeStream,
+        node: edged.hostnameOverride,
+        nodeIp: () => agent.nodeIp,
+        kubeletPort: () => agent.kubeletPort,
+        credentials: () => hub.credentials,
+        clock: deps.clock,
+        log: deps.log,
+        random: deps.random,
+      }),
+    ];
   }
 
   private console(

@@ -10,10 +10,10 @@ import type { KubeObject } from '../../runtime/core/k8s.ts';
 import type { Logger } from '../../runtime/core/log.ts';
 import { type Message, type MessageDraft, newMessage } from '../../runtime/core/message.ts';
 import { mebibytes, seconds } from '../../runtime/core/units.ts';
+import { closeServer, listen } from '../../runtime/wire/listen.ts';
 import type { Delivery } from './ack-queue.ts';
 import type { Authority } from './authority.ts';
 import type { CloudHubConfig } from './config.ts';
-import { close, listen } from './enrolment.ts';
 import { Session } from './session.ts';
 
 /** Who deals with what edges send. A returned draft is the answer. */
@@ -83,7 +83,7 @@ export class CloudHub {
 
   async stop(): Promise<void> {
     for (const session of this.sessions.values()) session.end('the cloud side stops');
-    await close(this.server);
+    await closeServer(this.server);
   }
 
   isConnected(node: string): boolean {

@@ -1,8 +1,5 @@
 import * as v from 'valibot';
-
-const port = (standard: number) =>
-  v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(65_535)), standard);
-const seconds = (standard: number) => v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)), standard);
+import { portNumber, positive } from '../../runtime/core/config-fields.ts';
 
 /** `modules.cloudHub`, the end that edges connect to.
  * @source KubeEdge api/apis/componentconfig/cloudcore/v1alpha1 CloudHub */
@@ -13,14 +10,11 @@ export const cloudHubConfig = v.strictObject({
     v.minLength(1, 'want the addresses at which edges reach this machine'),
   ),
   dnsNames: v.optional(v.array(v.string()), []),
-  nodeLimit: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)), 1000),
-  keepaliveInterval: seconds(30),
-  writeTimeout: seconds(30),
-  tokenRefreshDuration: v.optional(
-    v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(500, 'want at most 500 hours')),
-    12,
-  ),
-  edgeCertSigningDuration: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)), 365),
+  nodeLimit: v.optional(positive('nodes'), 1000),
+  keepaliveInterval: v.optional(positive('seconds'), 30),
+  writeTimeout: v.optional(positive('seconds'), 30),
+  tokenRefreshDuration: v.optional(v.pipe(positive('hours'), v.maxValue(500, 'want at most 500 hours')), 12),
+  edgeCertSigningDuration: v.optional(positive('days'), 365),
   // The CA, the key and the token are in the cluster's secrets, as KubeEdge keeps them; files are not read.
   tlsCAFile: v.optional(v.string(), ''),
   tlsCAKeyFile: v.optional(v.string(), ''),
@@ -31,7 +25,7 @@ export const cloudHubConfig = v.strictObject({
     v.strictObject({
       enable: v.optional(v.boolean(), true),
       address: v.optional(v.string(), '0.0.0.0'),
-      port: port(10_002),
+      port: v.optional(portNumber, 10_002),
     }),
     {},
   ),
@@ -39,7 +33,7 @@ export const cloudHubConfig = v.strictObject({
     v.strictObject({
       enable: v.optional(v.literal(true), true),
       address: v.optional(v.string(), '0.0.0.0'),
-      port: port(10_000),
+      port: v.optional(portNumber, 10_000),
     }),
     {},
   ),

@@ -2,8 +2,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { EdgeError, errorCode, errorText } from '../../runtime/core/errors.ts';
+import { errorText } from '../../runtime/core/errors.ts';
 import type { Logger } from '../../runtime/core/log.ts';
+import { closeServer, listen } from '../../runtime/wire/listen.ts';
 import type { Authority } from './authority.ts';
 import type { CloudHubConfig } from './config.ts';
 
@@ -48,7 +49,7 @@ export class Enrolment {
   }
 
   stop(): Promise<void> {
-    return close(this.server);
+    return closeServer(this.server);
   }
 
   private async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -98,23 +99,4 @@ async function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
     chunks.push(chunk as Buffer);
   }
   return Buffer.concat(chunks);
-}
-
-/** Listens, or says what is wrong with the address.
- * @throws EdgeError PORT_TAKEN, PORT_UNUSABLE */
-export function listen(server: Server, what: string, host: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (cause) => {
-      const code = errorCode(cause) === 'EADDRINUSE' ? 'PORT_TAKEN' : 'PORT_UNUSABLE';
-      reject(new EdgeError(code, { detail: `${what} ${host}:${port}`, cause }));
-    });
-    server.listen(port, host, () => resolve());
-  });
-}
-
-export function close(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    server.close(() => resolve());
-    server.closeAllConnections();
-  });
 }

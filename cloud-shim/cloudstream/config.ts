@@ -1,15 +1,13 @@
 import * as v from 'valibot';
-
-const port = (standard: number) =>
-  v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(65_535)), standard);
+import { portNumber } from '../../runtime/core/config-fields.ts';
 
 /** `modules.cloudStream`, the way to the kubelet ports of nodes. Keys and certificates are the shim's own: the file
  * keys are accepted and not read.
  * @source KubeEdge api/apis/componentconfig/cloudcore/v1alpha1 CloudStream */
 export const cloudStreamConfig = v.strictObject({
   enable: v.optional(v.boolean(), false),
-  streamPort: port(10_003),
-  tunnelPort: port(10_004),
+  streamPort: v.optional(portNumber, 10_003),
+  tunnelPort: v.optional(portNumber, 10_004),
   tlsTunnelCAFile: v.optional(v.string(), ''),
   tlsTunnelCertFile: v.optional(v.string(), ''),
   tlsTunnelPrivateKeyFile: v.optional(v.string(), ''),

@@ -35,6 +35,7 @@ export const kinds = {
   lease: namespaced('coordination.k8s.io/v1', 'Lease', 'leases'),
   volumeAttachment: cluster('storage.k8s.io/v1', 'VolumeAttachment', 'volumeattachments'),
   csr: cluster('certificates.k8s.io/v1', 'CertificateSigningRequest', 'certificatesigningrequests'),
+  subjectAccessReview: cluster('authorization.k8s.io/v1', 'SubjectAccessReview', 'subjectaccessreviews'),
   crd: cluster('apiextensions.k8s.io/v1', 'CustomResourceDefinition', 'customresourcedefinitions'),
   device: namespaced(devices, 'Device', 'devices'),
   deviceModel: namespaced(devices, 'DeviceModel', 'devicemodels'),

@@ -3,6 +3,7 @@ import { consoleConfig } from '../console/config.ts';
 import { deviceTwinConfig } from '../devicetwin/config.ts';
 import { edgedConfig } from '../edged/config.ts';
 import { edgeHubConfig } from '../edgehub/config.ts';
+import { edgeStreamConfig } from '../edgestream/config.ts';
 import { eventBusConfig } from '../eventbus/config.ts';
 import { metaManagerConfig } from '../metamanager/config.ts';
 
@@ -38,7 +39,7 @@ export const edgeCoreConfig = v.strictObject({
     deviceTwin: v.optional(deviceTwinConfig, {}),
     console: v.optional(consoleConfig, {}),
     serviceBus: notOffered('serviceBus'),
-    edgeStream: notOffered('edgeStream'),
+    edgeStream: v.optional(edgeStreamConfig, {}),
     taskManager: notOffered('taskManager'),
     dbTest: notOffered('dbTest'),
   }),

@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import * as v from 'valibot';
+import { portNumber } from '../core/config-fields.ts';
 
 const whole = (unit: string, least = 1) =>
   v.pipe(v.number(), v.integer(), v.minValue(least, `want a whole number of ${unit}, ${least} or more`));
@@ -30,7 +31,7 @@ export const edgedConfig = v.strictObject({
   tailoredKubeletConfig: v.optional(
     v.strictObject({
       address: v.optional(v.string(), '127.0.0.1'),
-      readOnlyPort: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(65_535)), 10_350),
+      readOnlyPort: v.optional(portNumber, 10_350),
       clusterDomain: v.optional(v.string(), 'cluster.local'),
       clusterDNS: v.optional(v.array(v.string()), []),
       containerRuntimeEndpoint: v.optional(unixSocket, 'unix:///run/containerd/containerd.sock'),

@@ -88,6 +88,11 @@ export class Edged {
     );
   }
 
+  /** The node's address, as its Node object has it. */
+  get nodeIp(): string {
+    return this.hostIP;
+  }
+
   /** Where the kubelet's API listens, once started. */
   get kubeletPort(): number {
     return this.api.port;

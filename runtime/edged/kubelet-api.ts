@@ -1,7 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { EdgeError, errorCode, errorText } from '../core/errors.ts';
+import { errorText } from '../core/errors.ts';
 import type { Pod } from '../core/pod.ts';
+import { closeServer, listen } from '../wire/listen.ts';
 import { copyLog, type LogOptions } from './container-log.ts';
 
 /** A container's log file, and whether more will come. */
@@ -41,20 +42,11 @@ export class KubeletApi {
 
   /** @throws EdgeError PORT_TAKEN, PORT_UNUSABLE */
   start(host: string, port: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.server.once('error', (cause) => {
-        const code = errorCode(cause) === 'EADDRINUSE' ? 'PORT_TAKEN' : 'PORT_UNUSABLE';
-        reject(new EdgeError(code, { detail: `kubelet API ${host}:${port}`, cause }));
-      });
-      this.server.listen(port, host, () => resolve());
-    });
+    return listen(this.server, 'kubelet API', host, port);
   }
 
   stop(): Promise<void> {
-    return new Promise((resolve) => {
-      this.server.close(() => resolve());
-      this.server.closeAllConnections();
-    });
+    return closeServer(this.server);
   }
 
   private async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {

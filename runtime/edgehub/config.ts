@@ -1,13 +1,5 @@
 import * as v from 'valibot';
-
-/** `host:port`, an IPv6 host in brackets. */
-export const hostPort = v.pipe(
-  v.string(),
-  v.regex(/^(\[[0-9a-fA-F:]+\]|[^\s:/[\]]+):\d{1,5}$/, 'want HOST:PORT'),
-);
-
-const positive = (unit: string) =>
-  v.pipe(v.number(), v.integer(), v.minValue(1, `want a whole number of ${unit}, 1 or more`));
+import { hostPort, positive } from '../core/config-fields.ts';
 
 /** `modules.edgeHub`, the link to the cloud, with KubeEdge's keys and defaults. Times in seconds.
  * @source KubeEdge api/apis/componentconfig/edgecore/v1alpha2 EdgeHub */

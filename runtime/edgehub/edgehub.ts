@@ -110,7 +110,7 @@ export class EdgeHub {
       clock,
       log,
       random,
-      credentials: (signal) => this.credentials(signal),
+      credentials: (signal) => this.obtainCredentials(signal),
       events: {
         frame: (text) => this.receive(text),
         up: () => this.linkChanged(true),
@@ -153,7 +153,12 @@ export class EdgeHub {
     return this.requests.wait(message.header.msg_id, draft.resource, timeout);
   }
 
-  private async credentials(signal: AbortSignal): Promise<Credentials> {
+  /** What the node has joined with; undefined until then. */
+  get credentials(): Credentials | undefined {
+    return this.certificates.load();
+  }
+
+  private async obtainCredentials(signal: AbortSignal): Promise<Credentials> {
     const stored = this.certificates.load();
     if (stored) return stored;
     const joined = await this.certificates.join(this.deps.config.token, signal);

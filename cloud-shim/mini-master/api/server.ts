@@ -3,8 +3,9 @@ import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { parse as parseYaml } from 'yaml';
 import type { Clock } from '../../../runtime/core/clock.ts';
-import { EdgeError, errorCode, errorText } from '../../../runtime/core/errors.ts';
+import { errorText } from '../../../runtime/core/errors.ts';
 import type { Logger } from '../../../runtime/core/log.ts';
+import { closeServer, listen } from '../../../runtime/wire/listen.ts';
 import type { Credentials } from '../auth/authority.ts';
 import type { TokenSigner } from '../auth/tokens.ts';
 import { isObject, type Json, type JsonObject, parseJson } from '../json.ts';
@@ -66,20 +67,11 @@ export class ApiServer {
 
   /** @throws EdgeError PORT_TAKEN, PORT_UNUSABLE */
   start(host: string, port: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.server.once('error', (cause) => {
-        const code = errorCode(cause) === 'EADDRINUSE' ? 'PORT_TAKEN' : 'PORT_UNUSABLE';
-        reject(new EdgeError(code, { detail: `Kubernetes API ${host}:${port}`, cause }));
-      });
-      this.server.listen(port, host, () => resolve());
-    });
+    return listen(this.server, 'Kubernetes API', host, port);
   }
 
   stop(): Promise<void> {
-    return new Promise((resolve) => {
-      this.server.close(() => resolve());
-      this.server.closeAllConnections();
-    });
+    return closeServer(this.server);
   }
 
   private async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -99,6 +91,8 @@ export class ApiServer {
         201,
         reviewToken(asRecord(parseBody(bytes, request)), objects.store, signer, clock.now()),
       );
+    if (/^\/apis\/authorization\.k8s\.io\/v1\/(self)?subjectaccessreviews$/.test(url.pathname))
+      return answer(response, 201, { ...asRecord(parseBody(bytes, request)), status: { allowed: true } });
     const path = parsePath(url.pathname);
     if (!path) throw noSuchPath();
     const call: Call = {
