@@ -52,9 +52,10 @@ export class DeviceController {
       removed: (device) => this.deviceRemoved(device),
     });
     deps.models.onChange({
-      // Differs: KubeEdge sends a changed model only with the next change of a device.
+      // Differs: KubeEdge sends a model that changes, or comes after its devices, with the next change of a device.
       changed: (model, before) => {
-        if (before) for (const node of this.nodesOf(model)) this.send(node, 'devicemodel', model, 'update');
+        const operation = before ? 'update' : 'insert';
+        for (const node of this.nodesOf(model)) this.send(node, 'devicemodel', model, operation);
       },
       removed: () => {},
     });

@@ -17,10 +17,16 @@ export class Plc {
   private server: Server | undefined;
   private readonly sockets = new Set<Socket>();
   private timer: NodeJS.Timeout | undefined;
+  private readonly moves: boolean;
+
+  /** @param options `moves: false` leaves every register to the caller */
+  constructor(options: { moves?: boolean } = {}) {
+    this.moves = options.moves ?? true;
+  }
 
   /** @returns the port that it listens on; 0 picks a free one */
   start(host: string, port: number): Promise<number> {
-    this.timer = setInterval(() => this.memory.move(), 1000);
+    if (this.moves) this.timer = setInterval(() => this.memory.move(), 1000);
     this.server = createServer((socket) => this.serve(socket));
     return new Promise((resolve, reject) => {
       this.server?.once('error', reject);

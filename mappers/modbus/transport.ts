@@ -1,3 +1,4 @@
+import { connect as connectTcp, type Socket } from 'node:net';
 import modbusSerial from 'modbus-serial';
 import { errorCode, errorText } from '../../runtime/core/errors.ts';
 import type { Millis } from '../../runtime/core/units.ts';
@@ -10,6 +11,7 @@ const ModbusRTU = modbusSerial.default;
 type Client = InstanceType<typeof ModbusRTU>;
 
 const CONNECT_TIMEOUT = 3000;
+const KEEPALIVE = 30_000;
 
 /** Names of the exception codes. @source MODBUS Application Protocol V1.1b3 §7 */
 const exceptions: Readonly<Record<number, string>> = {
@@ -28,6 +30,8 @@ const exceptions: Readonly<Record<number, string>> = {
 export class ModbusTransport implements Transport {
   private readonly endpoint: Endpoint;
   private client: Client | undefined;
+  /** Of a connection over TCP. */
+  private socket: Socket | undefined;
 
   constructor(endpoint: Endpoint) {
     this.endpoint = endpoint;
@@ -39,10 +43,10 @@ export class ModbusTransport implements Transport {
     // Without a listener an error of the socket between two requests would end the process.
     client.on('error', () => {});
     try {
-      await connect(client, this.endpoint);
+      await this.connect(client);
       this.client = client;
     } catch (error) {
-      client.close(() => {});
+      this.socket?.destroy();
       throw new WireError('unreachable', `${addressOf(this.endpoint)}: ${errorText(error)}`);
     }
   }
@@ -50,6 +54,7 @@ export class ModbusTransport implements Transport {
   close(): void {
     const { client } = this;
     this.client = undefined;
+    this.socket?.destroy();
     if (!client) return;
     // destroy, not close: a peer that is gone would never answer our FIN.
     client.destroy(() => {});
@@ -88,11 +93,25 @@ export class ModbusTransport implements Transport {
   }
 
   private async guard<T>(work: Promise<T>): Promise<T> {
+    const before = this.socket?.bytesRead;
     try {
       return await work;
     } catch (error) {
-      throw toWireError(error, addressOf(this.endpoint));
+      const wire = toWireError(error, addressOf(this.endpoint));
+      // The package waits for the rest of a frame that garbage announces, and would swallow every later answer.
+      if (wire.kind === 'timeout' && this.socket?.bytesRead !== before)
+        throw new WireError('garbled', `${addressOf(this.endpoint)}: what came is no answer to the request`);
+      throw wire;
     }
+  }
+
+  private async connect(client: Client): Promise<void> {
+    if (this.endpoint.kind === 'tcp') {
+      this.socket = await openSocket(this.endpoint.host, this.endpoint.port);
+      return client.linkTCP(this.socket, { port: this.endpoint.port });
+    }
+    const { path, baudRate, dataBits, parity, stopBits } = this.endpoint;
+    return client.connectRTUBuffered(path, { baudRate, dataBits, parity, stopBits });
   }
 }
 
@@ -101,19 +120,22 @@ export function addressOf(endpoint: Endpoint): string {
   return endpoint.kind === 'tcp' ? `${endpoint.host}:${endpoint.port}` : endpoint.path;
 }
 
-function connect(client: Client, endpoint: Endpoint): Promise<void> {
-  if (endpoint.kind === 'tcp') {
-    const late = new Promise<never>((_, reject) => {
-      const timer = setTimeout(
-        () => reject(new Error(`no connection in ${CONNECT_TIMEOUT} ms`)),
-        CONNECT_TIMEOUT,
-      );
-      timer.unref();
+function openSocket(host: string, port: number): Promise<Socket> {
+  const socket = connectTcp({ host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE });
+  return new Promise((resolve, reject) => {
+    const fail = (error: Error): void => {
+      socket.destroy();
+      reject(error);
+    };
+    const timer = setTimeout(() => fail(new Error(`no connection in ${CONNECT_TIMEOUT} ms`)), CONNECT_TIMEOUT);
+    socket.once('error', fail);
+    socket.once('close', () => clearTimeout(timer));
+    socket.once('connect', () => {
+      clearTimeout(timer);
+      socket.off('error', fail);
+      resolve(socket);
     });
-    return Promise.race([client.connectTCP(endpoint.host, { port: endpoint.port }), late]);
-  }
-  const { path, baudRate, dataBits, parity, stopBits } = endpoint;
-  return client.connectRTUBuffered(path, { baudRate, dataBits, parity, stopBits });
+  });
 }
 
 function readArea(

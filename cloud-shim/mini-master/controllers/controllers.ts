@@ -17,6 +17,7 @@ import {
 import { CRD_CLEANUP } from '../kinds/crd.ts';
 import { CRDS, type Registry } from '../kinds/registry.ts';
 import { Refusal } from '../status.ts';
+import { orphans } from './garbage.ts';
 import { chooseNode } from './scheduler.ts';
 
 export type ControllersDeps = {
@@ -41,6 +42,8 @@ export class Controllers {
   private timer: Timer | undefined;
   private soon: Timer | undefined;
   private unwatch: (() => void) | undefined;
+  /** Something was deleted: what it owned may have to go. */
+  private deleted = true;
 
   constructor(deps: ControllersDeps) {
     this.deps = deps;
@@ -49,9 +52,10 @@ export class Controllers {
   start(): void {
     for (const name of NAMESPACES) this.ensure('namespaces', '', name, {});
     this.run();
-    this.unwatch = this.deps.objects.store.watch(undefined, ({ collection }) => {
+    this.unwatch = this.deps.objects.store.watch(undefined, ({ type, collection }) => {
       // Leases and events change often and no rule follows them at once.
       if (collection === 'events' || collection.startsWith('leases.')) return;
+      if (type === 'DELETED') this.deleted = true;
       this.soon ??= this.deps.clock.after(millis(0), () => this.run());
     });
     this.timer = this.deps.clock.every(TURN, () => this.run());
@@ -65,7 +69,15 @@ export class Controllers {
 
   private run(): void {
     this.soon = undefined;
-    const rules = [this.namespaces, this.accounts, this.nodes, this.pods, this.schedule, this.definitions];
+    const rules = [
+      this.namespaces,
+      this.accounts,
+      this.nodes,
+      this.pods,
+      this.schedule,
+      this.definitions,
+      this.garbage,
+    ];
     for (const rule of rules) {
       try {
         rule.call(this);
@@ -201,6 +213,14 @@ export class Controllers {
       }
       if (left === 0) objects.store.remove(CRDS, crd);
     }
+  }
+
+  /** What belonged to something that is gone, goes. */
+  private garbage(): void {
+    const { objects, registry } = this.deps;
+    if (!this.deleted) return;
+    this.deleted = false;
+    for (const target of orphans(objects.store, registry)) this.remove(target);
   }
 
   private event(pod: ApiObject, type: string, reason: string, message: string): void {
