@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import type { Figure } from './figure.ts';
+import { benchReaction } from './reaction.ts';
 import { benchRss } from './rss.ts';
 
 /** What a bench may be told. */
@@ -10,7 +11,7 @@ export type BenchOptions = {
 
 type Bench = (options: BenchOptions) => AsyncIterable<Figure>;
 
-const benches: Readonly<Record<string, Bench>> = { rss: benchRss };
+const benches: Readonly<Record<string, Bench>> = { rss: benchRss, reaction: benchReaction };
 
 /** `npm run bench -- NAME … [--seconds N] [--check]`: one JSON line a figure, from the built programs.
  * The status is 1 when something could not be measured, or with `--check` when a goal was missed. */

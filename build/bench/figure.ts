@@ -19,7 +19,9 @@ export function figure(
   goal?: Goal,
 ): Figure {
   const rounded = Number(value.toPrecision(4));
-  if (!goal) return { ...place, value: rounded };
+  const { unit, ...what } = place;
+  if (!goal) return { ...what, value: rounded, unit };
   const ok = 'most' in goal ? value <= goal.most : value >= goal.least;
-  return { ...place, value: rounded, goal: 'most' in goal ? `<=${goal.most}` : `>=${goal.least}`, ok };
+  const wanted = 'most' in goal ? `<=${goal.most}` : `>=${goal.least}`;
+  return { ...what, value: rounded, unit, goal: wanted, ok };
 }

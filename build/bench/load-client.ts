@@ -23,6 +23,8 @@ export class LoadClient {
   received = 0;
   /** QoS 1 and 2 messages of ours that are through: PUBACK or PUBCOMP. */
   acked = 0;
+  /** Called with each PUBLISH packet, whole, for who wants to look into it. */
+  onPublish: ((packet: Buffer) => void) | undefined;
   /** Called after each chunk that came. */
   onProgress: () => void = () => {};
   private readonly socket: Socket;
@@ -115,6 +117,7 @@ export class LoadClient {
       const size = frameSize(data, at);
       if (size === 0 || at + size > data.length) break;
       this.take(data, at, replies);
+      if (this.onPublish && (data[at] ?? 0) >> 4 === PUBLISH) this.onPublish(data.subarray(at, at + size));
       at += size;
     }
     this.rest = at < data.length ? data.subarray(at) : undefined;
