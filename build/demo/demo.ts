@@ -57,7 +57,7 @@ async function startAll(stack: Stack, dir: string): Promise<void> {
 async function joined(stack: Stack): Promise<string> {
   const ready = await until('the node says how it is', async () => {
     const node = await stack.object<Node>(kinds.node, NODE, '');
-    return node?.status.conditions?.find(({ type }) => type === 'Ready');
+    return node?.status.conditions?.find(({ type, status }) => type === 'Ready' && status !== 'Unknown');
   });
   const pods = ready.status === 'True' ? 'pods can run' : `pods wait: ${ready.message}`;
   return `node ${NODE} is registered; ${pods}`;
