@@ -7,10 +7,11 @@ import type { MetricSource } from '../core/metrics.ts';
 import { type Authority, localOnly } from './auth.ts';
 import { PacketDecoder } from './codec.ts';
 import { type BrokerLimits, defaultBrokerLimits } from './config.ts';
-import { Connection, type Peer } from './connection.ts';
+import { Connection } from './connection.ts';
 import { type BrokerCounters, Hub } from './hub.ts';
 import { listenTcp } from './listeners/tcp.ts';
 import type { QoS } from './message.ts';
+import type { Peer } from './peer.ts';
 import type { LocalHandler } from './subscription.ts';
 import { isTopic, parseFilter } from './topics.ts';
 

@@ -4,17 +4,16 @@ import { errorText } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import { millis } from '../core/units.ts';
 import { AckQueue } from './ack-queue.ts';
+import type { Identity } from './auth.ts';
 import { encode, type Packet, type PacketDecoder, type ProtocolVersion } from './codec.ts';
 import type { BrokerLimits } from './config.ts';
 import { FrameReader } from './frame.ts';
 import { handlePacket } from './handlers/handle.ts';
 import type { Hub } from './hub.ts';
 import { type Delivery, encodePublish } from './message.ts';
+import type { Peer } from './peer.ts';
 import { type ReasonCode, reason } from './reason.ts';
 import type { Outlet, Session } from './session.ts';
-
-/** Where a connection comes from. */
-export type Peer = { readonly address: string; readonly local: boolean };
 
 /** How many QoS 1 and 2 messages of one client may wait for the disk before its socket is left unread. */
 const PENDING_ACKS = 1000;
@@ -29,7 +28,7 @@ export class Connection implements Outlet {
   /** Set by CONNECT. */
   session: Session | undefined;
   version: ProtocolVersion | undefined;
-  username: string | undefined;
+  identity: Identity | undefined;
   receiveMaximum: number;
   maximumPacketSize = Number.POSITIVE_INFINITY;
   private readonly stream: Duplex;

@@ -51,10 +51,9 @@ function authenticate(
 ): ReasonCode | undefined {
   const { username, password, will } = packet;
   const { authority, counters } = connection.hub;
-  const local = connection.peer.local;
-  const allowed =
-    authority.authenticate({ clientId, username, password, local }) &&
-    (!will || authority.authorize(clientId, username, 'publish', will.topic));
+  const identity = authority.authenticate({ clientId, username, password, peer: connection.peer });
+  const allowed = identity && (!will || authority.authorize(identity, 'publish', will.topic));
+  connection.identity = identity;
   if (allowed) return undefined;
   counters.denied.add();
   return reason.notAuthorized;
@@ -73,7 +72,6 @@ function establish(
   const { hub } = connection;
   const { properties = {}, clean = true } = packet;
   const five = packet.protocolVersion === 5;
-  connection.username = packet.username;
   connection.receiveMaximum = Math.min(properties.receiveMaximum ?? MAX_RECEIVE, hub.limits.inflight);
   connection.maximumPacketSize = properties.maximumPacketSize ?? Number.POSITIVE_INFINITY;
   const { session, present } = hub.join(connection, clientId, clean);

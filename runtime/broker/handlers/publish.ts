@@ -17,9 +17,9 @@ export function handlePublish(connection: Connection, session: Session, packet: 
   // Only a server sends subscription identifiers. [MQTT-3.3.4-6]
   if (packet.properties?.subscriptionIdentifier !== undefined) return connection.fail(reason.protocolError);
   // `$SYS` is the broker's own. [MQTT-4.7.2-1]
+  const { identity } = connection;
   const allowed =
-    !topic.startsWith('$SYS/') &&
-    hub.authority.authorize(session.clientId, connection.username, 'publish', topic);
+    !topic.startsWith('$SYS/') && identity && hub.authority.authorize(identity, 'publish', topic);
   if (!allowed) {
     hub.counters.denied.add();
     return answer(connection, packet, reason.notAuthorized);

@@ -35,7 +35,8 @@ function subscribe(
   if (!filter) return { code: reason.filterInvalid };
   // No-local makes no sense for a share. [MQTT-3.8.3-4]
   if (filter.share !== undefined && request.nl) return { code: reason.protocolError };
-  if (!hub.authority.authorize(session.clientId, connection.username, 'subscribe', request.topic)) {
+  const { identity } = connection;
+  if (!identity || !hub.authority.authorize(identity, 'subscribe', filter.levels.join('/'))) {
     hub.counters.denied.add();
     return { code: reason.notAuthorized };
   }
