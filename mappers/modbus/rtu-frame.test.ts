@@ -74,4 +74,10 @@ test('a wrong checksum is told', () => {
   assert.equal(findAnswer(bad, readTwo), { kind: 'corrupt', frame: bad });
 });
 
+test('an answer that looks like a broken exception half way through is waited for', () => {
+  const whole = frame('010304018300aa');
+  assert.is(findAnswer(whole.subarray(0, 8), readTwo).kind, 'none');
+  assert.equal(findAnswer(whole, readTwo), { kind: 'answer', frame: whole });
+});
+
 test.run();

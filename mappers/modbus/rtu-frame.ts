@@ -39,7 +39,7 @@ export function findAnswer(data: Buffer, request: Buffer): RtuInput {
     if (!isException && !data.subarray(at, at + head.length).equals(head)) continue;
     const frame = data.subarray(at, end);
     if (isIntact(frame)) return { kind: 'answer', frame };
-    if (end === data.length) corrupt = frame;
+    if (!isException && end === data.length) corrupt = frame;
   }
   return corrupt ? { kind: 'corrupt', frame: corrupt } : { kind: 'none' };
 }
