@@ -143,13 +143,20 @@ function repeatedEntries(list: Json[], schema: Schema): number[] {
   const seen = new Set<string>();
   const repeated: number[] = [];
   for (const [i, item] of list.entries()) {
-    const identity = JSON.stringify(
-      type === 'map' && isObject(item) ? keys?.map((k) => item[k] ?? null) : item,
+    const identity = canonical(
+      type === 'map' && isObject(item) ? (keys ?? []).map((k) => item[k] ?? null) : item,
     );
     if (seen.has(identity)) repeated.push(i);
     seen.add(identity);
   }
   return repeated;
+}
+
+/** JSON text that is the same for equal values, whatever the order of their fields. */
+function canonical(value: Json): string {
+  return JSON.stringify(value, (_key, part: unknown) =>
+    isObject(part) ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1))) : part,
+  );
 }
 
 function checkObject(object: JsonObject, schema: Schema, path: string, causes: Cause[]): void {
