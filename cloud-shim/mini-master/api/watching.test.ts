@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { FakeClock } from '../../../runtime/core/fake-clock.ts';
-import type { ApiObject, JsonObject } from '../json.ts';
+import { type ApiObject, type JsonObject, listAt, objectAt, objectsAt } from '../json.ts';
 import { Registry, type Served } from '../kinds/registry.ts';
 import { parseLabelSelector } from '../selectors.ts';
 import { Refusal } from '../status.ts';
@@ -160,8 +160,9 @@ test('the end of the initial events is marked', ({ store, watch }) => {
   store.put('pods', pod('a'));
   const client = watch({ resourceVersion: '1', initialEvents: true });
   assert.equal(client.told, ['ADDED a 1', 'BOOKMARK - 1']);
-  const { metadata } = client.events[1]?.object as ApiObject;
-  assert.equal(metadata.annotations, { 'k8s.io/initial-events-end': 'true' });
+  assert.equal(objectAt(client.events[1], 'object', 'metadata', 'annotations'), {
+    'k8s.io/initial-events-end': 'true',
+  });
 });
 
 test('who comes to match is added, who no longer does is deleted', ({ store, watch }) => {
@@ -204,9 +205,9 @@ test('a client that does not read is let go', ({ store, watch }) => {
 test('rows come where a table is asked for', ({ store, watch }) => {
   const client = watch({ view: { as: 'Table', include: 'None' } });
   store.put('pods', pod('a'));
-  const table = client.events[0]?.object as JsonObject;
+  const table = objectAt(client.events[0], 'object');
   assert.is(table.kind, 'Table');
-  assert.is(((table.rows as JsonObject[])[0]?.cells as string[])[0], 'a');
+  assert.is(listAt(objectsAt(table, 'rows')[0], 'cells')[0], 'a');
 });
 
 test.run();
