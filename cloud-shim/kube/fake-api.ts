@@ -79,9 +79,17 @@ export class FakeApi implements KubeApi {
     signal: AbortSignal,
   ): Promise<void> {
     this.calls.push(`WATCH ${plural} ${query.resourceVersion}`);
-    return new Promise((resolve, fail) => {
-      signal.addEventListener('abort', () => resolve(), { once: true });
-      this.watches.push({ plural, query, send, end: resolve, fail });
+    return new Promise((resolve, reject) => {
+      const end = (): void => {
+        signal.removeEventListener('abort', end);
+        resolve();
+      };
+      const fail = (error: Error): void => {
+        signal.removeEventListener('abort', end);
+        reject(error);
+      };
+      signal.addEventListener('abort', end);
+      this.watches.push({ plural, query, send, end, fail });
     });
   }
 
