@@ -56,7 +56,7 @@ test.after.each(async ({ informer, clock }) => {
   assert.is(clock.pending, 0, 'no timer is left');
 });
 
-const never = new AbortController().signal;
+const never = (): AbortSignal => new AbortController().signal;
 const put = (api: FakeApi, name: string, uid?: string): Promise<unknown> =>
   api.update(kinds.configMap, { name, namespace: 'ns' }, configMap(name, '', uid));
 const remove = (api: FakeApi, name: string): Promise<unknown> =>
@@ -72,7 +72,7 @@ test('it lists once and watches from there', async ({ api, clock, heard, make })
   await put(api, 'a');
   await put(api, 'b');
   const informer = make({ query: { labelSelector: 'x=y' } });
-  await informer.start(never);
+  await informer.start(never());
   assert.equal(heard, ['a ->1', 'b ->2']);
   await clock.advance(0);
   assert.equal(followed(api), ['GET /api/v1/configmaps', 'WATCH configmaps 2']);
@@ -85,7 +85,7 @@ test('it lists once and watches from there', async ({ api, clock, heard, make })
 test('what is watched is kept and told, with what was before', async ({ api, heard, make }) => {
   await put(api, 'a');
   const informer = make();
-  await informer.start(never);
+  await informer.start(never());
   const { send } = last(api);
   send(event('ADDED', configMap('b', '2')));
   send(event('MODIFIED', configMap('a', '3')));
@@ -96,7 +96,7 @@ test('what is watched is kept and told, with what was before', async ({ api, hea
 
 test('what it knows already is not told again', async ({ api, heard, make }) => {
   await put(api, 'a');
-  await make().start(never);
+  await make().start(never());
   last(api).send(event('ADDED', configMap('a', '1')));
   assert.equal(heard, ['a ->1']);
 });
@@ -108,7 +108,7 @@ test('a watch that ends is taken up where it was, after the last bookmark', asyn
   make,
 }) => {
   await put(api, 'a');
-  await make().start(never);
+  await make().start(never());
   last(api).send(event('MODIFIED', configMap('a', '5')));
   last(api).send(event('BOOKMARK', configMap('', '9')));
   last(api).end();
@@ -122,10 +122,11 @@ test('after 410 it lists again and tells what it missed', async ({ api, clock, h
   await put(api, 'b');
   await put(api, 'same');
   const informer = make();
-  await informer.start(never);
+  await informer.start(never());
   await put(api, 'a');
   await put(api, 'c');
   await remove(api, 'b');
+  await clock.advance(60_000);
   last(api).send(forgotten);
   last(api).end();
   await clock.advance(0);
@@ -141,13 +142,13 @@ test('after 410 it lists again and tells what it missed', async ({ api, clock, h
 
 test('an object that came back under its name was gone in between', async ({ api, heard, make }) => {
   await put(api, 'a', 'old');
-  await make().start(never);
+  await make().start(never());
   last(api).send(event('MODIFIED', configMap('a', '7', 'new')));
   assert.equal(heard, ['a ->1', 'a gone 1', 'a ->7']);
 });
 
 test('a watch that breaks is taken up after a pause that grows to 30 s', async ({ api, clock, make }) => {
-  await make().start(never);
+  await make().start(never());
   for (const [i, pause] of [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000].entries()) {
     last(api).fail(new Error('reset'));
     await clock.advance(pause - 1);
@@ -158,15 +159,42 @@ test('a watch that breaks is taken up after a pause that grows to 30 s', async (
 });
 
 test('a watch that ended well begins the pauses anew', async ({ api, clock, make }) => {
-  await make().start(never);
+  await make().start(never());
   last(api).fail(new Error('reset'));
   await clock.advance(1000);
+  last(api).send(event('BOOKMARK', configMap('', '9')));
   last(api).end();
   await clock.advance(0);
   last(api).fail(new Error('reset'));
   await clock.advance(1000);
   assert.is(api.watches.length, 4);
 });
+
+for (const [what, cut] of [
+  ['ends', (open: OpenWatch) => open.end()],
+  [
+    'answers 410 to',
+    (open: OpenWatch) => {
+      open.send(forgotten);
+      open.end();
+    },
+  ],
+] as const) {
+  test(`a server that ${what} each watch at once is not asked without a pause`, async ({
+    api,
+    clock,
+    make,
+  }) => {
+    await make().start(never());
+    for (const [i, pause] of [1000, 2000, 4000].entries()) {
+      cut(last(api));
+      await clock.advance(pause - 1);
+      assert.is(api.watches.length, i + 1);
+      await clock.advance(1);
+      assert.is(api.watches.length, i + 2);
+    }
+  });
+}
 
 test('it is not started until it has listed', async ({ api, clock, make }) => {
   const warnings: string[] = [];
@@ -175,7 +203,7 @@ test('it is not started until it has listed', async ({ api, clock, make }) => {
   api.refusals.push(refused);
   let started = false;
   const start = make({ log })
-    .start(never)
+    .start(never())
     .then(() => {
       started = true;
     });
@@ -197,7 +225,7 @@ test('an object of a list has its kind, and is cut before it is kept', async ({ 
   const informer = make({
     trim: ({ apiVersion = '', kind = '', metadata }) => ({ apiVersion, kind, metadata }),
   });
-  await informer.start(never);
+  await informer.start(never());
   assert.equal(informer.get('ns', 'a'), {
     apiVersion: 'v1',
     kind: 'ConfigMap',
@@ -216,7 +244,7 @@ test('a handler that throws does not keep the others from hearing', async ({ api
     removed: () => {},
   });
   informer.onChange({ changed: ({ metadata }) => heard.push(`second ${metadata.name}`), removed: () => {} });
-  await informer.start(never);
+  await informer.start(never());
   assert.equal(heard, ['a ->1', 'second a']);
   assert.equal(failures, ['a change could not be dealt with']);
 });
