@@ -174,7 +174,7 @@ test('another value for a field of somebody else is a conflict', () => {
     refused.message,
     'Apply failed with 1 conflict: conflict with "kubectl-edit" using apps/v1: .spec.replicas',
   );
-  assert.equal(refused.details.causes, [
+  assert.equal(refused.statusDetails.causes, [
     {
       reason: 'FieldManagerConflict',
       message: 'conflict with "kubectl-edit" using apps/v1',
@@ -205,7 +205,7 @@ test('a field that two hold conflicts with both', () => {
   const both = apply(apply(object({}), { replicas: 1 }, applier('a')), { replicas: 1 }, applier('b'));
   const refused = refusal(() => apply(both, { replicas: 2 }, applier('c')));
   assert.equal(
-    refused.details.causes?.map((c) => c.message),
+    refused.statusDetails.causes?.map((c) => c.message),
     ['conflict with "a"', 'conflict with "b"'],
   );
 });
@@ -224,7 +224,7 @@ test('an atomic list or map is one field', () => {
   const live = apply(object({}), { args: ['x'], selector: { a: '1' } }, applier('a'));
   const refused = refusal(() => apply(live, { args: ['x', 'y'], selector: { b: '2' } }, applier('b')));
   assert.equal(
-    refused.details.causes?.map((c) => c.field),
+    refused.statusDetails.causes?.map((c) => c.field),
     ['.spec.args', '.spec.selector'],
   );
   const forced = apply(live, { args: ['y'], selector: { b: '2' } }, applier('b', 1), true);
