@@ -77,7 +77,7 @@ function apply(
   const config: ApiObject = { ...given, apiVersion, kind: resource.kind, metadata };
   const merged = (live: ApiObject): JsonObject =>
     applyConfiguration(live, config, writer, version.schema, force);
-  const done = { ...options, subresource: options.subresource || 'applied' };
+  const done = { ...options, applied: true } as const;
   if (objects.store.get(resource.collection, namespace, name))
     return { object: objects.modify(target, merged, done), created: false };
   if (options.subresource) throw notFound(resource, name);

@@ -59,9 +59,9 @@ function conflicts(
   const found: Dispute[] = [];
   for (const [key, path] of applied) {
     if (path.at(-1)?.startsWith('k:')) continue;
-    const owner = others.find((m) => m.fields.has(key));
-    if (owner && !equal(valueAt(live, path, schema), valueAt(config, path, schema)))
-      found.push({ path, owner });
+    const owners = others.filter((m) => m.fields.has(key));
+    if (owners.length > 0 && !equal(valueAt(live, path, schema), valueAt(config, path, schema)))
+      found.push(...owners.map((owner) => ({ path, owner })));
   }
   return found;
 }
@@ -70,19 +70,39 @@ function pathsOf(disputes: readonly Dispute[]): FieldSet {
   return new Map(disputes.map(({ path }) => [path.join('\u0000'), path]));
 }
 
+/** @source apimachinery util/managedfields/internal/conflict.go */
 function conflictRefusal(disputes: readonly Dispute[], live: ApiObject): Refusal {
   const causes = disputes.map(({ path, owner }) => ({
     reason: 'FieldManagerConflict',
-    message: `conflict with ${JSON.stringify(owner.manager)}${owner.operation === 'Update' ? ` using ${owner.apiVersion}` : ''}`,
+    message: `conflict with ${printedOwner(owner)}`,
     field: printed(path),
   }));
-  const fields = causes.map((c) => `- ${c.field}`).join('\n');
-  const count = causes.length === 1 ? 'conflict' : 'conflicts';
-  const owners = [...new Set(causes.map((c) => c.message))].join('\n');
-  return new Refusal(409, 'Conflict', `Apply failed with ${causes.length} ${count}: ${owners}:\n${fields}`, {
+  const [only, ...more] = causes;
+  const text =
+    more.length === 0
+      ? `1 conflict: ${only?.message}: ${only?.field}`
+      : `${causes.length} conflicts: ${listed(disputes)}`;
+  return new Refusal(409, 'Conflict', `Apply failed with ${text}`, {
     name: live.metadata.name ?? '',
     causes,
   });
+}
+
+/** The disputed fields below each owner. */
+function listed(disputes: readonly Dispute[]): string {
+  const fields = new Map<string, string[]>();
+  for (const { path, owner } of disputes) {
+    const name = printedOwner(owner);
+    fields.set(name, [...(fields.get(name) ?? []), `- ${printed(path)}`]);
+  }
+  const sorted = [...fields].sort(([a], [b]) => (a < b ? -1 : 1));
+  return sorted.map(([name, lines]) => [`conflicts with ${name}:`, ...lines].join('\n')).join('\n');
+}
+
+function printedOwner({ manager, subresource, operation, apiVersion }: Managed): string {
+  const name = JSON.stringify(manager);
+  const part = subresource ? `${name} with subresource ${JSON.stringify(subresource)}` : name;
+  return operation === 'Update' ? `${part} using ${apiVersion}` : part;
 }
 
 /** `.spec.containers[name="a"].image` */
