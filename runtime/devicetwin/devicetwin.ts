@@ -56,7 +56,10 @@ export class DeviceTwin implements DeviceManager {
       link: deps.link,
       clock: deps.clock,
       log: this.log,
-      confirmed: (entry, names) => this.records.noteTwins(entry, names),
+      confirmed: (entry, names) => {
+        // A device that left meanwhile must not come back from the disk, nor what a later one of its name has.
+        if (this.entries.get(entry.id) === entry) this.records.noteTwins(entry, names);
+      },
     });
     deps.metrics.gauge('edgecore_devices', 'Devices of this node.', () => this.entries.size);
     deps.metrics.gauge('edgecore_devices_online', 'Devices that answer.', () => this.count('online'));
@@ -154,11 +157,7 @@ export class DeviceTwin implements DeviceManager {
     const entry = this.entries.get(id);
     if (!entry || (entry.state === state && entry.reason === reason)) return;
     this.setState(entry, state, reason);
-    this.deps.publish(`${topicOf(id)}/state/update/result`, {
-      event_id: '',
-      timestamp: this.deps.clock.now(),
-      device: { name: entry.name, state, lastOnlineTime: entry.lastOnline },
-    });
+    this.tellState(entry);
     this.changed(entry);
   }
 
@@ -230,7 +229,11 @@ export class DeviceTwin implements DeviceManager {
 
   private updateState(id: DeviceId, payload: string): void {
     const state = String(parseEvent(payload)?.state ?? '').toLowerCase();
-    if (STATES.has(state)) this.reportDeviceState(id, state as DeviceState);
+    const entry = this.entries.get(id);
+    if (!entry || !STATES.has(state)) return;
+    // Whoever asked waits for a result, also when it changes nothing.
+    if (entry.state === state && entry.reason === '') this.tellState(entry);
+    else this.reportDeviceState(id, state as DeviceState);
   }
 
   // --- within
@@ -325,6 +328,14 @@ export class DeviceTwin implements DeviceManager {
       this.deps.publish(`${topicOf(entry.id)}/${topic}`, payload);
     }
     this.changed(entry);
+  }
+
+  private tellState(entry: DeviceEntry): void {
+    this.deps.publish(`${topicOf(entry.id)}/state/update/result`, {
+      event_id: '',
+      timestamp: this.deps.clock.now(),
+      device: { name: entry.name, state: entry.state, lastOnlineTime: entry.lastOnline },
+    });
   }
 
   private setState(entry: DeviceEntry, state: DeviceState, reason: string): void {
