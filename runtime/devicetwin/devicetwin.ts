@@ -284,7 +284,7 @@ export class DeviceTwin implements DeviceManager {
   private expect(entry: DeviceEntry, device: Device): void {
     const updates = new Map<string, TwinUpdate>();
     for (const { name, desired } of device.spec.properties ?? []) {
-      if (desired === undefined || desired.value === entry.twins.get(name)?.expected?.value) continue;
+      if (desired?.value === undefined || desired.value === entry.twins.get(name)?.expected?.value) continue;
       updates.set(name, { expected: desired.value, ...this.typeOf(entry, name) });
     }
     if (updates.size === 0) return;
