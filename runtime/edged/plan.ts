@@ -89,7 +89,8 @@ function runOnce(pod: Pod): Container[] {
   return (pod.spec.initContainers ?? []).filter((c) => c.restartPolicy !== 'Always');
 }
 
-function initDone(pod: Pod, observed: Pick<ObservedPod, 'containers'>): boolean {
+/** True when every init container that runs to completion has done so. */
+export function initDone(pod: Pod, observed: Pick<ObservedPod, 'containers'>): boolean {
   // A container that has run proves that the init containers had: theirs may have been cleaned up since.
   if (pod.spec.containers.some((c) => latest(observed, c.name))) return true;
   return runOnce(pod).every((container) => {

@@ -1,7 +1,7 @@
 import { type Condition, kubeTime } from '../core/k8s.ts';
 import type { Container, ContainerState, ContainerStatus, Pod, PodPhase, PodStatus } from '../core/pod.ts';
 import { latest, type ObservedContainer, type ObservedPod } from './observed.ts';
-import { initFailed, isOver } from './plan.ts';
+import { initDone, initFailed, isOver } from './plan.ts';
 import { qosClass } from './resources.ts';
 
 export type Waiting = { readonly reason: string; readonly message?: string };
@@ -137,21 +137,19 @@ function conditionsOf(
 ): Condition[] {
   const { pod, observed } = input;
   const unready = statuses.filter((s) => !s.ready).map((s) => s.name);
-  const begun = phase !== 'Pending' || pod.spec.containers.some((c) => latest(observed, c.name));
-  const initialized = begun || (pod.spec.initContainers ?? []).length === 0;
   const why = {
     reason: 'ContainersNotReady',
     message: `containers with unready status: [${unready.join(' ')}]`,
   };
   const ready =
-    phase === 'Succeeded'
-      ? { status: 'False' as const, reason: 'PodCompleted' }
-      : unready.length > 0 || phase === 'Failed'
+    phase === 'Succeeded' || phase === 'Failed'
+      ? { status: 'False' as const, reason: phase === 'Failed' ? 'PodFailed' : 'PodCompleted' }
+      : unready.length > 0
         ? { status: 'False' as const, ...why }
         : { status: 'True' as const };
   const wanted: Condition[] = [
     { type: 'PodReadyToStartContainers', status: observed.sandboxes[0]?.ready ? 'True' : 'False' },
-    initialized
+    initDone(pod, observed)
       ? { type: 'Initialized', status: 'True' }
       : { type: 'Initialized', status: 'False', reason: 'ContainersNotInitialized' },
     { type: 'Ready', ...ready },
