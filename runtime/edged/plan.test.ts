@@ -229,6 +229,13 @@ test('a container of another agent, which left no hash, is not replaced for it',
   assert.equal(result, idle);
 });
 
+for (const phase of ['Succeeded', 'Failed'] as const) {
+  test(`a pod that is ${phase} in the cluster is not run again when its containers' records are gone`, () => {
+    const pod = { ...podOf([A], 'Never'), status: { phase } };
+    assert.equal(plan(pod, [], { sandboxes: [] }), { ...idle, finished: true });
+  });
+}
+
 test('a pod whose containers restart is never over', () => {
   assert.not(isOver(podOf([A]), { containers: [seen('a:exited:0')] }));
   assert.not(isOver(podOf([A], 'Never'), { containers: [] }));

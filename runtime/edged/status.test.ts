@@ -227,6 +227,17 @@ test('what the runtime no longer has is remembered as it was told last', () => {
   assert.is(status?.restartCount, 0);
 });
 
+for (const [phase, containers] of [
+  ['Succeeded', ['a:exited:0']],
+  ['Failed', ['a:exited:1']],
+] as const) {
+  test(`a pod that has ${phase} stays so when its containers' records are gone`, () => {
+    const pod = podOf('Never', ['a']);
+    const previous = podStatus(input(pod, [...containers]));
+    assert.is(podStatus(input(pod, [], { previous })).phase, phase);
+  });
+}
+
 test('restarts never count backwards', () => {
   const previous: PodStatus = podStatus(input(podOf('Always', ['a']), ['a#7:running']));
   assert.is(stateOf(['a:running'], { previous })?.restartCount, 7);
