@@ -3,7 +3,6 @@ import {
   createPublicKey,
   generateKeyPairSync,
   type KeyObject,
-  sign,
   X509Certificate,
 } from 'node:crypto';
 import { once } from 'node:events';
@@ -12,28 +11,8 @@ import { createServer, type Server } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { Message } from '../core/message.ts';
-import { bits, der, elements, integer, octets, oid, sequence, setOf, time, utf8 } from '../wire/der.ts';
-
-const SUBJECT_ALT_NAME = '2.5.29.17';
-const YEAR = 365 * 86_400_000;
-
-/** Issues a certificate, good for one year and for 127.0.0.1. @param spki the subject's public key, DER */
-function issue(commonName: string, spki: Buffer, issuer: { name: string; key: KeyObject }): Buffer {
-  const name = (text: string): Buffer => sequence(setOf(sequence(oid('2.5.4.3'), utf8(text))));
-  const algorithm = sequence(oid('1.2.840.10045.4.3.2'));
-  const loopback = sequence(der(0x87, Buffer.of(127, 0, 0, 1)));
-  const body = sequence(
-    der(0xa0, integer(Buffer.of(2))),
-    integer(Buffer.of(1)),
-    algorithm,
-    name(issuer.name),
-    sequence(time(Date.now() - YEAR), time(Date.now() + YEAR)),
-    name(commonName),
-    spki,
-    der(0xa3, sequence(sequence(oid(SUBJECT_ALT_NAME), octets(loopback)))),
-  );
-  return sequence(body, algorithm, bits(sign('sha256', body, issuer.key)));
-}
+import { elements } from '../wire/der.ts';
+import { issueTestCertificate } from '../wire/test-certificate.ts';
 
 /** One request for a certificate as it came. */
 export type EnrolmentRequest = {
@@ -62,7 +41,7 @@ export class TestCloud {
   constructor(options: { readonly autoPong?: boolean } = {}) {
     const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     this.key = privateKey;
-    this.ca = issue('cloud', publicKey.export({ type: 'spki', format: 'der' }), {
+    this.ca = issueTestCertificate('cloud', publicKey.export({ type: 'spki', format: 'der' }), {
       name: 'cloud',
       key: privateKey,
     });
@@ -106,7 +85,7 @@ export class TestCloud {
     return {
       ca: this.caPem,
       cert: new X509Certificate(
-        issue(`system:node:${node}`, spki, { name: 'cloud', key: this.key }),
+        issueTestCertificate(`system:node:${node}`, spki, { name: 'cloud', key: this.key }),
       ).toString(),
       key: privateKey.export({ type: 'sec1', format: 'pem' }).toString(),
     };
@@ -153,6 +132,6 @@ export class TestCloud {
     const spki = elements(info?.content ?? Buffer.alloc(0))[2]?.whole ?? Buffer.alloc(0);
     createPublicKey({ key: spki, format: 'der', type: 'spki' });
     const node = String(request.headers.nodename);
-    response.end(issue(`system:node:${node}`, spki, { name: 'cloud', key: this.key }));
+    response.end(issueTestCertificate(`system:node:${node}`, spki, { name: 'cloud', key: this.key }));
   }
 }
