@@ -56,7 +56,10 @@ export class DeviceTwin implements DeviceManager {
       link: deps.link,
       clock: deps.clock,
       log: this.log,
-      confirmed: (entry, names) => this.records.noteTwins(entry, names),
+      confirmed: (entry, names) => {
+        // A device that left meanwhile must not come back from the disk, nor what a later one of its name has.
+        if (this.entries.get(entry.id) === entry) this.records.noteTwins(entry, names);
+      },
     });
     deps.metrics.gauge('edgecore_devices', 'Devices of this node.', () => this.entries.size);
     deps.metrics.gauge('edgecore_devices_online', 'Devices that answer.', () => this.count('online'));
@@ -283,7 +286,7 @@ export class DeviceTwin implements DeviceManager {
   private expect(entry: DeviceEntry, device: Device): void {
     const updates = new Map<string, TwinUpdate>();
     for (const { name, desired } of device.spec.properties ?? []) {
-      if (desired === undefined || desired.value === entry.twins.get(name)?.expected?.value) continue;
+      if (desired?.value === undefined || desired.value === entry.twins.get(name)?.expected?.value) continue;
       updates.set(name, { expected: desired.value, ...this.typeOf(entry, name) });
     }
     if (updates.size === 0) return;
