@@ -10,7 +10,7 @@ export type ConfigFault = {
 };
 
 const LONGEST_VALUE = 80;
-const SECRET = /(token|password|secret)$/i;
+const SECRET = /(token|passw(or)?d|secret)$/i;
 
 /** Turns what the schema found into lines that an operator can act on. Values of secret keys are not shown. */
 export function faultsOf(issues: readonly v.BaseIssue<unknown>[]): ConfigFault[] {
