@@ -89,6 +89,13 @@ export class EdgeCore {
     const broker = new Broker({
       ...shared,
       limits: eventBus.limits as Partial<BrokerLimits>,
+      store: {
+        durable: (work) => store.durable(work),
+        lazy: (work) => store.lazy(work),
+        atCommit: (prepare) => store.atCommit(prepare),
+        withCommit: (work) => store.withCommit(work),
+        rows: store.mqtt,
+      },
       listeners: [splitHostPort(eventBus.mqttServerInternal.replace('tcp://', ''))],
     });
     const bus = new EventBus({ broker, store, twins, outbox: hub.outbox, log });

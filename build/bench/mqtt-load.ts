@@ -26,7 +26,7 @@ const DURABLE_WINDOW = 1000;
 let runs = 0;
 
 /** Keeps the publishers' windows full for a time; what is delivered meanwhile is counted. Publishers wait for what they
- * sent to be delivered (QoS 0) or acknowledged, so that neither broker has to drop. */
+ * sent to be delivered and acknowledged, so that neither broker has to drop. */
 export async function runLoad(broker: RunningBroker, load: Load, seconds: number): Promise<LoadResult> {
   const run = ++runs;
   const topic = `bench/${run}`;
@@ -119,10 +119,7 @@ class Flow {
 
   start(): void {
     this.running = true;
-    if (this.load.qos === 0) for (const client of this.subscribers) client.onProgress = () => this.fillAll();
-    else
-      for (const [i, client] of this.publishers.entries())
-        client.onProgress = () => this.fill(i, client.acked);
+    for (const client of [...this.subscribers, ...this.publishers]) client.onProgress = () => this.fillAll();
     this.fillAll();
   }
 
@@ -134,8 +131,9 @@ class Flow {
     // The slowest subscriber is what everybody waits for.
     let least = Number.POSITIVE_INFINITY;
     for (const { received } of this.subscribers) least = Math.min(least, received);
-    const share = this.load.qos === 0 ? Math.floor(least / this.publishers.length) : 0;
-    for (let i = 0; i < this.publishers.length; i++) this.fill(i, share);
+    const share = Math.floor(least / this.publishers.length);
+    for (const [i, { acked }] of this.publishers.entries())
+      this.fill(i, this.load.qos === 0 ? share : Math.min(share, acked));
   }
 
   private fill(i: number, done: number): void {

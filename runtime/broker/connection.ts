@@ -6,6 +6,7 @@ import { AckQueue } from './ack-queue.ts';
 import type { Identity } from './auth.ts';
 import { encode, type Packet, type PacketDecoder, type ProtocolVersion } from './codec.ts';
 import { FrameReader } from './frame.ts';
+import { handleShortAck } from './handlers/ack.ts';
 import { handlePacket } from './handlers/handle.ts';
 import { PublishPath } from './handlers/publish.ts';
 import type { Hub } from './hub.ts';
@@ -22,6 +23,10 @@ const PENDING_ACKS = 1000;
 const LINGER = millis(2000);
 /** Packet types. @source MQTT 5 §2.1.2 */
 const PUBLISH = 3;
+const PUBACK = 4;
+const PUBCOMP = 7;
+/** PUBACK to PUBCOMP without a reason code. */
+const ACK_SIZE = 4;
 
 /** One network connection: cuts packets, keeps time, hands packets to their handlers. */
 export class Connection implements Outlet {
@@ -205,7 +210,9 @@ export class Connection implements Outlet {
     let next = end;
     try {
       const type = (data[start] as number) >> 4;
-      if (type === PUBLISH && this.session) next = this.publishes.take(this.session, data, start, end);
+      if (type >= PUBACK && type <= PUBCOMP && end - start === ACK_SIZE && this.session)
+        handleShortAck(this, this.session, data, start);
+      else if (type === PUBLISH && this.session) next = this.publishes.take(this.session, data, start, end);
       else this.decode(data, start, end);
     } catch (error) {
       const client = this.session?.clientId;

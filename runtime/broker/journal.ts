@@ -134,7 +134,7 @@ export class Journal {
     this.open = batch;
     this.batches.push(batch);
     this.store
-      .atCommit(() => this.write(batch))
+      .atCommit(() => this.close(batch))
       .then(
         () => this.written(batch),
         (error: unknown) => this.failed(batch, error),
@@ -142,13 +142,16 @@ export class Journal {
     return batch;
   }
 
-  private write(batch: Batch): void {
+  /** Nothing more is added.
+   * @returns what writes it; undefined when every session has taken what it had for it */
+  private close(batch: Batch): (() => void) | undefined {
     if (this.open === batch) this.open = undefined;
     const waiting = batch.entries?.filter(({ pending }) => pending > 0) ?? [];
     batch.entries = waiting;
-    if (waiting.length === 0) return;
+    if (waiting.length === 0) return undefined;
     batch.isWritten = true;
-    this.store.rows.putBatch({ first: batch.first, body: encodeRecords(waiting, this.epoch()) });
+    const body = encodeRecords(waiting, this.epoch());
+    return () => this.store.rows.putBatch({ first: batch.first, body });
   }
 
   private written(batch: Batch): void {

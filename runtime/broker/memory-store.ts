@@ -12,10 +12,10 @@ export function memoryBrokerStore(): BrokerStore {
   return {
     durable: async (work) => work(),
     lazy: (work) => work(),
-    atCommit: async (work) => {
+    atCommit: async (prepare) => {
       // Like a commit, it comes after what is under way.
       await Promise.resolve();
-      work();
+      prepare()?.();
     },
     withCommit: (work) => queueMicrotask(work),
     rows: new MemoryRows(),

@@ -34,10 +34,11 @@ export interface BrokerStore {
   durable(work: () => void): Promise<void>;
   /** Reaches the disk within seconds. */
   lazy(work: () => void): void;
-  /** Has `work` run when the next batch is committed, so that what became needless by then is never written.
-   * @returns resolves once the batch is on disk, at once when nothing was written */
-  atCommit(work: () => void): Promise<void>;
-  /** Has `work` run with the next commit that comes, which it asks for only lazily. */
+  /** Asks `prepare` what to write when the next batch is about to be committed, soon: what became needless by then is
+   * never written.
+   * @returns resolves once the batch is on disk, at once when there was nothing */
+  atCommit(prepare: () => (() => void) | undefined): Promise<void>;
+  /** Has `work` write with the next commit that comes: what changes often between two is written once. */
   withCommit(work: () => void): void;
   readonly rows: BrokerRows;
 }

@@ -75,7 +75,7 @@ export class Retained {
   private note(topic: string, isUrgent: boolean): Promise<void> | undefined {
     const { store } = this.deps;
     this.dirty.add(topic);
-    if (isUrgent) return store.atCommit(() => this.write());
+    if (isUrgent) return store.atCommit(() => () => this.write());
     if (this.dirty.size === 1) store.withCommit(() => this.write());
     return undefined;
   }

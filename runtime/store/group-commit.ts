@@ -21,6 +21,11 @@ const COMMITS_PER_CHECKPOINT = 500;
 
 type Waiter = { resolve: () => void; reject: (error: Error) => void };
 
+type Deferred = {
+  readonly prepare: () => (() => void) | undefined;
+  readonly waiter: Waiter | undefined;
+};
+
 export type GroupCommitStats = { commits: number; syncs: number; checkpoints: number };
 
 /** Groups writes into transactions and makes them durable off the event loop.
@@ -35,6 +40,7 @@ export class GroupCommit {
   private readonly clock: Clock;
   private readonly log: Logger;
   private waiters: Waiter[] = [];
+  private deferred: Deferred[] = [];
   private open = false;
   private timer: Timer | undefined;
   private urgent = false;
@@ -67,10 +73,26 @@ export class GroupCommit {
     this.schedule(false);
   }
 
+  /** Asks `prepare` what to write when the next batch is about to be committed, soon: what became needless by then is
+   * never written.
+   * @returns a promise that resolves when it is on disk, at once when there was nothing; rejects as {@link durable} */
+  atCommit(prepare: () => (() => void) | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.deferred.push({ prepare, waiter: { resolve, reject } });
+      this.schedule(true);
+    });
+  }
+
+  /** Has `work` write with the next batch: bookkeeping that changes often between two commits is written once. */
+  withCommit(work: () => void): void {
+    this.deferred.push({ prepare: () => work, waiter: undefined });
+    this.schedule(false);
+  }
+
   /** Commits and syncs what is open. */
   async flush(): Promise<void> {
     while (this.busy) await this.busy;
-    if (this.open) await this.commit();
+    if (this.hasWork) await this.commit();
   }
 
   async close(): Promise<void> {
@@ -78,6 +100,10 @@ export class GroupCommit {
     this.timer?.cancel();
     this.idleTimer?.cancel();
     await this.checkpoint();
+  }
+
+  private get hasWork(): boolean {
+    return this.open || this.deferred.length > 0;
   }
 
   private write(work: () => void): void {
@@ -105,15 +131,20 @@ export class GroupCommit {
       this.timer = undefined;
       this.urgent = false;
       // While a sync is under way its end starts the next commit: the slower the card, the larger the batch.
-      if (!this.busy && this.open) void this.commit();
+      if (!this.busy && this.hasWork) void this.commit();
     });
   }
 
   private async commit(): Promise<void> {
-    const waiters = this.waiters;
-    this.waiters = [];
     this.timer?.cancel();
     this.timer = undefined;
+    this.runDeferred();
+    const waiters = this.waiters;
+    this.waiters = [];
+    if (!this.open) {
+      for (const waiter of waiters) waiter.resolve();
+      return;
+    }
     try {
       this.db.exec('COMMIT');
       this.open = false;
@@ -127,8 +158,25 @@ export class GroupCommit {
       return;
     }
     for (const waiter of waiters) waiter.resolve();
-    if (this.open) this.schedule(this.waiters.length > 0);
+    if (this.hasWork) this.schedule(this.waiters.length > 0 || this.deferred.some((d) => d.waiter));
     else this.watchIdle();
+  }
+
+  private runDeferred(): void {
+    const deferred = this.deferred;
+    this.deferred = [];
+    for (const { prepare, waiter } of deferred) {
+      try {
+        const work = prepare();
+        if (work) this.write(work);
+        if (work && waiter) this.waiters.push(waiter);
+        else waiter?.resolve();
+      } catch (error) {
+        const failure = new EdgeError('STORE_WRITE_FAILED', { detail: this.path, cause: error });
+        this.log.error('a write failed', { error: failure });
+        waiter?.reject(failure);
+      }
+    }
   }
 
   private abandon(): void {

@@ -27,6 +27,27 @@ export function handleAck(connection: Connection, session: Session, packet: AckP
   }
 }
 
+/** The same for a packet of four bytes, the usual one, read in place. */
+export function handleShortAck(connection: Connection, session: Session, data: Buffer, start: number): void {
+  const first = data[start] as number;
+  const id = ((data[start + 2] as number) << 8) | (data[start + 3] as number);
+  if (id === 0) return connection.broken(reason.malformedPacket, 'packet id 0'); // [MQTT-2.2.1-3]
+  switch (first) {
+    case 0x40: // PUBACK
+    case PUBCOMP:
+      session.acknowledge(id);
+      break;
+    case 0x50: // PUBREC
+      handlePubrec(connection, session, id, reason.success);
+      break;
+    case PUBREL:
+      handlePubrel(connection, session, id);
+      break;
+    default: // reserved flags [MQTT-2.1.3-1]
+      connection.broken(reason.malformedPacket, 'wrong flags');
+  }
+}
+
 function handlePubrec(connection: Connection, session: Session, id: number, code: number): void {
   // The receiver refuses the message: that is its end. [MQTT-4.3.3-4]
   if (code >= 0x80) session.acknowledge(id);
