@@ -16,8 +16,10 @@ const WINDOW = millis(4);
 const LAZY_WINDOW = seconds(10);
 /** A checkpoint runs once this long passed without a commit... */
 const IDLE = seconds(30);
-/** ...or after this many commits, so that the WAL stays at a few megabytes under steady load. */
+/** ...or after this many commits, however busy it is, so that the WAL stays at a few megabytes; a commit of large rows
+ * counts once for each page of them. */
 const COMMITS_PER_CHECKPOINT = 500;
+const PAGE = 4096;
 
 type Waiter = { resolve: () => void; reject: (error: Error) => void };
 
@@ -45,6 +47,8 @@ export class GroupCommit {
   private timer: Timer | undefined;
   private urgent = false;
   private checkpointedAt = 0;
+  /** Commits since the last checkpoint, and the pages of large rows. */
+  private walWeight = 0;
   private idleTimer: Timer | undefined;
   /** The sync or checkpoint under way; commits wait behind it. */
   private busy: Promise<void> | undefined;
@@ -87,6 +91,11 @@ export class GroupCommit {
   withCommit(work: () => void): void {
     this.deferred.push({ prepare: () => work, waiter: undefined });
     this.schedule(false);
+  }
+
+  /** Tells of a large row, which fills pages of the WAL. */
+  weigh(bytes: number): void {
+    this.walWeight += Math.floor(bytes / PAGE);
   }
 
   /** Commits and syncs what is open. */
@@ -149,6 +158,7 @@ export class GroupCommit {
       this.db.exec('COMMIT');
       this.open = false;
       this.stats.commits++;
+      this.walWeight++;
       if (waiters.length > 0) await this.hold(this.sync(`${this.path}-wal`));
     } catch (error) {
       this.abandon();
@@ -158,7 +168,8 @@ export class GroupCommit {
       return;
     }
     for (const waiter of waiters) waiter.resolve();
-    if (this.hasWork) this.schedule(this.waiters.length > 0 || this.deferred.some((d) => d.waiter));
+    if (this.walWeight >= COMMITS_PER_CHECKPOINT) await this.checkpoint();
+    else if (this.hasWork) this.schedule(this.waiters.length > 0 || this.deferred.some((d) => d.waiter));
     else this.watchIdle();
   }
 
@@ -196,9 +207,8 @@ export class GroupCommit {
 
   private watchIdle(): void {
     this.idleTimer?.cancel();
-    const due = this.stats.commits - this.checkpointedAt >= COMMITS_PER_CHECKPOINT ? millis(0) : IDLE;
-    this.idleTimer = this.clock.after(due, () => {
-      if (!this.open && !this.busy) void this.checkpoint();
+    this.idleTimer = this.clock.after(IDLE, () => {
+      if (!this.hasWork && !this.busy) void this.checkpoint();
     });
   }
 
@@ -207,13 +217,14 @@ export class GroupCommit {
   private async checkpoint(): Promise<void> {
     if (this.checkpointedAt === this.stats.commits) return;
     try {
+      this.walWeight = 0;
       await this.hold(this.copyPages());
       this.checkpointedAt = this.stats.commits;
       this.stats.checkpoints++;
     } catch (error) {
       this.log.warn('checkpoint failed, the WAL goes on growing', { error });
     }
-    if (this.open) this.schedule(true);
+    if (this.hasWork) this.schedule(true);
   }
 
   private async copyPages(): Promise<void> {

@@ -51,8 +51,12 @@ export class MqttTables {
   /** Prepared when first used: a node whose clients keep nothing needs none of them. */
   private readonly prepared = new Map<keyof typeof sql, Statement>();
 
-  constructor(db: Database) {
+  private readonly wrote: (bytes: number) => void;
+
+  /** @param wrote is told of large rows */
+  constructor(db: Database, wrote: (bytes: number) => void) {
     this.db = db;
+    this.wrote = wrote;
   }
 
   sessions(): MqttSessionRow[] {
@@ -103,6 +107,7 @@ export class MqttTables {
 
   putBatch({ first, body }: { readonly first: number; readonly body: Uint8Array }): void {
     this.run('putBatch', [first, body]);
+    this.wrote(body.length);
   }
 
   removeBatch(first: number): void {

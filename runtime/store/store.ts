@@ -50,7 +50,7 @@ export class Store {
     this.devices = new DeviceTable(this.db);
     this.outbox = new OutboxTable(this.db);
     this.topics = new TopicTable(this.db);
-    this.mqtt = new MqttTables(this.db);
+    this.mqtt = new MqttTables(this.db, (bytes) => this.commits.weigh(bytes));
     const { stats } = this.commits;
     metrics.gauge('edgecore_store_commits_total', 'Transactions committed.', () => stats.commits);
     metrics.gauge('edgecore_store_syncs_total', 'Syncs of the database files.', () => stats.syncs);
