@@ -1,4 +1,5 @@
 import { ModbusMapper } from '../mappers/modbus/modbus.ts';
+import { FileAuthority } from './broker/auth/file-authority.ts';
 import { Broker } from './broker/broker.ts';
 import type { BrokerLimits } from './broker/config.ts';
 import type { Config } from './config/schema.ts';
@@ -37,10 +38,11 @@ export type EdgeCoreDeps = {
 export class EdgeCore {
   private readonly log: Logger;
   private readonly store: Store;
+  private readonly authority: FileAuthority;
   private readonly modules: readonly Module[];
   private started: Module[] = [];
 
-  /** @throws EdgeError STORE_LOCKED, STORE_WRITE_FAILED, STORE_NEWER */
+  /** @throws EdgeError MQTT_AUTH_FILE_INVALID, STORE_LOCKED, STORE_WRITE_FAILED, STORE_NEWER */
   constructor(deps: EdgeCoreDeps) {
     const { config, clock, log } = deps;
     const { edged, edgeHub, eventBus, metaManager } = config.modules;
@@ -48,6 +50,7 @@ export class EdgeCore {
     const metrics = new Metrics();
     const shared = { clock, log, metrics, node, random: deps.random };
     this.log = log;
+    this.authority = mqttAuthority(deps);
     const store = new Store({ ...shared, path: config.database.dataSource });
     this.store = store;
 
@@ -88,6 +91,7 @@ export class EdgeCore {
     twins.addMapper(modbus);
     const broker = new Broker({
       ...shared,
+      authority: this.authority,
       limits: eventBus.limits as Partial<BrokerLimits>,
       listeners: [splitHostPort(eventBus.mqttServerInternal.replace('tcp://', ''))],
     });
@@ -102,7 +106,8 @@ export class EdgeCore {
     meta.connect({ pods: agent, devices: twins });
 
     const page = this.console(deps, { metrics, twins, broker, hub, agent });
-    this.modules = [broker, bus, modbus, twins, agent, hub, ...this.tunnel(deps, hub, agent), ...page];
+    const mqtt = [this.authority, broker, bus];
+    this.modules = [...mqtt, modbus, twins, agent, hub, ...this.tunnel(deps, hub, agent), ...page];
   }
 
   /** Starts every module in order; when one cannot, those before it are stopped again.
@@ -123,6 +128,11 @@ export class EdgeCore {
     }
     this.started = [];
     await this.store.close();
+  }
+
+  /** Reads again what may change while it runs: who may do what on MQTT. */
+  reload(): void {
+    this.authority.reload();
   }
 
   private tunnel(deps: EdgeCoreDeps, hub: EdgeHub, agent: Edged): Module[] {
@@ -171,4 +181,15 @@ export class EdgeCore {
       }),
     ];
   }
+}
+
+function mqttAuthority({ config, clock, log }: EdgeCoreDeps): FileAuthority {
+  const { passwordFile, aclFile, allowAnonymous } = config.modules.eventBus;
+  return new FileAuthority({
+    passwordFile: passwordFile || undefined,
+    aclFile: aclFile || undefined,
+    allowAnonymous,
+    clock,
+    log,
+  });
 }
