@@ -69,12 +69,15 @@ export class Hub {
     const known = this.sessions.get(clientId);
     if (known) this.connections.get(known)?.fail(reason.sessionTakenOver);
     const kept = this.sessions.get(clientId); // a session that ended with its connection is gone by now
-    if (kept && clean) this.discard(kept);
-    const present = kept !== undefined && !clean;
+    // A session of another user is not given away: messages wait in it that only that one may read.
+    const resumes = !clean && kept?.identity?.username === connection.identity?.username;
+    if (kept && !resumes) this.discard(kept);
+    const present = kept !== undefined && resumes;
     const session = present ? kept : new Session(clientId, this.limits, this.counters.dropped);
     this.sessions.set(clientId, session);
     this.connections.set(session, connection);
     session.outlet = connection;
+    session.identity = connection.identity;
     return { session, present };
   }
 
@@ -114,7 +117,12 @@ export class Hub {
     return () => this.trie.remove(subscription.filter.levels, subscription);
   }
 
-  /** Brings a message to everyone who subscribed.
+  /** Whether a client may be sent what is on a topic. */
+  mayRead({ identity }: Session, topic: string): boolean {
+    return identity !== undefined && this.authority.authorize(identity, 'deliver', topic);
+  }
+
+  /** Brings a message to everyone who subscribed to it and may read it.
    * @returns a promise when handlers of this process have yet to make it safe; undefined when nobody has */
   route(message: Message): { matched: boolean; done: Promise<void> | undefined } {
     if (message.retain) this.retained.keep(message);
@@ -125,6 +133,7 @@ export class Hub {
     this.trie.match(message.topic, (subscription) => {
       matched = true;
       if (subscription.kind === 'local') callLocal(subscription, message, pending);
+      else if (!this.mayRead(subscription.session, message.topic)) return;
       else if (subscription.filter.share === undefined) joinMatch(found, subscription, message);
       else addShare(shares, subscription);
     });

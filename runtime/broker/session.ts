@@ -1,5 +1,6 @@
 import type { Counter } from '../core/metrics.ts';
 import { BoundedQueue } from '../core/queue.ts';
+import type { Identity } from './auth.ts';
 import type { BrokerLimits } from './config.ts';
 import { type Delivery, isExpired, type Message, sizeOf } from './message.ts';
 import type { ClientSubscription } from './subscription.ts';
@@ -26,6 +27,8 @@ export class Session {
   readonly subscriptions = new Map<string, ClientSubscription>();
   /** Packet ids of QoS 2 messages that the client has sent and not released. [MQTT-4.3.3-10] */
   readonly received = new Set<number>();
+  /** Who connected to it last. */
+  identity: Identity | undefined;
   /** Seconds that it outlives its connection; Infinity for ever. */
   expirySeconds = 0;
   will: Will | undefined;

@@ -69,6 +69,7 @@ function sendRetained({ hub }: Connection, { subscription, existed, handling }: 
   const ids = id === undefined ? {} : { subscriptionIds: [id] };
   for (const message of hub.retained.matching(subscription.filter.levels, now)) {
     if (subscription.noLocal && message.from === session.clientId) continue;
+    if (!hub.mayRead(session, message.topic)) continue;
     session.deliver(
       { message, qos: Math.min(message.qos, subscription.qos) as 0 | 1 | 2, retain: true, ...ids },
       now,
