@@ -1,6 +1,8 @@
 import { ModbusMapper } from '../mappers/modbus/modbus.ts';
+import { FileAuthority } from './broker/auth/file-authority.ts';
 import { Broker } from './broker/broker.ts';
 import type { BrokerLimits } from './broker/config.ts';
+import type { BrokerStore } from './broker/persistence.ts';
 import type { Config } from './config/schema.ts';
 import { Console } from './console/console.ts';
 import { splitHostPort } from './core/address.ts';
@@ -37,10 +39,11 @@ export type EdgeCoreDeps = {
 export class EdgeCore {
   private readonly log: Logger;
   private readonly store: Store;
+  private readonly authority: FileAuthority;
   private readonly modules: readonly Module[];
   private started: Module[] = [];
 
-  /** @throws EdgeError STORE_LOCKED, STORE_WRITE_FAILED, STORE_NEWER */
+  /** @throws EdgeError MQTT_AUTH_FILE_INVALID, STORE_LOCKED, STORE_WRITE_FAILED, STORE_NEWER */
   constructor(deps: EdgeCoreDeps) {
     const { config, clock, log } = deps;
     const { edged, edgeHub, eventBus, metaManager } = config.modules;
@@ -48,6 +51,7 @@ export class EdgeCore {
     const metrics = new Metrics();
     const shared = { clock, log, metrics, node, random: deps.random };
     this.log = log;
+    this.authority = mqttAuthority(deps);
     const store = new Store({ ...shared, path: config.database.dataSource });
     this.store = store;
 
@@ -88,14 +92,9 @@ export class EdgeCore {
     twins.addMapper(modbus);
     const broker = new Broker({
       ...shared,
+      authority: this.authority,
       limits: eventBus.limits as Partial<BrokerLimits>,
-      store: {
-        durable: (work) => store.durable(work),
-        lazy: (work) => store.lazy(work),
-        atCommit: (prepare) => store.atCommit(prepare),
-        withCommit: (work) => store.withCommit(work),
-        rows: store.mqtt,
-      },
+      store: brokerStore(store),
       listeners: [splitHostPort(eventBus.mqttServerInternal.replace('tcp://', ''))],
     });
     const bus = new EventBus({ broker, store, twins, outbox: hub.outbox, log });
@@ -109,7 +108,8 @@ export class EdgeCore {
     meta.connect({ pods: agent, devices: twins });
 
     const page = this.console(deps, { metrics, twins, broker, hub, agent });
-    this.modules = [broker, bus, modbus, twins, agent, hub, ...this.tunnel(deps, hub, agent), ...page];
+    const mqtt = [this.authority, broker, bus];
+    this.modules = [...mqtt, modbus, twins, agent, hub, ...this.tunnel(deps, hub, agent), ...page];
   }
 
   /** Starts every module in order; when one cannot, those before it are stopped again.
@@ -130,6 +130,11 @@ export class EdgeCore {
     }
     this.started = [];
     await this.store.close();
+  }
+
+  /** Reads again what may change while it runs: who may do what on MQTT. */
+  reload(): void {
+    this.authority.reload();
   }
 
   private tunnel(deps: EdgeCoreDeps, hub: EdgeHub, agent: Edged): Module[] {
@@ -178,4 +183,26 @@ export class EdgeCore {
       }),
     ];
   }
+}
+
+function mqttAuthority({ config, clock, log }: EdgeCoreDeps): FileAuthority {
+  const { passwordFile, aclFile, allowAnonymous } = config.modules.eventBus;
+  return new FileAuthority({
+    passwordFile: passwordFile || undefined,
+    aclFile: aclFile || undefined,
+    allowAnonymous,
+    clock,
+    log,
+  });
+}
+
+/** The store as the broker sees it. */
+function brokerStore(store: Store): BrokerStore {
+  return {
+    durable: (work) => store.durable(work),
+    lazy: (work) => store.lazy(work),
+    atCommit: (prepare) => store.atCommit(prepare),
+    withCommit: (work) => store.withCommit(work),
+    rows: store.mqtt,
+  };
 }

@@ -47,6 +47,7 @@ async function run(config: ReturnType<typeof loadConfig>, path: string, log: Log
     random: Math.random,
     joined: () => forgetToken(path, log),
   });
+  process.on('SIGHUP', () => core.reload());
   try {
     await core.start(abort.signal);
     log.info('started', { version, node: config.modules.edged.hostnameOverride, pid: process.pid });
@@ -97,7 +98,9 @@ main().then(
     const hint = error instanceof EdgeError ? `\n${error.hint}` : '';
     process.stderr.write(`edgecore: ${errorText(error)}${hint}\n`);
     const wrongInput =
-      error instanceof EdgeError ? error.code.startsWith('CONFIG_') : error instanceof TypeError;
+      error instanceof EdgeError
+        ? error.code.startsWith('CONFIG_') || error.code === 'MQTT_AUTH_FILE_INVALID'
+        : error instanceof TypeError;
     process.exit(wrongInput ? 2 : 1);
   },
 );

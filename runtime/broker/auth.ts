@@ -25,8 +25,8 @@ export type Action =
 
 /** Decides who may connect and what they may do. Its answers may be remembered until it says that they changed. */
 export interface Authority {
-  /** @returns who it is, or undefined when it is not let in */
-  authenticate(credentials: Credentials): Identity | undefined;
+  /** @returns who it is; `bad-credentials` when the password is not the user's; undefined when it is not let in */
+  authenticate(credentials: Credentials): Identity | 'bad-credentials' | undefined;
   /** @param topic a topic, or for `subscribe` a filter without `$share/<group>/` */
   authorize(identity: Identity, action: Action, topic: string): boolean;
   /** Calls back after its rules have changed; returns how to stop that. */

@@ -107,8 +107,10 @@ export class Hub {
     const known = this.sessions.get(clientId);
     if (known) this.connections.get(known)?.fail(reason.sessionTakenOver);
     const kept = this.sessions.get(clientId); // a session that ended with its connection is gone by now
-    if (kept && clean) this.sessions.discard(kept);
-    const present = kept !== undefined && !clean;
+    // A session of another user is not given away: messages wait in it that only that one may read.
+    const resumes = !clean && kept?.identity?.username === connection.identity?.username;
+    if (kept && !resumes) this.sessions.discard(kept);
+    const present = kept !== undefined && resumes;
     const session = present ? kept : this.sessions.create(clientId, expirySeconds);
     session.expirySeconds = expirySeconds;
     session.identity = connection.identity;

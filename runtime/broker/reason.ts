@@ -10,6 +10,7 @@ export const reason = {
   implementationError: 0x83,
   unsupportedProtocol: 0x84,
   clientIdInvalid: 0x85,
+  badUserNameOrPassword: 0x86,
   notAuthorized: 0x87,
   serverUnavailable: 0x88,
   serverBusy: 0x89,
@@ -37,6 +38,8 @@ export function connackReturnCode(code: ReasonCode): number {
       return 1;
     case reason.clientIdInvalid:
       return 2;
+    case reason.badUserNameOrPassword:
+      return 4;
     case reason.notAuthorized:
       return 5;
     default:

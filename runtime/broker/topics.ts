@@ -41,9 +41,14 @@ export function isTopic(topic: string, maxLevels: number): boolean {
 
 /** True when `levels`, a filter, matches `topic`. [MQTT-4.7.2-1] a leading wildcard does not match a topic with `$` */
 export function matches(levels: readonly string[], topic: string): boolean {
-  const names = topic.split('/');
-  if (topic.startsWith('$') && (levels[0] === '+' || levels[0] === '#')) return false;
-  for (const [i, level] of levels.entries()) {
+  return matchesNames(levels, topic.split('/'));
+}
+
+/** The same for a topic that is cut into its levels, when many filters are tried on it. */
+export function matchesNames(levels: readonly string[], names: readonly string[]): boolean {
+  if ((levels[0] === '+' || levels[0] === '#') && names[0]?.startsWith('$')) return false;
+  for (let i = 0; i < levels.length; i++) {
+    const level = levels[i];
     if (level === '#') return true;
     const name = names[i];
     if (name === undefined || (level !== '+' && level !== name)) return false;

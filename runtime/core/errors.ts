@@ -28,6 +28,11 @@ export const errorTable = {
     retry: 'never',
     hint: 'A topic has no empty name and no wildcard; in a filter + and # stand alone in their level, # at the end.',
   },
+  MQTT_AUTH_FILE_INVALID: {
+    message: 'the files that say who may do what on MQTT cannot be used',
+    retry: 'never',
+    hint: 'Correct the named lines: passwords are made with mosquitto_passwd, rules are written as in mosquitto.conf(5), acl_file.',
+  },
   STORE_LOCKED: {
     message: 'another edgecore owns this data directory',
     retry: 'never',

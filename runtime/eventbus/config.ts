@@ -46,6 +46,11 @@ export const eventBusConfig = v.strictObject({
   mqttUsername: v.optional(v.string(), ''),
   mqttPassword: v.optional(v.string(), ''),
   limits: v.optional(brokerLimits, {}),
+  // Ours, as in mosquitto.conf: files of mosquitto_passwd and of acl_file's rules; empty: none.
+  passwordFile: v.optional(v.string(), ''),
+  aclFile: v.optional(v.string(), ''),
+  // Left out: clients on this machine need no name, as long as there is no password file.
+  allowAnonymous: v.optional(v.boolean()),
   eventBusTLS: v.optional(v.looseObject({ enable: v.optional(v.literal(false), false) }), {}),
 });
 

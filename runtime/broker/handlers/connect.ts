@@ -53,12 +53,13 @@ function authenticate(
 ): ReasonCode | undefined {
   const { username, password, will } = packet;
   const { authority, counters } = connection.hub;
-  const identity = authority.authenticate({ clientId, username, password, peer: connection.peer });
+  const answer = authority.authenticate({ clientId, username, password, peer: connection.peer });
+  const identity = answer === 'bad-credentials' ? undefined : answer;
   const allowed = identity && (!will || authority.authorize(identity, 'publish', will.topic));
   connection.identity = identity;
   if (allowed) return undefined;
   counters.denied.add();
-  return reason.notAuthorized;
+  return answer === 'bad-credentials' ? reason.badUserNameOrPassword : reason.notAuthorized;
 }
 
 function checkCapacity({ hub }: Connection): ReasonCode | undefined {
