@@ -75,7 +75,10 @@ export class Outgoing {
       this.isDirty = true;
       this.flusher.add(this);
     }
-    if (this.block && this.used + size > this.block.length) this.write();
+    if (this.block && this.used + size > this.block.length) {
+      this.write();
+      if (this.block && size > BLOCK) this.release();
+    }
     if (!this.block) this.block = size > BLOCK ? Buffer.allocUnsafeSlow(size) : this.flusher.take();
     const at = this.used;
     this.used += size;
@@ -100,9 +103,12 @@ export class Outgoing {
   flush(): void {
     this.isDirty = false;
     if (this.used > 0) this.write();
-    const { block } = this;
+    this.release();
+  }
+
+  private release(): void {
+    if (this.block?.length === BLOCK) this.flusher.give(this.block);
     this.block = undefined;
-    if (block?.length === BLOCK) this.flusher.give(block);
   }
 
   private write(): void {
