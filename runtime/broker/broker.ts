@@ -87,7 +87,7 @@ export class Broker {
       throw new EdgeError('MQTT_TOPIC_INVALID', { detail: JSON.stringify(message.topic) });
     }
     // Handlers of this process answer to the publisher; here there is none who waits.
-    this.hub.publish(makeMessage(message))?.onOpen(() => {});
+    this.hub.publish(makeMessage(message));
   }
 
   /** Subscribes from this process.

@@ -32,7 +32,7 @@ const ACK_SIZE = 4;
 export class Connection implements Outlet {
   readonly hub: Hub;
   readonly peer: Peer;
-  readonly acks = new AckQueue();
+  readonly acks: AckQueue;
   /** Set by CONNECT. */
   session: Session | undefined;
   version: ProtocolVersion | undefined;
@@ -63,6 +63,9 @@ export class Connection implements Outlet {
     this.frames = new FrameReader(limits.packetBytes, (data, start, end) => this.take(data, start, end));
     this.out = new Outgoing(deps.stream, flusher);
     this.publishes = new PublishPath(this);
+    this.acks = new AckQueue((qos, id, code, error) =>
+      this.publishes.settled(qos, id, code as ReasonCode, error),
+    );
     this.timer = clock.after(limits.connectTimeout, () => this.close());
     this.stream.on('data', (chunk: Buffer) => this.read(chunk));
     this.stream.on('error', (error) => log.debug('connection failed', () => ({ reason: errorText(error) })));

@@ -1,10 +1,10 @@
 import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/log.ts';
 import type { Counter, MetricSource } from '../core/metrics.ts';
+import type { Waiter } from './ack-queue.ts';
 import type { Authority } from './auth.ts';
 import type { BrokerLimits } from './config.ts';
 import type { Connection } from './connection.ts';
-import type { Gate } from './gate.ts';
 import { Journal } from './journal.ts';
 import type { Message } from './message.ts';
 import { Flusher } from './outgoing.ts';
@@ -82,7 +82,7 @@ export class Hub {
       clock,
       log,
     });
-    this.wills = new Wills({ store, clock, epoch, publish: (message) => void this.publish(message) });
+    this.wills = new Wills({ store, clock, epoch, publish: (message) => this.publish(message) });
     this.measure(metrics);
   }
 
@@ -133,11 +133,10 @@ export class Hub {
   }
 
   /** Brings a message that no client's packet carries to everyone who subscribed. */
-  publish(message: Message): Gate | undefined {
+  publish(message: Message, ticket?: () => Waiter): void {
     this.flusher.begin();
-    const gate = this.router.deliver(this.router.routeOf(message.topic), message, undefined);
+    this.router.deliver(this.router.routeOf(message.topic), message, undefined, ticket);
     this.flusher.end();
-    return gate;
   }
 
   /** Ends every connection; wills stay unsaid, because it is us who leave. */

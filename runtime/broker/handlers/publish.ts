@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { IPublishPacket } from 'mqtt-packet';
 import { errorText } from '../../core/errors.ts';
+import type { Waiter } from '../ack-queue.ts';
 import type { Connection } from '../connection.ts';
 import { frameSize } from '../frame.ts';
 import type { Message, MessageProperties } from '../message.ts';
@@ -28,6 +29,10 @@ export class PublishPath {
   private last: Route | undefined;
   /** Topics by alias, set by the client. [MQTT-3.3.2-8] */
   private aliases: Map<number, string> | undefined;
+  /** What the acknowledgement of the packet under way will say, should it have to wait. */
+  private readonly opening = { qos: 0, id: 0, code: reason.success as ReasonCode };
+  private readonly ticket = (): Waiter =>
+    this.connection.acks.open(this.opening.qos, this.opening.id, this.opening.code);
 
   constructor(connection: Connection) {
     this.connection = connection;
@@ -189,32 +194,35 @@ export class PublishPath {
     if (qos === 2) {
       // A message whose id is still held is the same one again. [MQTT-4.3.3-10]
       if (!session.hold(id)) {
+        // In its turn: behind the one of the first copy, should that still wait for the disk.
         connection.acks.now(() => this.answer(session, 2, id, reason.success));
         return;
       }
       if (session.held > connection.hub.limits.inflight)
         return connection.broken(reason.receiveMaximumExceeded, 'more messages under way than allowed');
     }
-    const gate = connection.hub.router.deliver(route, message, session);
+    const { router } = connection.hub;
     if (qos === 0) {
-      gate?.onOpen(() => {}); // QoS 0 is told to nobody: its loss neither
+      router.deliver(route, message, session); // QoS 0 is told to nobody: its loss neither
       return;
     }
     const hasReceivers = route.targets.length + route.shares.length + route.locals.length > 0;
-    const code = hasReceivers ? reason.success : reason.noMatchingSubscribers;
-    if (!gate) {
-      if (connection.acks.length === 0) this.answer(session, qos, id, code);
-      else connection.acks.now(() => this.answer(session, qos, id, code));
-      return;
-    }
-    gate.onOpen(
-      connection.acks.later((error) => {
-        if (error === undefined) this.answer(session, qos, id, code);
-        else this.notKept(session, qos, id, error);
-        connection.unthrottle();
-      }),
-    );
-    connection.throttle();
+    this.opening.qos = qos;
+    this.opening.id = id;
+    this.opening.code = hasReceivers ? reason.success : reason.noMatchingSubscribers;
+    if (router.deliver(route, message, session, this.ticket)) connection.throttle();
+    else if (connection.acks.length === 0) this.answer(session, qos, id, this.opening.code);
+    else this.ticket().settle();
+  }
+
+  /** An acknowledgement that has waited for the disk, or for its turn. */
+  settled(qos: number, id: number, code: ReasonCode, error: unknown): void {
+    const { connection } = this;
+    const { session } = connection;
+    if (!session) return;
+    if (error === undefined) this.answer(session, qos, id, code);
+    else this.notKept(session, qos, id, error);
+    connection.unthrottle();
   }
 
   private notKept(session: Session, qos: number, id: number, error: unknown): void {
