@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { Timer } from '../core/clock.ts';
 import { errorText } from '../core/errors.ts';
-import { millis } from '../core/units.ts';
+import { type Bytes, millis } from '../core/units.ts';
 import { AckQueue } from './ack-queue.ts';
 import type { Identity } from './auth.ts';
 import { encode, type Packet, type PacketDecoder, type ProtocolVersion } from './codec.ts';
@@ -37,6 +37,8 @@ export class Connection implements Outlet {
   session: Session | undefined;
   version: ProtocolVersion | undefined;
   identity: Identity | undefined;
+  /** Largest packet that is read. */
+  readonly packetBytes: Bytes;
   receiveMaximum: number;
   maximumPacketSize = Number.POSITIVE_INFINITY;
   /** Topics by number, for a client that wants them. */
@@ -60,7 +62,8 @@ export class Connection implements Outlet {
     this.decoder = deps.decoder;
     const { limits, clock, log, flusher } = deps.hub;
     this.receiveMaximum = limits.inflight;
-    this.frames = new FrameReader(limits.packetBytes, (data, start, end) => this.take(data, start, end));
+    this.packetBytes = deps.peer.packetBytes ?? limits.packetBytes;
+    this.frames = new FrameReader(this.packetBytes, (data, start, end) => this.take(data, start, end));
     this.out = new Outgoing(deps.stream, flusher);
     this.publishes = new PublishPath(this);
     this.acks = new AckQueue((qos, id, code, error) =>
@@ -137,6 +140,7 @@ export class Connection implements Outlet {
   accepted(keepAliveSeconds: number): void {
     this.timer?.cancel();
     this.timer = undefined;
+    this.peer.accepted?.();
     this.keepAlive = keepAliveSeconds * 1500;
     this.heard = this.hub.clock.monotonic();
     if (this.keepAlive > 0) this.watch(this.keepAlive);

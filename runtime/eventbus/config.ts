@@ -1,5 +1,7 @@
 import * as v from 'valibot';
 import { defaultBrokerLimits } from '../broker/config.ts';
+import { listenerConfig, placeOf } from '../broker/listeners/config.ts';
+import { pathOf } from '../core/config-fields.ts';
 
 const most = (name: NumericLimit, highest: number) =>
   v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(highest)), defaultBrokerLimits[name]);
@@ -27,16 +29,18 @@ const brokerLimits = v.strictObject({
   socketBytes: most('socketBytes', 2 ** 30),
 });
 
-/** `modules.eventBus`. `mqttMode`: 0 the broker in this process, 1 both, 2 an external one.
+/** `modules.eventBus` by its keys. `mqttMode`: 0 the broker in this process, 1 both, 2 an external one.
  * Differs: KubeEdge's default is 2, a mosquitto beside it; here the broker is part of edgecore.
  * @source KubeEdge api/apis/componentconfig/edgecore/v1alpha2 EventBus */
-export const eventBusConfig = v.strictObject({
+const keys = v.strictObject({
   enable: v.optional(v.literal(true, 'devices are reached through it'), true),
   mqttMode: v.optional(v.literal(0, 'only the internal broker (0) is offered'), 0),
   mqttServerInternal: v.optional(
     v.pipe(v.string(), v.regex(/^tcp:\/\/(\[[0-9a-fA-F:]+\]|[^\s:/[\]]+):\d{1,5}$/, 'want tcp://HOST:PORT')),
     'tcp://127.0.0.1:1883',
   ),
+  /** Ours: more listeners of the internal broker, beside `mqttServerInternal`. */
+  listeners: v.optional(v.array(listenerConfig), []),
   mqttServerExternal: v.optional(v.string(), ''),
   mqttQOS: v.optional(v.picklist([0, 1, 2]), 0),
   mqttRetain: v.optional(v.boolean(), false),
@@ -53,5 +57,30 @@ export const eventBusConfig = v.strictObject({
   allowAnonymous: v.optional(v.boolean()),
   eventBusTLS: v.optional(v.looseObject({ enable: v.optional(v.literal(false), false) }), {}),
 });
+
+/** `modules.eventBus`. */
+export const eventBusConfig = v.pipe(
+  keys,
+  v.rawCheck(({ dataset, addIssue }) => {
+    for (const { index, key, value } of repeatedPlaces(
+      (dataset.value ?? {}) as Partial<v.InferOutput<typeof keys>>,
+    )) {
+      const path = pathOf('listeners', String(index), key);
+      addIssue({ message: 'another listener has it', input: value, path });
+    }
+  }),
+);
+
+/** Listeners that want what one before them has; the broken ones among them are looked at as far as they go. */
+function repeatedPlaces({ mqttServerInternal = '', listeners }: Partial<v.InferOutput<typeof keys>>) {
+  const taken = new Set([placeOf({ type: 'tcp', address: mqttServerInternal.replace('tcp://', '') })?.place]);
+  return (Array.isArray(listeners) ? listeners : []).flatMap((listener, index) => {
+    const found = placeOf(listener);
+    if (!found) return [];
+    const repeated = taken.has(found.place);
+    taken.add(found.place);
+    return repeated ? [{ index, ...found }] : [];
+  });
+}
 
 export type EventBusConfig = Readonly<v.InferOutput<typeof eventBusConfig>>;

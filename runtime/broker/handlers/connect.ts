@@ -102,7 +102,11 @@ function establish(
 }
 
 /** What the broker tells an MQTT 5 client of itself; features that it has are told by silence. */
-function offer({ hub: { limits } }: Connection, packet: IConnectPacket, assigned: string | undefined) {
+function offer(
+  { hub: { limits }, packetBytes }: Connection,
+  packet: IConnectPacket,
+  assigned: string | undefined,
+) {
   const asked = packet.properties?.sessionExpiryInterval;
   const life = limits.sessionExpiry / 1000;
   const keepAlive = packet.keepalive || Number.POSITIVE_INFINITY;
@@ -111,7 +115,7 @@ function offer({ hub: { limits } }: Connection, packet: IConnectPacket, assigned
     ...(keepAlive > limits.keepAlive ? { serverKeepAlive: limits.keepAlive } : {}),
     ...(asked !== undefined && asked > life ? { sessionExpiryInterval: life } : {}),
     receiveMaximum: limits.inflight,
-    maximumPacketSize: limits.packetBytes,
+    maximumPacketSize: packetBytes,
     topicAliasMaximum: TOPIC_ALIASES,
     ...(assigned === undefined ? {} : { assignedClientIdentifier: assigned }),
   };
