@@ -127,7 +127,10 @@ function openSocket(host: string, port: number): Promise<Socket> {
       socket.destroy();
       reject(error);
     };
-    const timer = setTimeout(() => fail(new Error(`no connection in ${CONNECT_TIMEOUT} ms`)), CONNECT_TIMEOUT);
+    const timer = setTimeout(
+      () => fail(new Error(`no connection in ${CONNECT_TIMEOUT} ms`)),
+      CONNECT_TIMEOUT,
+    );
     socket.once('error', fail);
     socket.once('close', () => clearTimeout(timer));
     socket.once('connect', () => {
