@@ -17,6 +17,7 @@ import type { Objects } from './objects.ts';
 import { openApiDocument, openApiIndex } from './openapi.ts';
 import { openApiV2, protobufBody } from './protobuf-body.ts';
 import { parsePath } from './request.ts';
+import { answerReview, reviewAt } from './reviews.ts';
 import { type Call, serveResource } from './verbs.ts';
 
 export type ApiServerDeps = {
@@ -79,22 +80,19 @@ export class ApiServer {
     if (['/healthz', '/livez', '/readyz'].includes(url.pathname)) return void response.end('ok');
     if (url.pathname === '/version') return answer(response, 200, VERSION);
     const { objects, signer, clock } = this.deps;
-    if (!authenticate(request, objects.store, signer, clock.now()))
-      throw new Refusal(401, 'Unauthorized', 'Unauthorized');
+    const user = authenticate(request, objects.store, signer, clock.now());
+    if (!user) throw new Refusal(401, 'Unauthorized', 'Unauthorized');
     if (url.pathname === '/openapi/v2') return this.oldOpenApi(response);
     const fixed = this.fixed(url.pathname);
     if (fixed) return answer(response, 200, fixed);
     const bytes = await readBody(request);
-    if (url.pathname === '/apis/authentication.k8s.io/v1/tokenreviews' && request.method === 'POST')
-      return answer(
-        response,
-        201,
-        reviewToken(asRecord(parseBody(bytes, request)), objects.store, signer, clock.now()),
-      );
-    if (/^\/apis\/authorization\.k8s\.io\/v1\/(self)?subjectaccessreviews$/.test(url.pathname))
-      return answer(response, 201, { ...asRecord(parseBody(bytes, request)), status: { allowed: true } });
     const path = parsePath(url.pathname);
     if (!path) throw noSuchPath();
+    const review = reviewAt(path);
+    if (review && request.method === 'POST') {
+      const token = (asked: JsonObject): JsonObject => reviewToken(asked, objects.store, signer, clock.now());
+      return answer(response, 201, answerReview(review, asRecord(parseBody(bytes, request)), user, token));
+    }
     const call: Call = {
       method: request.method ?? 'GET',
       path,
