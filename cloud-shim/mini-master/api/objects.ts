@@ -10,6 +10,7 @@ import {
   type JsonObject,
   listAt,
   objectAt,
+  objectsAt,
   without,
 } from '../json.ts';
 import { metaFaults } from '../kinds/names.ts';
@@ -100,7 +101,8 @@ export class Objects {
       creationTimestamp: now,
       ...(resource.generation === 'none' ? {} : { generation: 1 }),
     };
-    const fresh = served.version.hasStatus ? (without(given, 'status') as ApiObject) : given;
+    const resets = served.version.hasStatus && !resource.statusOnCreate;
+    const fresh = resets ? (without(given, 'status') as ApiObject) : given;
     const prepared = resource.strategy.prepare?.({ ...fresh, metadata }) ?? { ...fresh, metadata };
     const admitted = this.deps.admit(prepared, resource, 'create');
     this.check(served, admitted);
@@ -234,7 +236,7 @@ export class Objects {
       ...body,
       apiVersion,
       kind: resource.kind,
-      metadata: { ...objectAt(body, 'metadata') },
+      metadata: filled(objectAt(body, 'metadata')),
     };
     const { value, unknown } = prune(whole, version.schema);
     this.reportUnknown(unknown, options);
@@ -310,6 +312,16 @@ export class Objects {
   }
 }
 
+/** Metadata has no empty fields: taking the last label away takes the labels away. */
+function filled(metadata: JsonObject): JsonObject {
+  return Object.fromEntries(Object.entries(metadata).filter(([, value]) => !isEmpty(value)));
+}
+
+function isEmpty(value: Json | undefined): boolean {
+  if (typeof value === 'object' && value !== null) return Object.keys(value).length === 0;
+  return value === undefined || value === null || value === '';
+}
+
 /** Held by finalizers, or as a namespace by its content. */
 function held(object: ApiObject): boolean {
   return (
@@ -343,9 +355,13 @@ function counts(resource: Resource, next: ApiObject, old: ApiObject): boolean {
 }
 
 function sameBut(next: ApiObject, old: ApiObject): boolean {
+  // Who manages what counts, the time of it alone does not.
   const bare = (object: ApiObject): JsonObject => ({
     ...object,
-    metadata: without(object.metadata, 'resourceVersion', 'managedFields'),
+    metadata: {
+      ...without(object.metadata, 'resourceVersion'),
+      managedFields: objectsAt(object, 'metadata', 'managedFields').map((entry) => without(entry, 'time')),
+    },
   });
   return equal(bare(next), bare(old));
 }

@@ -73,16 +73,30 @@ function pathsOf(disputes: readonly Dispute[]): FieldSet {
 function conflictRefusal(disputes: readonly Dispute[], live: ApiObject): Refusal {
   const causes = disputes.map(({ path, owner }) => ({
     reason: 'FieldManagerConflict',
-    message: `conflict with ${JSON.stringify(owner.manager)}${owner.operation === 'Update' ? ` using ${owner.apiVersion}` : ''}`,
+    message: `conflict with ${named(owner)}`,
     field: printed(path),
   }));
-  const fields = causes.map((c) => `- ${c.field}`).join('\n');
-  const count = causes.length === 1 ? 'conflict' : 'conflicts';
-  const owners = [...new Set(causes.map((c) => c.message))].join('\n');
-  return new Refusal(409, 'Conflict', `Apply failed with ${causes.length} ${count}: ${owners}:\n${fields}`, {
-    name: live.metadata.name ?? '',
-    causes,
-  });
+  const [first] = causes;
+  const text =
+    causes.length === 1
+      ? `1 conflict: ${first?.message}: ${first?.field}`
+      : `${causes.length} conflicts: ${byOwner(disputes).join('\n')}`;
+  const details = { name: live.metadata.name ?? '', causes };
+  return new Refusal(409, 'Conflict', `Apply failed with ${text}`, details);
+}
+
+/** @source apimachinery util/managedfields/internal/conflict.go */
+function byOwner(disputes: readonly Dispute[]): string[] {
+  const owners = [...new Set(disputes.map(({ owner }) => named(owner)))].sort();
+  return owners.flatMap((owner) => [
+    `conflicts with ${owner}:`,
+    ...disputes.filter((d) => named(d.owner) === owner).map((d) => `- ${printed(d.path)}`),
+  ]);
+}
+
+function named({ manager, subresource, operation, apiVersion }: Managed): string {
+  const below = subresource ? ` with subresource ${JSON.stringify(subresource)}` : '';
+  return `${JSON.stringify(manager)}${below}${operation === 'Update' ? ` using ${apiVersion}` : ''}`;
 }
 
 /** `.spec.containers[name="a"].image` */
