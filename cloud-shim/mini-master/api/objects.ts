@@ -19,17 +19,9 @@ import { apiVersionOf, inVersion, type Resource, toStored } from '../kinds/resou
 import { trackUpdate } from '../patch/managed-fields.ts';
 import { applyDefaults, prune } from '../schema/prune.ts';
 import { validateSchema } from '../schema/validate.ts';
-import {
-  alreadyExists,
-  badRequest,
-  conflict,
-  forbidden,
-  invalid,
-  notFound,
-  Refusal,
-  STALE,
-} from '../status.ts';
+import { alreadyExists, badRequest, conflict, forbidden, invalid, notFound, STALE } from '../status.ts';
 import type { Store } from '../store/store.ts';
+import { type DeleteOptions, heldBy } from './delete-options.ts';
 
 /** One object of a served resource. */
 export type Target = { readonly served: Served; readonly namespace: string; readonly name: string };
@@ -42,13 +34,6 @@ export type WriteOptions = {
   /** `status`, `binding`, or '' for the object itself. */
   readonly subresource: string;
   readonly warn: (text: string) => void;
-};
-
-export type DeleteOptions = {
-  readonly dryRun: boolean;
-  readonly gracePeriodSeconds: number | undefined;
-  readonly uid: string;
-  readonly resourceVersion: string;
 };
 
 /** Changes an object on its way in, or refuses it. */
@@ -134,7 +119,8 @@ export class Objects {
   delete(target: Target, options: DeleteOptions): { object: ApiObject; gone: boolean } {
     const { served } = target;
     const { resource } = served;
-    const object = this.stored(target);
+    const stored = this.stored(target);
+    const object = heldBy(stored, options.holder);
     const { uid, resourceVersion } = object.metadata;
     const name = target.name;
     if (options.uid && options.uid !== uid)
@@ -152,7 +138,7 @@ export class Objects {
     }
     const marked = this.marked(object, resource, grace);
     const written =
-      options.dryRun || equal(marked, object) ? marked : this.store.put(resource.collection, marked);
+      options.dryRun || equal(marked, stored) ? marked : this.store.put(resource.collection, marked);
     return { object: this.answer(served, written), gone: false };
   }
 
@@ -370,20 +356,4 @@ function generated(prefix: string): string {
   if (!prefix) return '';
   const alphabet = 'bcdfghjklmnpqrstvwxz2456789';
   return prefix + [...randomBytes(5)].map((byte) => alphabet[byte % alphabet.length]).join('');
-}
-
-/** Reads DeleteOptions from a body and the query. */
-export function deleteOptions(body: Json, query: URLSearchParams): DeleteOptions {
-  const given = isObject(body) ? body : {};
-  const grace = given.gracePeriodSeconds ?? query.get('gracePeriodSeconds');
-  const seconds = grace === null || grace === undefined || grace === '' ? undefined : Number(grace);
-  if (seconds !== undefined && !Number.isInteger(seconds))
-    throw new Refusal(400, 'BadRequest', 'gracePeriodSeconds must be a number');
-  const preconditions = objectAt(given, 'preconditions');
-  return {
-    dryRun: listAt(given, 'dryRun').length > 0 || query.has('dryRun'),
-    gracePeriodSeconds: seconds,
-    uid: asText(preconditions.uid),
-    resourceVersion: asText(preconditions.resourceVersion),
-  };
 }

@@ -3,6 +3,7 @@ import { errorText } from '../../../runtime/core/errors.ts';
 import { kubeTime } from '../../../runtime/core/k8s.ts';
 import type { Logger } from '../../../runtime/core/log.ts';
 import { millis, seconds } from '../../../runtime/core/units.ts';
+import { ORPHAN } from '../api/delete-options.ts';
 import type { Objects, Target, WriteOptions } from '../api/objects.ts';
 import {
   type ApiObject,
@@ -17,7 +18,7 @@ import {
 import { CRD_CLEANUP } from '../kinds/crd.ts';
 import { CRDS, type Registry } from '../kinds/registry.ts';
 import { Refusal } from '../status.ts';
-import { orphans } from './garbage.ts';
+import { disowned, leaving, orphans, ownedBy, ownersOf } from './garbage.ts';
 import { chooseNode } from './scheduler.ts';
 
 export type ControllersDeps = {
@@ -76,6 +77,7 @@ export class Controllers {
       this.pods,
       this.schedule,
       this.definitions,
+      this.owners,
       this.garbage,
     ];
     for (const rule of rules) {
@@ -215,6 +217,20 @@ export class Controllers {
     }
   }
 
+  /** What is deleted and held for what it owns goes once that was let go, or is gone. */
+  private owners(): void {
+    const { objects, registry } = this.deps;
+    for (const { target, object, holder } of leaving(objects.store, registry)) {
+      let left = 0;
+      for (const owned of ownedBy(objects.store, registry, object)) {
+        if (holder === ORPHAN || ownersOf(owned.object).length > 1)
+          objects.modify(owned.target, (each) => disowned(each, object), quiet);
+        else if (!this.remove(owned.target).gone) left++;
+      }
+      if (left === 0) objects.modify(target, (each) => released(each, holder), quiet);
+    }
+  }
+
   /** What belonged to something that is gone, goes. */
   private garbage(): void {
     const { objects, registry } = this.deps;
@@ -258,6 +274,7 @@ export class Controllers {
         gracePeriodSeconds: undefined,
         uid: '',
         resourceVersion: '',
+        holder: undefined,
       });
     } catch (error) {
       if (error instanceof Refusal && error.code === 404) return { gone: true };
@@ -281,6 +298,11 @@ const quiet: WriteOptions = {
   subresource: '',
   warn: () => {},
 };
+
+function released(object: ApiObject, holder: string): ApiObject {
+  const finalizers = listAt(object, 'metadata', 'finalizers').filter((name) => name !== holder);
+  return { ...object, metadata: { ...object.metadata, finalizers } };
+}
 
 /** Gives a pod its node. */
 export function bindPod(objects: Objects, pod: ApiObject, nodeName: string, time: string): void {
