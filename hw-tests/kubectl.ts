@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { requireProgram } from './real-parts.ts';
 
@@ -38,6 +38,20 @@ export class Kubectl {
     });
   }
 
+  /** @returns what it printed */
+  create(object: unknown, ...args: readonly string[]): Promise<string> {
+    return this.run(['create', '-f', '-', ...args], JSON.stringify(object));
+  }
+
+  /** What it says when it refuses.
+   * @throws Error when it does not */
+  async refusal(args: readonly string[], input?: unknown): Promise<string> {
+    const given = input === undefined ? undefined : JSON.stringify(input);
+    const { status, stdout, stderr } = await this.try(args, given);
+    if (status === 0) throw new Error(`kubectl ${args.join(' ')} was to fail, and says ${stdout}`);
+    return stderr || stdout;
+  }
+
   apply(...objects: readonly unknown[]): Promise<string> {
     const list = { apiVersion: 'v1', kind: 'List', items: objects };
     return this.run(['apply', '-f', '-'], JSON.stringify(list));
@@ -57,7 +71,9 @@ export class Kubectl {
   }
 
   private get common(): string[] {
-    return ['--kubeconfig', this.kubeconfig, '--namespace', this.namespace];
+    // What a cluster serves is remembered beside its kubeconfig, and forgotten with it.
+    const cache = join(dirname(this.kubeconfig), 'cache');
+    return ['--kubeconfig', this.kubeconfig, '--namespace', this.namespace, '--cache-dir', cache];
   }
 }
 

@@ -1,0 +1,95 @@
+import { spawnSync } from 'node:child_process';
+import { suite } from 'uvu';
+import { Kubectl, kubectlPrograms } from '../kubectl.ts';
+import { until } from '../program.ts';
+import { type Cluster, startCluster } from './cluster.ts';
+import { lampDefinition, lampGroup } from './lamps.ts';
+
+/** One version of kubectl, in a namespace of its own. */
+export type Version = {
+  readonly kubectl: Kubectl;
+  /** 33 of 1.33. */
+  readonly minor: number;
+  readonly namespace: string;
+  readonly cluster: Cluster;
+  /** The API group of the suite's own kind. */
+  readonly group: string;
+  /** A name for what has no namespace. */
+  own(name: string): string;
+};
+
+type Check = (version: Version) => Promise<void>;
+
+/** Registers tests; `run` as of uvu. */
+export type EveryVersion = ((sentence: string, check: Check) => void) & { run(): void };
+
+/** A suite whose tests every version of kubectl has to pass, side by side on one cluster.
+ * @param prepare is done in each namespace before the first test */
+export function everyKubectl(name: string, prepare: Check = async () => {}): EveryVersion {
+  const test = suite<{ cluster: Cluster; versions: readonly Version[] }>(name);
+  const programs = programByMinor();
+  const [first] = programs.values();
+  if (!first) return Object.assign(() => {}, { run: test.run });
+
+  test.before(async (context) => {
+    context.cluster = await startCluster(first, { edge: false });
+    context.versions = await namespaces(context.cluster, programs);
+    await sideBySide(context.versions, prepare);
+  });
+  test.after(async ({ cluster, versions }) => {
+    await cluster.kubectl.try(['delete', 'crd', `lamps.${lampGroup(cluster)}`, '--wait=false']);
+    // What mini-master holds is gone with it.
+    if (!cluster.isMiniMaster)
+      for (const { namespace } of versions)
+        await cluster.kubectl.try(['delete', 'namespace', namespace, '--wait=false']);
+    await cluster.close();
+  });
+  const each = (sentence: string, check: Check): void =>
+    test(sentence, ({ versions }) => sideBySide(versions, check));
+  return Object.assign(each, { run: test.run });
+}
+
+async function sideBySide(versions: readonly Version[], check: Check): Promise<void> {
+  const failures: string[] = [];
+  const tried = versions.map((version) =>
+    check(version).catch((error: unknown) => {
+      failures.push(`kubectl 1.${version.minor}: ${error instanceof Error ? error.stack : String(error)}`);
+    }),
+  );
+  await Promise.all(tried);
+  if (failures.length > 0) throw new Error(failures.join('\n'));
+}
+
+/** One program for each version; of two with the same, that of the SDK: the other may be one that looks for it. */
+function programByMinor(): ReadonlyMap<number, string> {
+  const found = kubectlPrograms().map((program): [number, string] => {
+    const { stdout } = spawnSync(program, ['version', '--client', '-o', 'json'], { encoding: 'utf8' });
+    const { clientVersion } = JSON.parse(stdout) as { clientVersion: { minor: string } };
+    return [Number.parseInt(clientVersion.minor, 10), program];
+  });
+  return new Map(found);
+}
+
+/** Makes the namespaces, and the suite's own kind. */
+async function namespaces(cluster: Cluster, programs: ReadonlyMap<number, string>): Promise<Version[]> {
+  const group = lampGroup(cluster);
+  const versions = [...programs].map(([minor, program]): Version => {
+    const namespace = `${cluster.namespace}-${minor}`;
+    const kubectl = new Kubectl({ program, kubeconfig: cluster.stack.kubeconfig, namespace });
+    return { kubectl, minor, namespace, cluster, group, own: (name) => `${namespace}-${name}` };
+  });
+  const made = versions.map(({ namespace }) => ({
+    apiVersion: 'v1',
+    kind: 'Namespace',
+    metadata: { name: namespace },
+  }));
+  await cluster.kubectl.apply(lampDefinition(group), ...made);
+  await cluster.kubectl.run(['wait', '--for=condition=Established', `crd/lamps.${group}`, '--timeout=30s']);
+  await until('the default service accounts', async () => {
+    const path = '{range .items[*]}{.metadata.namespace} {end}';
+    const fields = ['--field-selector', 'metadata.name=default'];
+    const there = (await cluster.kubectl.value(['serviceaccounts', '-A', ...fields], path)).split(' ');
+    return versions.every(({ namespace }) => there.includes(namespace));
+  });
+  return versions;
+}
