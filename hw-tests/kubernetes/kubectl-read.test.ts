@@ -143,7 +143,7 @@ test('get -w shows what is and what comes, --watch-only what comes', async ({ ku
 test('a watch with a deadline ends with a bookmark', async ({ kubectl, namespace }) => {
   const path = `/api/v1/namespaces/${namespace}/configmaps`;
   const { metadata } = JSON.parse(await kubectl.run(['get', '--raw', `${path}?limit=1`]));
-  const query = `watch=true&allowWatchBookmarks=true&timeoutSeconds=4&resourceVersion=${metadata.resourceVersion}`;
+  const query = `watch=true&allowWatchBookmarks=true&timeoutSeconds=3&resourceVersion=${metadata.resourceVersion}`;
   const lines = (await kubectl.run(['get', '--raw', `${path}?${query}`])).trim().split('\n');
   const last = JSON.parse(lines.at(-1) ?? '{}');
   assert.is(last.type, 'BOOKMARK');
@@ -216,13 +216,13 @@ test('what is not there is said so', async ({ kubectl }) => {
 
 test('wait waits for a value, for an end, and not for ever', async ({ kubectl, minor }) => {
   await kubectl.create(configMap('cherry', { colour: 'green' }));
-  const ripe = kubectl.run(['wait', 'cm/cherry', '--for=jsonpath={.data.colour}=red', '--timeout=30s']);
-  const gone = kubectl.run(['wait', 'cm/cherry', '--for=delete', '--timeout=30s']);
+  const ripe = kubectl.try(['wait', 'cm/cherry', '--for=jsonpath={.data.colour}=red', '--timeout=30s']);
+  const gone = kubectl.try(['wait', 'cm/cherry', '--for=delete', '--timeout=30s']);
   await kubectl.run(['patch', 'cm', 'cherry', '-p', '{"data":{"colour":"red"}}']);
-  assert.match(await ripe, /configmap\/cherry condition met/);
+  assert.match((await ripe).stdout, /configmap\/cherry condition met/);
   if (minor >= 31) await kubectl.run(['wait', 'cm/cherry', '--for=create', '--timeout=30s']);
   await kubectl.run(['delete', 'cm', 'cherry']);
-  await gone;
+  assert.is((await gone).status, 0);
   assert.match(
     await kubectl.refusal(['wait', 'cm/apple', '--for=jsonpath={.data.colour}=blue', '--timeout=1s']),
     /timed out waiting/,

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { suite } from 'uvu';
+import { Assertion } from 'uvu/assert';
 import { Kubectl, kubectlPrograms } from '../kubectl.ts';
 import { until } from '../program.ts';
 import { type Cluster, startCluster } from './cluster.ts';
@@ -23,18 +24,26 @@ type Check = (version: Version) => Promise<void>;
 /** Registers tests; `run` as of uvu. */
 export type EveryVersion = ((sentence: string, check: Check) => void) & { run(): void };
 
-/** A suite whose tests every version of kubectl has to pass, side by side on one cluster.
+/** How a check went in one version: what went wrong, or nothing. */
+type Outcome = Promise<string | undefined>;
+
+type Context = { cluster: Cluster; versions: readonly Version[]; outcomes: readonly (readonly Outcome[])[] };
+
+/** A suite whose tests every version of kubectl has to pass, side by side on one cluster. Each version goes through
+ * the tests at its own pace, and a test is over when all have been through.
  * @param prepare is done in each namespace before the first test */
 export function everyKubectl(name: string, prepare: Check = async () => {}): EveryVersion {
-  const test = suite<{ cluster: Cluster; versions: readonly Version[] }>(name);
+  const test = suite<Context>(name);
   const programs = programByMinor();
   const [first] = programs.values();
   if (!first) return Object.assign(() => {}, { run: test.run });
+  const checks: Check[] = [];
 
   test.before(async (context) => {
     context.cluster = await startCluster(first, { edge: false });
     context.versions = await namespaces(context.cluster, programs);
-    await sideBySide(context.versions, prepare);
+    await Promise.all(context.versions.map(prepare));
+    context.outcomes = context.versions.map((version) => inOrder(checks, version));
   });
   test.after(async ({ cluster, versions }) => {
     await cluster.kubectl.try(['delete', 'crd', `lamps.${lampGroup(cluster)}`, '--wait=false']);
@@ -44,20 +53,35 @@ export function everyKubectl(name: string, prepare: Check = async () => {}): Eve
         await cluster.kubectl.try(['delete', 'namespace', namespace, '--wait=false']);
     await cluster.close();
   });
-  const each = (sentence: string, check: Check): void =>
-    test(sentence, ({ versions }) => sideBySide(versions, check));
+  const each = (sentence: string, check: Check): void => {
+    const position = checks.push(check) - 1;
+    test(sentence, async ({ outcomes }) => {
+      const failures = await Promise.all(outcomes.map((of) => of[position]));
+      const told = failures.filter((failure) => failure !== undefined);
+      if (told.length > 0) throw new Error(told.join('\n'));
+    });
+  };
   return Object.assign(each, { run: test.run });
 }
 
-async function sideBySide(versions: readonly Version[], check: Check): Promise<void> {
-  const failures: string[] = [];
-  const tried = versions.map((version) =>
-    check(version).catch((error: unknown) => {
-      failures.push(`kubectl 1.${version.minor}: ${error instanceof Error ? error.stack : String(error)}`);
-    }),
-  );
-  await Promise.all(tried);
-  if (failures.length > 0) throw new Error(failures.join('\n'));
+/** Starts the checks of one version, one after another. */
+function inOrder(checks: readonly Check[], version: Version): Outcome[] {
+  let before: Promise<unknown> = Promise.resolve();
+  return checks.map((check) => {
+    const outcome = before.then(() => outcomeOf(check, version));
+    before = outcome;
+    return outcome;
+  });
+}
+
+async function outcomeOf(check: Check, version: Version): Outcome {
+  try {
+    await check(version);
+    return undefined;
+  } catch (error) {
+    const compared = error instanceof Assertion ? `${error.details}\n` : '';
+    return `kubectl 1.${version.minor}: ${compared}${error instanceof Error ? error.stack : String(error)}`;
+  }
 }
 
 /** One program for each version; of two with the same, that of the SDK: the other may be one that looks for it. */

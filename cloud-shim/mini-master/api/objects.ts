@@ -13,7 +13,7 @@ import {
   objectsAt,
   without,
 } from '../json.ts';
-import { metaFaults } from '../kinds/names.ts';
+import { metaFaults, metaUpdateFaults } from '../kinds/names.ts';
 import type { Registry, Served } from '../kinds/registry.ts';
 import { apiVersionOf, inVersion, type Resource, toStored } from '../kinds/resource.ts';
 import { trackUpdate } from '../patch/managed-fields.ts';
@@ -157,7 +157,9 @@ export class Objects {
     const next = options.subresource === 'status' ? withStatus(old, given) : this.next(served, old, given);
     const admitted = this.deps.admit(next, resource, 'update');
     this.check(served, admitted);
-    const faults = options.subresource ? [] : (resource.strategy.validateUpdate?.(admitted, old) ?? []);
+    const faults = options.subresource
+      ? []
+      : [...metaUpdateFaults(admitted, old), ...(resource.strategy.validateUpdate?.(admitted, old) ?? [])];
     if (faults.length > 0) throw invalid(resource.group, resource.kind, name, faults);
     const tracked = this.tracked(old, admitted, served, options);
     // What changes nothing gets no new version, and no watcher hears of it.

@@ -29,7 +29,7 @@ export function applyConfiguration(
   const applied = fieldsOf(config, schema);
   const managers = managedOf(live);
   const others = managers.filter((m) => !sameWriter(m, writer));
-  const disputed = conflicts(live, config, applied, others, schema);
+  const disputed = conflicts(live, mergeApplied(live, config, schema), applied, others, schema);
   if (disputed.length > 0 && !force) throw conflictRefusal(disputed, live);
   const remaining = others.map((m) => ({ ...m, fields: minus(m.fields, pathsOf(disputed)) }));
   const previous = managers.find((m) => sameWriter(m, writer));
@@ -51,7 +51,7 @@ type Dispute = { readonly path: FieldPath; readonly owner: Managed };
 
 function conflicts(
   live: ApiObject,
-  config: ApiObject,
+  merged: Json,
   applied: FieldSet,
   others: readonly Managed[],
   schema: Schema | undefined,
@@ -60,7 +60,7 @@ function conflicts(
   for (const [key, path] of applied) {
     if (path.at(-1)?.startsWith('k:')) continue;
     const owner = others.find((m) => m.fields.has(key));
-    if (owner && !equal(valueAt(live, path, schema), valueAt(config, path, schema)))
+    if (owner && !equal(valueAt(live, path, schema), valueAt(merged, path, schema)))
       found.push({ path, owner });
   }
   return found;
