@@ -6,15 +6,23 @@ export function lampGroup({ namespace }: Pick<Cluster, 'namespace'>): string {
   return `${namespace}.edgecore.test`;
 }
 
-export function lampDefinition(group: string) {
+/** @param name of another kind with the same schema, for a definition that comes and goes */
+export function lampDefinition(group: string, name = 'lamp') {
+  const kind = `${name.slice(0, 1).toUpperCase()}${name.slice(1)}`;
   return {
     apiVersion: 'apiextensions.k8s.io/v1',
     kind: 'CustomResourceDefinition',
-    metadata: { name: `lamps.${group}` },
+    metadata: { name: `${name}s.${group}` },
     spec: {
       group,
       scope: 'Namespaced',
-      names: { plural: 'lamps', singular: 'lamp', kind: 'Lamp', shortNames: ['lmp'], categories: ['lights'] },
+      names: {
+        plural: `${name}s`,
+        singular: name,
+        kind,
+        shortNames: [name.replace(/[aeiou]/g, '')],
+        categories: [`every-${name}`],
+      },
       versions: [
         {
           name: 'v1',
