@@ -14,7 +14,7 @@ import { badRequest, noSuchPath, Refusal, tooLarge } from '../status.ts';
 import { authenticate, reviewToken } from './authentication.ts';
 import { coreVersions, groupList, groupOf, resourceList } from './discovery.ts';
 import type { Objects } from './objects.ts';
-import { openApiDocument, openApiIndex } from './openapi.ts';
+import { OpenApi } from './openapi.ts';
 import { openApiV2, protobufBody } from './protobuf-body.ts';
 import { parsePath } from './request.ts';
 import { answerReview, reviewAt } from './reviews.ts';
@@ -46,9 +46,11 @@ const VERSION = {
 export class ApiServer {
   private readonly deps: ApiServerDeps;
   private readonly server: Server;
+  private readonly openApi: OpenApi;
 
   constructor(deps: ApiServerDeps) {
     this.deps = deps;
+    this.openApi = new OpenApi(deps.registry);
     const { ca, server } = deps.credentials;
     const tls = {
       cert: server.cert,
@@ -83,6 +85,8 @@ export class ApiServer {
     const user = authenticate(request, objects.store, signer, clock.now());
     if (!user) throw new Refusal(401, 'Unauthorized', 'Unauthorized');
     if (url.pathname === '/openapi/v2') return this.oldOpenApi(response);
+    const schemas = /^\/openapi\/v3(?:\/(.*))?$/.exec(url.pathname);
+    if (schemas) return answerText(response, 200, this.openApi.text(schemas[1] ?? ''));
     const fixed = this.fixed(url.pathname);
     if (fixed) return answer(response, 200, fixed);
     const bytes = await readBody(request);
@@ -111,14 +115,10 @@ export class ApiServer {
     response.end(openApiV2());
   }
 
-  /** Discovery and OpenAPI. */
+  /** Discovery. */
   private fixed(path: string): JsonObject | undefined {
     const { registry } = this.deps;
     const parts = path.split('/').filter(Boolean);
-    if (parts[0] === 'openapi' && parts[1] === 'v3')
-      return parts.length === 2
-        ? openApiIndex(registry)
-        : openApiDocument(registry, parts.slice(2).join('/'));
     if (parts[0] === 'api' && parts.length === 1) return coreVersions();
     if (parts[0] === 'api' && parts.length === 2) return resourceList(registry, '', parts[1] ?? '');
     if (parts[0] !== 'apis' || parts.length > 3) return undefined;
@@ -137,7 +137,10 @@ export class ApiServer {
 
 /** Sends JSON. */
 export function answer(response: ServerResponse, status: number, body: Json): void {
-  const text = JSON.stringify(body);
+  answerText(response, status, JSON.stringify(body));
+}
+
+function answerText(response: ServerResponse, status: number, text: string): void {
   response.writeHead(status, {
     'Content-Type': 'application/json',
     'Content-Length': Buffer.byteLength(text),
