@@ -5,8 +5,8 @@ import { everyKubectl, type Version } from './versions.ts';
 
 const test = everyKubectl('kubectl and custom resources');
 
-function applyAs({ kubectl }: Version, manager: string, object: unknown) {
-  const args = ['apply', '--server-side', '--field-manager', manager, '-f', '-'];
+function applyAs({ kubectl }: Version, manager: string, object: unknown, output: string): Promise<string> {
+  const args = ['apply', '--server-side', '--field-manager', manager, '-f', '-', '-o', output];
   return kubectl.run(args, JSON.stringify(object));
 }
 
@@ -98,21 +98,18 @@ test('the status is a part of its own, and only the spec counts in generation', 
   kubectl,
   group,
 }) => {
+  const state = ['-o', 'jsonpath={.status.lit} {.spec.colour} {.metadata.generation}'];
   const given = { ...lamp(group, 'shining'), status: { lit: true } };
-  await kubectl.apply(given);
-  const state = () =>
-    kubectl.value(['lmp', 'shining'], '{.status.lit} {.spec.colour} {.metadata.generation}');
-  assert.is(await state(), ' red 1');
-  const patch = JSON.stringify({ status: { lit: true }, spec: { colour: 'green' } });
-  await kubectl.run(['patch', 'lmp', 'shining', '--subresource=status', '--type=merge', '-p', patch]);
-  assert.is(await state(), 'true red 1');
-  await kubectl.run(['patch', 'lmp', 'shining', '--type=merge', '-p', patch.replace('true', 'false')]);
-  assert.is(await state(), 'true green 2');
-  await kubectl.run(['label', 'lmp', 'shining', 'a=b']);
-  assert.is(await state(), 'true green 2');
-  const wrong = '{"status":{"lit":"yes"}}';
+  assert.is(await kubectl.create(given, ...state), ' red 1');
+  const patched = (patch: unknown, ...args: readonly string[]) =>
+    kubectl.run(['patch', 'lmp', 'shining', '--type=merge', '-p', JSON.stringify(patch), ...state, ...args]);
+  const both = { status: { lit: true }, spec: { colour: 'green' } };
+  assert.is(await patched(both, '--subresource=status'), 'true red 1');
+  assert.is(await patched({ ...both, status: { lit: false } }), 'true green 2');
+  assert.is(await kubectl.run(['label', 'lmp', 'shining', 'a=b', ...state]), 'true green 2');
+  const wrong = ['--subresource=status', '--type=merge', '-p', '{"status":{"lit":"yes"}}'];
   assert.match(
-    await kubectl.refusal(['patch', 'lmp', 'shining', '--subresource=status', '--type=merge', '-p', wrong]),
+    await kubectl.refusal(['patch', 'lmp', 'shining', ...wrong]),
     /status\.lit: Invalid value: "string": .*type boolean/,
   );
 });
@@ -137,10 +134,11 @@ test('a custom resource takes JSON and merge patches, and no strategic one', asy
     '-p',
     JSON.stringify(body),
   ];
-  await kubectl.run(patch('json', [{ op: 'add', path: '/spec/tags/-', value: 'b' }]));
-  assert.is(await kubectl.value(['lmp', 'patched'], '{.spec.tags}'), '["a","b"]');
-  await kubectl.run(patch('merge', { spec: { tags: ['c'], level: 7 } }));
-  assert.is(await kubectl.value(['lmp', 'patched'], '{.spec.tags} {.spec.level}'), '["c"] 7');
+  const state = ['-o', 'jsonpath={.spec.tags} {.spec.level}'];
+  const longer = patch('json', [{ op: 'add', path: '/spec/tags/-', value: 'b' }]);
+  assert.is(await kubectl.run([...longer, ...state]), '["a","b"] 50');
+  const other = patch('merge', { spec: { tags: ['c'], level: 7 } });
+  assert.is(await kubectl.run([...other, ...state]), '["c"] 7');
   assert.match(
     await kubectl.refusal(patch('strategic', { spec: { level: 8 } })),
     /strategic-merge-patch\+json is not supported/,
@@ -152,18 +150,19 @@ test('a custom resource takes JSON and merge patches, and no strategic one', asy
 });
 
 test('managers own their entries of a list that has keys', async (version) => {
-  const { kubectl, group } = version;
+  const { group } = version;
   const wires = (...names: readonly string[]) =>
     lamp(group, 'wired', { colour: 'red', wires: names.map((name) => ({ name })) });
-  const names = async () =>
-    (await kubectl.value(['lmp', 'wired'], '{.spec.wires[*].name}')).split(' ').sort();
-  await applyAs(version, 'first', wires('a', 'b'));
-  await applyAs(version, 'second', wires('c'));
-  assert.equal(await names(), ['a', 'b', 'c']);
-  await applyAs(version, 'first', wires('b'));
-  assert.equal(await names(), ['b', 'c']);
-  await kubectl.run(['apply', '-f', '-'], JSON.stringify(lamp(group, 'plain', { colour: 'red', level: 1 })));
-  await kubectl.run(['apply', '-f', '-'], JSON.stringify(lamp(group, 'plain', { colour: 'red' })));
+  const wired = async (manager: string, ...names: readonly string[]) =>
+    (await applyAs(version, manager, wires(...names), 'jsonpath={.spec.wires[*].name}')).split(' ').sort();
+  await wired('first', 'a', 'b');
+  assert.equal(await wired('second', 'c'), ['a', 'b', 'c']);
+  assert.equal(await wired('first', 'b'), ['b', 'c']);
+});
+
+test('apply takes back to its default what it no longer says', async ({ kubectl, group }) => {
+  await kubectl.apply(lamp(group, 'plain', { colour: 'red', level: 1 }));
+  await kubectl.apply(lamp(group, 'plain', { colour: 'red' }));
   assert.is(await kubectl.value(['lmp', 'plain'], '{.spec.level}'), '50');
 });
 

@@ -5,6 +5,8 @@ import { everyKubectl, type Version } from './versions.ts';
 
 const test = everyKubectl('kubectl writes');
 
+const DATA = 'jsonpath={.data}';
+
 async function data({ kubectl }: Version, name: string): Promise<unknown> {
   return JSON.parse((await kubectl.value(['cm', name], '{.data}')) || '{}');
 }
@@ -18,6 +20,18 @@ function managers({ kubectl }: Version, name: string): Promise<string> {
 function applyAs({ kubectl }: Version, manager: string, object: unknown, ...args: readonly string[]) {
   const all = ['apply', '--server-side', '--field-manager', manager, '-f', '-', ...args];
   return kubectl.try(all, JSON.stringify(object));
+}
+
+/** The same for what must succeed.
+ * @returns the data of the configmap then */
+async function appliedAs(
+  version: Version,
+  ...rest: readonly [string, unknown, ...string[]]
+): Promise<string> {
+  const [manager, object, ...args] = rest;
+  const { status, stdout, stderr } = await applyAs(version, manager, object, ...args, '-o', DATA);
+  assert.is(status, 0, stderr);
+  return stdout;
 }
 
 test('apply creates, leaves alone, configures, and takes back what it no longer says', async (version) => {
@@ -47,19 +61,15 @@ test('a dry run changes nothing', async (version) => {
 });
 
 test('server-side apply keeps what each manager owns, refuses conflicts and can be forced', async (version) => {
-  const mine = (one: string) => configMap('shared', { one });
-  assert.match((await applyAs(version, 'first', mine('1'))).stdout, /configmap\/shared serverside-applied/);
-  assert.is((await applyAs(version, 'second', configMap('shared', { two: '2' }))).status, 0);
+  assert.is(await appliedAs(version, 'first', configMap('shared', { one: '1' })), '{"one":"1"}');
+  assert.is(await appliedAs(version, 'second', configMap('shared', { two: '2' })), '{"one":"1","two":"2"}');
   const refused = await applyAs(version, 'second', configMap('shared', { one: '11', two: '2' }));
   assert.is(refused.status, 1);
   assert.match(refused.stderr, /Apply failed with 1 conflict: conflict with "first": \.data\.one/);
-  assert.equal(await data(version, 'shared'), { one: '1', two: '2' });
-  const forced = await applyAs(version, 'second', configMap('shared', { one: '11' }), '--force-conflicts');
-  assert.is(forced.status, 0, forced.stderr);
-  // The second no longer says two.
-  assert.equal(await data(version, 'shared'), { one: '11' });
+  // What is forced no longer says two.
+  const forced = configMap('shared', { one: '11' }, { labels: { one: '11' } });
+  assert.is(await appliedAs(version, 'second', forced, '--force-conflicts'), '{"one":"11"}');
   const conflicts = configMap('shared', { one: '1' }, { labels: { one: '1' } });
-  await applyAs(version, 'second', configMap('shared', { one: '11' }, { labels: { one: '11' } }));
   assert.match(
     (await applyAs(version, 'first', conflicts)).stderr,
     /2 conflicts: conflicts with "second":\n- \.data\.one\n- \.metadata\.labels\.one/,
@@ -68,13 +78,11 @@ test('server-side apply keeps what each manager owns, refuses conflicts and can 
 
 test('server-side apply of the same value makes a second owner', async (version) => {
   const same = configMap('owned', { one: '1' });
-  await applyAs(version, 'first', same);
-  await applyAs(version, 'second', same);
+  await appliedAs(version, 'first', same);
+  await appliedAs(version, 'second', same);
   assert.is(await managers(version, 'owned'), 'first:Apply second:Apply ');
-  await applyAs(version, 'first', configMap('owned'));
-  assert.equal(await data(version, 'owned'), { one: '1' });
-  await applyAs(version, 'second', configMap('owned'));
-  assert.equal(await data(version, 'owned'), {});
+  assert.is(await appliedAs(version, 'first', configMap('owned')), '{"one":"1"}');
+  assert.not.match(await appliedAs(version, 'second', configMap('owned')), /one/);
 });
 
 test('server-side apply takes over from client-side apply', async (version) => {
@@ -101,8 +109,7 @@ test('diff shows what apply would change, and says by its status whether', async
   assert.match(fresh.stdout, /^\+ {2}name: fresh$/m);
 });
 
-test('patch knows JSON, merge and strategic merge patches', async (version) => {
-  const { kubectl } = version;
+test('patch knows JSON and merge patches', async ({ kubectl }) => {
   await kubectl.create(
     configMap('patched', { one: '1', two: '2' }, { annotations: { 'edgecore.test/note': 'old' } }),
   );
@@ -121,24 +128,21 @@ test('patch knows JSON, merge and strategic merge patches', async (version) => {
       { op: 'move', from: '/data/two', path: '/data/three' },
     ),
   );
-  assert.is(await kubectl.value(['cm', 'patched'], '{.metadata.annotations.edgecore\\.test/note}'), 'new');
-  assert.equal(await data(version, 'patched'), { one: '1', three: '2' });
+  assert.is(
+    await kubectl.value(['cm', 'patched'], '{.metadata.annotations.edgecore\\.test/note} {.data}'),
+    'new {"one":"1","three":"2"}',
+  );
   assert.match(
     await kubectl.refusal(json({ op: 'test', path: '/data/one', value: '2' })),
     /rejected our request/,
   );
   assert.match(await kubectl.refusal(json({ op: 'remove', path: '/data/none' })), /rejected our request/);
-  await kubectl.run(['patch', 'cm', 'patched', '--type=merge', '-p', '{"data":{"one":null,"four":"4"}}']);
-  assert.equal(await data(version, 'patched'), { three: '2', four: '4' });
-  assert.match(
-    await kubectl.run(['patch', 'cm', 'patched', '--type=merge', '-p', '{"data":{"four":"4"}}']),
-    /patched \(no change\)/,
-  );
+  const merge = ['patch', 'cm', 'patched', '--type=merge', '-p'];
+  const merged = await kubectl.run([...merge, '{"data":{"one":null,"four":"4"}}', '-o', DATA]);
+  assert.equal(JSON.parse(merged), { three: '2', four: '4' });
+  assert.match(await kubectl.run([...merge, '{"data":{"four":"4"}}']), /patched \(no change\)/);
   const stale = '{"metadata":{"resourceVersion":"1"},"data":{"four":"5"}}';
-  assert.match(
-    await kubectl.refusal(['patch', 'cm', 'patched', '--type=merge', '-p', stale]),
-    /\(Conflict\).*the object has been modified/,
-  );
+  assert.match(await kubectl.refusal([...merge, stale]), /\(Conflict\).*the object has been modified/);
 });
 
 test('a strategic merge patch merges lists by their key', async ({ kubectl }) => {
@@ -148,20 +152,19 @@ test('a strategic merge patch merges lists by their key', async ({ kubectl }) =>
     metadata: { name: 'keeper' },
     secrets: [{ name: 'one' }, { name: 'two' }],
   });
-  const patch = (secrets: readonly unknown[]) =>
-    kubectl.run(['patch', 'sa', 'keeper', '-p', JSON.stringify({ secrets })]);
-  const names = async () => (await kubectl.value(['sa', 'keeper'], '{.secrets[*].name}')).split(' ').sort();
-  await patch([{ name: 'three' }]);
-  assert.equal(await names(), ['one', 'three', 'two']);
-  await patch([{ name: 'one', $patch: 'delete' }]);
-  assert.equal(await names(), ['three', 'two']);
-  await patch([{ $patch: 'replace' }, { name: 'four' }]);
-  assert.equal(await names(), ['four']);
+  const patched = async (...secrets: readonly unknown[]) => {
+    const patch = JSON.stringify({ secrets });
+    const names = 'jsonpath={.secrets[*].name}';
+    return (await kubectl.run(['patch', 'sa', 'keeper', '-p', patch, '-o', names])).split(' ').sort();
+  };
+  assert.equal(await patched({ name: 'three' }), ['one', 'three', 'two']);
+  assert.equal(await patched({ name: 'one', $patch: 'delete' }), ['three', 'two']);
+  assert.equal(await patched({ $patch: 'replace' }, { name: 'four' }), ['four']);
   await kubectl.create(pod('patched'));
   const image = { spec: { containers: [{ name: 'main', image: 'edgecore.test/none:2' }] } };
-  await kubectl.run(['patch', 'pod', 'patched', '-p', JSON.stringify(image)]);
+  const first = 'jsonpath={.spec.containers[0].image}:{.spec.containers[0].name}';
   assert.is(
-    await kubectl.value(['pod', 'patched'], '{.spec.containers[0].image}:{.spec.containers[0].name}'),
+    await kubectl.run(['patch', 'pod', 'patched', '-p', JSON.stringify(image), '-o', first]),
     'edgecore.test/none:2:main',
   );
   await kubectl.run(['delete', 'pod', 'patched', '--wait=false']);
@@ -178,11 +181,12 @@ test('replace refuses an object that has changed since it was read', async (vers
     /\(Conflict\).*Operation cannot be fulfilled on configmaps "edited": the object has been modified/,
   );
   assert.equal(await data(version, 'edited'), { one: '1', two: '2' });
-  await kubectl.run(['replace', '-f', '-'], JSON.stringify(configMap('edited', { one: '12' })));
-  assert.equal(await data(version, 'edited'), { one: '12' });
+  const unconditional = JSON.stringify(configMap('edited', { one: '12' }));
+  assert.is(await kubectl.run(['replace', '-f', '-', '-o', DATA], unconditional), '{"one":"12"}');
   assert.match(await kubectl.refusal(['replace', '-f', '-'], configMap('nowhere')), /\(NotFound\)/);
-  await kubectl.run(['replace', '--force', '-f', '-'], JSON.stringify(configMap('edited', { one: '13' })));
-  assert.is.not(await kubectl.value(['cm', 'edited'], '{.metadata.uid}'), read.metadata.uid);
+  const made = ['replace', '--force', '-f', '-', '-o', 'jsonpath={.metadata.uid}'];
+  const uid = await kubectl.run(made, JSON.stringify(configMap('edited', { one: '13' })));
+  assert.not.match(uid, new RegExp(`${read.metadata.uid}$`));
 });
 
 test('delete takes objects by name, by label and by file', async ({ kubectl }) => {
@@ -215,37 +219,47 @@ test('a finalizer holds an object until it is taken away, and delete waits for t
 test('what an object owns goes with it, after it or not at all, as its deletion says', async ({
   kubectl,
 }) => {
-  for (const cascade of ['background', 'foreground', 'orphan']) {
-    const owner = `owner-${cascade}`;
-    const owned = `owned-${cascade}`;
-    await kubectl.create(configMap(owner));
-    const uid = await kubectl.value(['cm', owner], '{.metadata.uid}');
-    const reference = { apiVersion: 'v1', kind: 'ConfigMap', name: owner, uid, blockOwnerDeletion: true };
-    await kubectl.create(configMap(owned, {}, { ownerReferences: [reference] }));
-    await kubectl.run(['delete', 'cm', owner, `--cascade=${cascade}`, '--timeout=30s']);
-    const left = () => kubectl.try(['get', 'cm', owned, '-o', 'jsonpath={.metadata.ownerReferences}']);
-    if (cascade === 'orphan') assert.equal(await left(), { status: 0, stdout: '', stderr: '' });
-    else if (cascade === 'foreground') assert.is((await left()).status, 1);
-    else await until('it goes too', async () => (await left()).status === 1);
-  }
+  const cascades = ['background', 'foreground', 'orphan'];
+  await kubectl.apply(
+    ...cascades.map((cascade) => configMap(`owner-${cascade}`, {}, { labels: { own: 'er' } })),
+  );
+  const uids = (await kubectl.value(['cm', '-l', 'own=er'], '{.items[*].metadata.uid}')).split(' ');
+  const owned = cascades.map((cascade, i) => {
+    const owner = { apiVersion: 'v1', kind: 'ConfigMap', name: `owner-${cascade}`, uid: uids[i] };
+    const ownerReferences = [{ ...owner, blockOwnerDeletion: true }];
+    return configMap(`owned-${cascade}`, {}, { labels: { own: 'ed' }, ownerReferences });
+  });
+  await kubectl.apply(...owned);
+  const left = () => kubectl.value(['cm', '-l', 'own=ed'], '{.items[*].metadata.name}');
+  const remove = (cascade: string) =>
+    kubectl.run(['delete', 'cm', `owner-${cascade}`, `--cascade=${cascade}`, '--timeout=30s']);
+  await remove('orphan');
+  await remove('foreground');
+  assert.is(await left(), 'owned-background owned-orphan');
+  await remove('background');
+  await until('it goes too', async () => (await left()) === 'owned-orphan');
+  assert.is(await kubectl.value(['cm', 'owned-orphan'], '{.metadata.ownerReferences}'), '');
 });
 
 test('label and annotate add, change when told to, and remove', async ({ kubectl }) => {
   await kubectl.create(configMap('tagged'));
-  const labels = () => kubectl.value(['cm', 'tagged'], '{.metadata.labels}');
+  const label = (...args: readonly string[]) =>
+    kubectl.run(['label', 'cm', 'tagged', ...args, '-o', 'jsonpath={.metadata.labels}']);
   await kubectl.run(['label', 'cm', 'tagged', 'a=1', 'edgecore.test/b=2']);
   assert.match(await kubectl.refusal(['label', 'cm', 'tagged', 'a=2']), /already has a value \(1\)/);
-  await kubectl.run(['label', 'cm', 'tagged', 'a=2', 'edgecore.test/b-', '--overwrite']);
-  assert.is(await labels(), '{"a":"2"}');
+  assert.is(await label('a=2', 'edgecore.test/b-', '--overwrite'), '{"a":"2"}');
   assert.is((await kubectl.run(['label', 'cm', 'tagged', '--list'])).trim(), 'a=2');
-  await kubectl.run(['label', 'cm', 'tagged', 'a-']);
-  assert.is(await labels(), '');
+  await label('a-');
+  assert.is(await kubectl.value(['cm', 'tagged'], '{.metadata.labels}'), '');
   assert.match(
     await kubectl.refusal(['label', 'cm', 'tagged', 'a=not valid']),
     /invalid label value|a valid label/,
   );
-  await kubectl.run(['annotate', 'cm', 'tagged', 'note=any text, even this']);
-  assert.is(await kubectl.value(['cm', 'tagged'], '{.metadata.annotations.note}'), 'any text, even this');
+  const note = ['annotate', 'cm', 'tagged', 'note=any text, even this'];
+  assert.is(
+    await kubectl.run([...note, '-o', 'jsonpath={.metadata.annotations.note}']),
+    'any text, even this',
+  );
   assert.match(
     await kubectl.refusal(['annotate', 'cm', 'tagged', 'note-', '--resource-version=1']),
     /the object has been modified/,

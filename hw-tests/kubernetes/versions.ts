@@ -41,8 +41,14 @@ export function everyKubectl(name: string, prepare: Check = async () => {}): Eve
 
   test.before(async (context) => {
     context.cluster = await startCluster(first, { edge: false });
-    context.versions = await namespaces(context.cluster, programs);
-    await Promise.all(context.versions.map(prepare));
+    try {
+      context.versions = await namespaces(context.cluster, programs);
+      await Promise.all(context.versions.map(prepare));
+    } catch (error) {
+      // A stack that goes on would keep the suite from ending.
+      await context.cluster.close();
+      throw error;
+    }
     context.outcomes = context.versions.map((version) => inOrder(checks, version));
   });
   test.after(async ({ cluster, versions }) => {
