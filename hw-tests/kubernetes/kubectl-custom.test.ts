@@ -13,21 +13,21 @@ function applyAs({ kubectl }: Version, manager: string, object: unknown, output:
 test('a definition is established, serves its kind, and takes the objects with it', async (version) => {
   const { kubectl, group, minor } = version;
   const own = `v${minor}.${group}`;
-  const torches = `torchs.${own}`;
+  const candles = `candles.${own}`;
   const define = async (): Promise<void> => {
-    assert.match(await kubectl.apply(lampDefinition(own, 'torch')), /torchs\.v\d+\..* created/);
-    await kubectl.run(['wait', `crd/${torches}`, '--for=condition=Established', '--timeout=30s']);
-    await until('it serves', async () => (await kubectl.try(['get', torches])).status === 0);
+    assert.match(await kubectl.apply(lampDefinition(own, 'candle')), /candles\.v\d+\..* created/);
+    await kubectl.run(['wait', `crd/${candles}`, '--for=condition=Established', '--timeout=30s']);
+    await until('it serves', async () => (await kubectl.try(['get', candles])).status === 0);
   };
   await define();
-  await kubectl.create({ ...lamp(own, 'short-lived'), kind: 'Torch' });
-  assert.is(await kubectl.value(['crd', torches], '{.status.storedVersions}'), '["v1"]');
-  assert.match(await kubectl.run(['get', 'crd', torches]), /^NAME +CREATED AT\ntorchs\.\S+ +20\S+Z\n$/);
-  await kubectl.run(['delete', 'crd', torches, '--timeout=30s']);
-  await until('it serves no more', async () => (await kubectl.try(['get', torches])).status !== 0);
+  await kubectl.create({ ...lamp(own, 'short-lived'), kind: 'Candle' });
+  assert.is(await kubectl.value(['crd', candles], '{.status.storedVersions}'), '["v1"]');
+  assert.match(await kubectl.run(['get', 'crd', candles]), /^NAME +CREATED AT\ncandles\.\S+ +20\S+Z\n$/);
+  await kubectl.run(['delete', 'crd', candles, '--timeout=30s']);
+  await until('it serves no more', async () => (await kubectl.try(['get', candles])).status !== 0);
   await define();
-  assert.is(await kubectl.run(['get', torches, '-A', '-o', 'name']), '');
-  await kubectl.run(['delete', 'crd', torches, '--wait=false']);
+  assert.is(await kubectl.run(['get', candles, '-A', '-o', 'name']), '');
+  await kubectl.run(['delete', 'crd', candles, '--wait=false']);
 });
 
 test('a definition that is not sound is refused with its faults', async ({ kubectl, group, minor }) => {

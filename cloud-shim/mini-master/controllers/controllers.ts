@@ -45,6 +45,8 @@ export class Controllers {
   private unwatch: (() => void) | undefined;
   /** Something was deleted: what it owned may have to go. */
   private deleted = true;
+  /** Something is being deleted: it may be held for what it owns. */
+  private leaving = true;
 
   constructor(deps: ControllersDeps) {
     this.deps = deps;
@@ -53,10 +55,11 @@ export class Controllers {
   start(): void {
     for (const name of NAMESPACES) this.ensure('namespaces', '', name, {});
     this.run();
-    this.unwatch = this.deps.objects.store.watch(undefined, ({ type, collection }) => {
+    this.unwatch = this.deps.objects.store.watch(undefined, ({ type, collection, object }) => {
       // Leases and events change often and no rule follows them at once.
       if (collection === 'events' || collection.startsWith('leases.')) return;
       if (type === 'DELETED') this.deleted = true;
+      if (object.metadata.deletionTimestamp) this.leaving = true;
       this.soon ??= this.deps.clock.after(millis(0), () => this.run());
     });
     this.timer = this.deps.clock.every(TURN, () => this.run());
@@ -220,7 +223,10 @@ export class Controllers {
   /** What is deleted and held for what it owns goes once that was let go, or is gone. */
   private owners(): void {
     const { objects, registry } = this.deps;
-    for (const { target, object, holder } of leaving(objects.store, registry)) {
+    if (!this.leaving) return;
+    const found = leaving(objects.store, registry);
+    this.leaving = found.length > 0;
+    for (const { target, object, holder } of found) {
       let left = 0;
       for (const owned of ownedBy(objects.store, registry, object)) {
         if (holder === ORPHAN || ownersOf(owned.object).length > 1)
