@@ -25,9 +25,11 @@ const programs = [
   {
     name: 'edgecore',
     entry: 'runtime/main.ts',
-    flags: '--max-semi-space-size=1 --liftoff-only --optimize-for-size --max-lazy',
+    // One malloc arena: each thread of the pool would keep a heap of its own.
+    env: 'MALLOC_ARENA_MAX=1',
+    flags: '--max-semi-space-size=1 --liftoff-only --optimize-for-size --max-lazy --v8-pool-size=1',
   },
-  { name: 'cloud-shim', entry: 'cloud-shim/main.ts', flags: '--max-semi-space-size=4' },
+  { name: 'cloud-shim', entry: 'cloud-shim/main.ts', env: '', flags: '--max-semi-space-size=4' },
 ] as const;
 
 /** What only the demonstration and the tests run. */
@@ -45,14 +47,14 @@ const serialFiles: Readonly<Record<string, string>> = {
   'darwin-arm64': 'darwin-x64+arm64/@serialport+bindings-cpp.node',
 };
 
-for (const { name, entry, flags } of programs) {
+for (const { name, entry, env, flags } of programs) {
   const folder = join('dist', name);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   const metafile = await bundle(entry, join(folder, `${name}.cjs`));
   writeFileSync(join(folder, 'THIRD-PARTY-LICENSES.txt'), licences(metafile));
   copyFileSync('LICENSE', join(folder, 'LICENSE'));
-  writeLauncher(join(folder, name), `${name}.cjs`, flags);
+  writeLauncher(join(folder, name), { script: `${name}.cjs`, env, flags });
 }
 copyNative(join('dist', 'edgecore'), values.target);
 copyDefinitions(join('dist', 'cloud-shim', 'crds'));
@@ -116,7 +118,10 @@ function copyDefinitions(folder: string): void {
 }
 
 /** A Node.js that lies beside the bundle is used before the machine's. */
-function writeLauncher(path: string, script: string, flags: string): void {
+function writeLauncher(
+  path: string,
+  { script, env, flags }: { script: string; env: string; flags: string },
+): void {
   writeFileSync(
     path,
     `#!/bin/sh
@@ -124,7 +129,7 @@ function writeLauncher(path: string, script: string, flags: string): void {
 here=$(dirname "$(readlink -f "$0")")
 node="$here/node"
 [ -x "$node" ] || node=node
-exec "$node" ${flags} "$here/${script}" "$@"
+${env ? `export ${env}\n` : ''}exec "$node" ${flags} "$here/${script}" "$@"
 `,
   );
   chmodSync(path, 0o755);

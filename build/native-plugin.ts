@@ -5,6 +5,8 @@ import type { Plugin } from 'esbuild';
 export const bareNative: Plugin = {
   name: 'bare-native',
   setup(build) {
+    // Node's own streams are that package's origin; a second copy would take half a megabyte.
+    build.onResolve({ filter: /^readable-stream$/ }, () => ({ path: 'node:stream', external: true }));
     build.onResolve({ filter: /^node-gyp-build$/ }, () => ({ path: 'serialport', namespace: 'native' }));
     build.onLoad({ filter: /.*/, namespace: 'native' }, ({ path }) => ({
       contents: `const { join } = require('node:path'); module.exports = () => require(join(__dirname, '${path}.node'));`,

@@ -162,6 +162,14 @@ export class Stack {
     return status?.status.twins?.find(({ propertyName }) => propertyName === property)?.reported?.value;
   }
 
+  /** The program of that name that was started last.
+   * @throws Error when there is none */
+  program(name: string): Program {
+    const found = this.programs.findLast((program) => program.name === name);
+    if (!found) throw new Error(`${name} was not started`);
+    return found;
+  }
+
   /** Stops what was started last first. */
   async stop(): Promise<void> {
     for (const program of this.programs.reverse()) await program.stop();

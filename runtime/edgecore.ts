@@ -1,5 +1,6 @@
 import { ModbusMapper } from '../mappers/modbus/modbus.ts';
 import { Broker } from './broker/broker.ts';
+import type { BrokerLimits } from './broker/config.ts';
 import type { Config } from './config/schema.ts';
 import { Console } from './console/console.ts';
 import { splitHostPort } from './core/address.ts';
@@ -87,6 +88,14 @@ export class EdgeCore {
     twins.addMapper(modbus);
     const broker = new Broker({
       ...shared,
+      limits: eventBus.limits as Partial<BrokerLimits>,
+      store: {
+        durable: (work) => store.durable(work),
+        lazy: (work) => store.lazy(work),
+        atCommit: (prepare) => store.atCommit(prepare),
+        withCommit: (work) => store.withCommit(work),
+        rows: store.mqtt,
+      },
       listeners: [splitHostPort(eventBus.mqttServerInternal.replace('tcp://', ''))],
     });
     const bus = new EventBus({ broker, store, twins, outbox: hub.outbox, log });

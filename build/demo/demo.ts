@@ -6,35 +6,34 @@ import type { DeviceStatus } from '../../runtime/core/devices.ts';
 import type { Node } from '../../runtime/core/k8s.ts';
 
 /** `npm start`: cloud, edge and a simulated PLC on this machine, without root, until Ctrl-C. */
-const STATE = '.state';
 const NODE = 'edge-demo';
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
 class WrongArgument extends Error {}
 
 async function main(): Promise<number> {
-  const ports = readPorts();
+  const { ports, dir } = readArguments();
   const taken = await takenPorts(ports);
   for (const name of taken)
     say(
       `port ${ports[name]} (${portNames[name].use}) is in use by another program: stop it, or choose another with  npm start -- --port ${name}=NUMBER`,
     );
   if (taken.length > 0) return 1;
-  const stack = new Stack({ dir: STATE, ports, node: NODE });
+  const stack = new Stack({ dir, ports, node: NODE });
   const asked = new Promise<'asked'>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve('asked'));
   });
   try {
-    const end = await Promise.race([startAll(stack).then(() => stack.watch()), asked]);
+    const end = await Promise.race([startAll(stack, dir).then(() => stack.watch()), asked]);
     say(end === 'asked' ? '\nstopping' : '');
     return 0;
   } finally {
     await stack.stop();
-    say('stopped; what it knew is kept in .state (remove it to start from nothing)');
+    say(`stopped; what it knew is kept in ${dir} (remove it to start from nothing)`);
   }
 }
 
-async function startAll(stack: Stack): Promise<void> {
+async function startAll(stack: Stack, dir: string): Promise<void> {
   const started = performance.now();
   const { ports } = stack.options;
   const steps: readonly [string, () => Promise<string>][] = [
@@ -52,13 +51,13 @@ async function startAll(stack: Stack): Promise<void> {
     say(`[${index + 1}/${steps.length}] ${name.padEnd(15)} ${what} (${took} s)`);
   }
   say(`all up in ${((performance.now() - started) / 1000).toFixed(1)} s\n`);
-  say(invitation(stack));
+  say(invitation(stack, dir));
 }
 
 async function joined(stack: Stack): Promise<string> {
   const ready = await until('the node says how it is', async () => {
     const node = await stack.object<Node>(kinds.node, NODE, '');
-    return node?.status.conditions?.find(({ type }) => type === 'Ready');
+    return node?.status.conditions?.find(({ type, status }) => type === 'Ready' && status !== 'Unknown');
   });
   const pods = ready.status === 'True' ? 'pods can run' : `pods wait: ${ready.message}`;
   return `node ${NODE} is registered; ${pods}`;
@@ -74,10 +73,10 @@ async function device(stack: Stack): Promise<string> {
   return `default/plc is online: temperature ${temperature} °C`;
 }
 
-function invitation(stack: Stack): string {
+function invitation(stack: Stack, dir: string): string {
   const { ports } = stack.options;
   const mqttPort = ports.mqtt === defaultPorts.mqtt ? '' : `-p ${ports.mqtt} `;
-  const kubectl = `kubectl --kubeconfig ${STATE}/mini-master/kubeconfig`;
+  const kubectl = `kubectl --kubeconfig ${dir}/mini-master/kubeconfig`;
   const patch = `'[{"op":"replace","path":"/spec/properties/2/desired/value","value":"true"}]'`;
   return `Try:
   values on MQTT      mosquitto_sub ${mqttPort}-t '$hw/events/device/+/+/twin/update/document'
@@ -85,12 +84,17 @@ function invitation(stack: Stack): string {
   set the switch      ${kubectl} patch device plc --type json -p ${patch}
   the console         http://127.0.0.1:${ports.console}
 
-Ctrl-C stops everything. Logs: ${STATE}/log/`;
+Ctrl-C stops everything. Logs: ${dir}/log/`;
 }
 
-/** `--port NAME=NUMBER`, as often as wanted. */
-function readPorts(): Ports {
-  const { values } = parseArgs({ options: { port: { type: 'string', multiple: true, default: [] } } });
+/** `--port NAME=NUMBER`, as often as wanted, and `--state DIR`. */
+function readArguments(): { ports: Ports; dir: string } {
+  const { values } = parseArgs({
+    options: {
+      port: { type: 'string', multiple: true, default: [] },
+      state: { type: 'string', default: '.state' },
+    },
+  });
   const chosen: Record<string, number> = {};
   for (const text of values.port) {
     const [, name = '', number = ''] = text.match(/^([a-z]+)=(\d{1,5})$/) ?? [];
@@ -100,7 +104,7 @@ function readPorts(): Ports {
       );
     chosen[name] = Number(number);
   }
-  return { ...defaultPorts, ...chosen };
+  return { ports: { ...defaultPorts, ...chosen }, dir: values.state };
 }
 
 main().then(

@@ -59,7 +59,7 @@ export class Enrolment {
     const node = path.match(/^\/node\/([^/]+)$/)?.[1];
     if (node === undefined)
       return void response.writeHead(404).end('there is /ca.crt, /edge.crt and /node/NAME\n');
-    const found = this.deps.hasNode(decodeURIComponent(node));
+    const found = this.deps.hasNode(unescaped(node));
     response.writeHead(found ? 200 : 404).end(found ? 'Node found' : 'Node not found');
   }
 
@@ -79,6 +79,15 @@ export class Enrolment {
     if (!renews) await joined(node);
     log.info(renews ? 'a certificate was renewed' : 'a node joined', { node });
     response.writeHead(200).end(certificate);
+  }
+}
+
+/** What cannot be unescaped is no node's name. */
+function unescaped(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return '';
   }
 }
 

@@ -126,6 +126,13 @@ export class KubeClient implements KubeApi {
       call.once('timeout', () => call.destroy(new Error('the watch fell silent')));
       call.once('error', reject);
       call.once('response', (response) => {
+        if (response.statusCode === 410) {
+          // Forgotten there, which most servers say in the stream.
+          response.resume();
+          onEvent({ type: 'ERROR', object: { metadata: { name: '' } } });
+          resolve();
+          return;
+        }
         if (response.statusCode !== 200) {
           response.resume();
           reject(new Error(`watch answered ${response.statusCode}`));

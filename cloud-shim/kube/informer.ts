@@ -24,6 +24,8 @@ export type InformerDeps<T> = {
   readonly trim?: (object: T) => T;
 };
 
+/** A watch that brings nothing for less than this was none. */
+const SHORT = seconds(1);
 const RETRY = { first: seconds(1), factor: 2, cap: seconds(30), jitter: 0.3 };
 
 /** A collection of the API server, kept up to date: list once, then watch; resumes where a watch broke off, and lists
@@ -105,9 +107,18 @@ export class Informer<T extends KubeObject> {
     this.version = metadata.resourceVersion;
   }
 
-  private watch(signal: AbortSignal): Promise<void> {
-    const { api, kind, query = {} } = this.deps;
-    return api.watch(kind, { ...query, resourceVersion: this.version }, (event) => this.event(event), signal);
+  private async watch(signal: AbortSignal): Promise<void> {
+    const { api, kind, clock, query = {} } = this.deps;
+    const begun = clock.monotonic();
+    let brought = false;
+    const take = (event: WatchEvent): void => {
+      if (event.type !== 'ERROR') brought = true;
+      this.event(event);
+    };
+    await api.watch(kind, { ...query, resourceVersion: this.version }, take, signal);
+    // A server that ends each watch at once would be asked again without a pause.
+    if (!brought && !signal.aborted && clock.monotonic() - begun < SHORT)
+      throw new Error('the watch ended at once');
   }
 
   private event({ type, object }: WatchEvent): void {

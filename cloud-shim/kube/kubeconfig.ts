@@ -50,7 +50,7 @@ function fromFile(path: string): ClusterAccess {
     insecure: cluster['insecure-skip-tls-verify'] === true,
     cert: data(user['client-certificate-data']) ?? read(user['client-certificate']),
     key: data(user['client-key-data']) ?? read(user['client-key']),
-    token: () => (typeof user.token === 'string' ? user.token : read(user.tokenFile)?.trim()),
+    token: () => read(user.tokenFile)?.trim() ?? (typeof user.token === 'string' ? user.token : undefined),
   };
 }
 

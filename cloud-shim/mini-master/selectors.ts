@@ -4,7 +4,7 @@ import { badRequest } from './status.ts';
 /** One term of a label selector. */
 type LabelTerm = {
   readonly key: string;
-  readonly op: 'in' | 'notin' | 'exists' | 'absent';
+  readonly op: 'in' | 'notin' | 'exists' | 'absent' | 'above' | 'below';
   readonly values: readonly string[];
 };
 type FieldTerm = { readonly path: string; readonly equals: boolean; readonly value: string };
@@ -12,9 +12,11 @@ type FieldTerm = { readonly path: string; readonly equals: boolean; readonly val
 /** Whether an object is selected. */
 export type Matcher = (object: JsonObject) => boolean;
 
-const KEY = '[A-Za-z0-9](?:[-A-Za-z0-9_./]*[A-Za-z0-9])?';
+const NAME = '[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?';
+const KEY = `(?:${NAME}/)?${NAME}`;
 const SET_TERM = new RegExp(String.raw`^(${KEY})\s+(in|notin)\s*\(([^()]*)\)$`);
 const EQUAL_TERM = new RegExp(String.raw`^(${KEY})\s*(==|=|!=)\s*([-A-Za-z0-9_.]*)$`);
+const NUMBER_TERM = new RegExp(String.raw`^(${KEY})\s*([<>])\s*(-?\d+)$`);
 const EXISTS_TERM = new RegExp(`^(!?)\\s*(${KEY})$`);
 
 /** Parses `a=b,c!=d,e in (f,g),h,!i`. Throws a 400 refusal naming the term.
@@ -31,8 +33,7 @@ export function parseLabelSelector(text: string): Matcher {
 
 /** Commas separate terms, except inside the parentheses of a set. */
 function splitTerms(text: string): string[] {
-  const terms = text.split(/,(?![^()]*\))/).map((t) => t.trim());
-  return terms.filter((t) => t !== '');
+  return text.trim() === '' ? [] : text.split(/,(?![^()]*\))/).map((t) => t.trim());
 }
 
 function labelTerm(term: string): LabelTerm {
@@ -45,6 +46,9 @@ function labelTerm(term: string): LabelTerm {
   if (equality) {
     return { key: equality[1] ?? '', op: equality[2] === '!=' ? 'notin' : 'in', values: [equality[3] ?? ''] };
   }
+  const bound = NUMBER_TERM.exec(term);
+  if (bound)
+    return { key: bound[1] ?? '', op: bound[2] === '>' ? 'above' : 'below', values: [bound[3] ?? ''] };
   const exists = EXISTS_TERM.exec(term);
   if (exists) return { key: exists[2] ?? '', op: exists[1] ? 'absent' : 'exists', values: [] };
   throw badRequest(`unable to parse requirement: ${JSON.stringify(term)} is no label selector term`);
@@ -61,9 +65,18 @@ function matchesLabel(term: LabelTerm, labels: JsonObject): boolean {
       return typeof value === 'string' && term.values.includes(value);
     case 'notin':
       return typeof value !== 'string' || !term.values.includes(value);
+    case 'above':
+      return wholeNumber(value) > Number(term.values[0]);
+    case 'below':
+      return wholeNumber(value) < Number(term.values[0]);
     default:
       return term.op satisfies never;
   }
+}
+
+/** NaN, which no bound lets through, where a label is no whole number. */
+function wholeNumber(value: Json | undefined): number {
+  return typeof value === 'string' && /^[+-]?\d+$/.test(value) ? Number(value) : Number.NaN;
 }
 
 /** Parses `metadata.name=x,status.phase!=Running`; only `supported` paths may be asked for, as in Kubernetes.
@@ -120,9 +133,9 @@ function matchesExpression(expression: JsonObject, labels: JsonObject): boolean 
     case 'DoesNotExist':
       return value === undefined;
     case 'Gt':
-      return Number(value) > Number(values[0]);
+      return wholeNumber(value) > wholeNumber(values[0]);
     case 'Lt':
-      return Number(value) < Number(values[0]);
+      return wholeNumber(value) < wholeNumber(values[0]);
     default:
       return false;
   }

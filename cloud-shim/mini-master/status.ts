@@ -20,19 +20,20 @@ export type Subject = { readonly group: string; readonly plural: string };
 export class Refusal extends Error {
   readonly code: number;
   readonly reason: string;
-  readonly details: StatusDetails;
+  /** Not `details`: assertion libraries take that for a text of theirs. */
+  readonly statusDetails: StatusDetails;
 
   constructor(code: number, reason: string, message: string, details: StatusDetails = {}) {
     super(message);
     this.name = 'Refusal';
     this.code = code;
     this.reason = reason;
-    this.details = details;
+    this.statusDetails = details;
   }
 
   /** The body of the answer. */
   status(): JsonObject {
-    const details = JSON.parse(JSON.stringify(this.details)) as JsonObject;
+    const details = JSON.parse(JSON.stringify(this.statusDetails)) as JsonObject;
     return {
       kind: 'Status',
       apiVersion: 'v1',

@@ -10,10 +10,19 @@ const WAIT = 10_000;
 
 /** The example objects of the simulated PLC. */
 export function plcObjects(port: number, name = 'plc', unitId = 1): { model: DeviceModel; device: Device } {
+  return plcObjectsAt({ host: '127.0.0.1', port, unitId, timeout: 300 }, name);
+}
+
+/** The same for a PLC that is reached in any way.
+ * @param configData the Device's `spec.protocol.configData` */
+export function plcObjectsAt(
+  configData: Readonly<Record<string, unknown>>,
+  name: string,
+): { model: DeviceModel; device: Device } {
   const text = readFileSync(new URL('../plc/device.yaml', import.meta.url), 'utf8');
   const [model, device] = parseAllDocuments(text).map((d) => d.toJS());
   device.metadata.name = name;
-  device.spec.protocol.configData = { host: '127.0.0.1', port, unitId, timeout: 300 };
+  device.spec.protocol.configData = configData;
   return { model, device };
 }
 
@@ -22,11 +31,14 @@ export class RecordingManager implements DeviceManager {
   readonly values = new Map<string, string>();
   readonly states = new Map<string, { state: DeviceState; reason: string | undefined }>();
   readonly writes: WriteResult[] = [];
+  /** Every reading that was reported, in order. */
+  readonly history: Reading[] = [];
   reports = 0;
   private readonly waiters = new Set<() => void>();
 
   reportDeviceStatus(id: DeviceId, readings: readonly Reading[]): void {
     this.reports++;
+    this.history.push(...readings);
     for (const { property, value } of readings) this.values.set(`${id}/${property}`, value);
     this.wake();
   }

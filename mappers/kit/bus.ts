@@ -2,9 +2,10 @@ import type { Clock } from '../../runtime/core/clock.ts';
 import { backoffDelays } from '../../runtime/core/retry.ts';
 import { type Millis, millis, seconds } from '../../runtime/core/units.ts';
 
-/** What went wrong on the wire: the device's refusal, or no sensible answer. */
+/** What went wrong on the wire: the device's refusal, or no sensible answer. After `garbled` and `unreachable` the
+ * connection is of no more use; `noise` spoils one exchange, as on a serial line. */
 export class WireError extends Error {
-  readonly kind: 'exception' | 'timeout' | 'garbled' | 'unreachable';
+  readonly kind: 'exception' | 'timeout' | 'noise' | 'garbled' | 'unreachable';
   /** The device's own code, for an exception. */
   readonly code: number;
 
@@ -27,8 +28,9 @@ export interface Transport {
 type Job = { readonly run: () => Promise<void>; readonly fail: (error: Error) => void };
 
 const RETRY = { first: seconds(1), factor: 2, cap: seconds(15), jitter: 0.2 };
-/** A connection on which nothing has succeeded for so long is opened anew after the next timeout. */
+/** A connection on which nothing has succeeded for so long is opened anew after the next failure. */
 const STALE = seconds(3);
+const PASSING = new Set<WireError['kind']>(['timeout', 'noise']);
 
 /** The one owner of a connection that several devices may share. Requests take turns, writes before reads.
  * While the connection cannot be opened requests fail at once instead of queueing up. */
@@ -91,7 +93,7 @@ export class Bus<T extends Transport> {
     } catch (error) {
       const wire = error instanceof WireError ? error : new WireError('garbled', String(error));
       if (wire.kind === 'exception') this.succeeded();
-      else if (wire.kind !== 'timeout' || this.clock.monotonic() - this.lastSuccess > STALE) this.drop();
+      else if (!PASSING.has(wire.kind) || this.clock.monotonic() - this.lastSuccess > STALE) this.drop();
       throw wire;
     }
   }
@@ -103,7 +105,8 @@ export class Bus<T extends Transport> {
     if (this.blockedBy && now < this.blockedUntil) throw this.blockedBy;
     try {
       await this.transport.open();
-      this.opened = !this.stopped;
+      if (this.stopped) throw new WireError('unreachable', 'stopped');
+      this.opened = true;
       this.blockedBy = undefined;
       this.lastSuccess = this.clock.monotonic();
     } catch (error) {

@@ -47,6 +47,8 @@ export class PolledDevice {
   private readonly faults = new Map<string, string>();
   private quarantine: Generator<Millis, never> | undefined;
   private nextTry = 0;
+  /** In quarantine one turn at a time finds out whether it answers: each that fails costs the line a timeout. */
+  private probing = false;
   private stopped = false;
 
   constructor(deps: PolledDeviceDeps) {
@@ -84,7 +86,8 @@ export class PolledDevice {
   }
 
   private async turn(group: Group): Promise<void> {
-    if (this.quarantine && this.deps.clock.monotonic() < this.nextTry) return;
+    if (this.quarantine && (this.probing || this.deps.clock.monotonic() < this.nextTry)) return;
+    this.probing = this.quarantine !== undefined;
     try {
       await this.bringDesired(group);
       const readings = await this.readAll(group);
@@ -92,6 +95,7 @@ export class PolledDevice {
     } catch (error) {
       if (!this.stopped) this.away(error);
     }
+    this.probing = false;
   }
 
   /** Reads every block; a device in quarantine is asked for one block first, and the rest only when that answers. */

@@ -5,6 +5,7 @@ import type { Millis } from '../../runtime/core/units.ts';
 import { type Transport, WireError } from '../kit/bus.ts';
 import type { Area, Endpoint, Point } from './config.ts';
 import type { Block } from './plan.ts';
+import { SerialLine } from './serial-line.ts';
 
 // The package's types name a default export; at run time the module itself is the class, and has that too.
 const ModbusRTU = modbusSerial.default;
@@ -12,6 +13,7 @@ type Client = InstanceType<typeof ModbusRTU>;
 
 const CONNECT_TIMEOUT = 3000;
 const KEEPALIVE = 30_000;
+const NO_ANSWER = 'what came is no answer to the request';
 
 /** Names of the exception codes. @source MODBUS Application Protocol V1.1b3 §7 */
 const exceptions: Readonly<Record<number, string>> = {
@@ -32,14 +34,17 @@ export class ModbusTransport implements Transport {
   private client: Client | undefined;
   /** Of a connection over TCP. */
   private socket: Socket | undefined;
+  /** Of a serial one; the same for every opening, so that it knows when the device is free again. */
+  private readonly line: SerialLine | undefined;
 
   constructor(endpoint: Endpoint) {
     this.endpoint = endpoint;
+    this.line = endpoint.kind === 'rtu' ? new SerialLine(endpoint) : undefined;
   }
 
   async open(): Promise<void> {
     this.close();
-    const client = new ModbusRTU();
+    const client = new ModbusRTU(this.line);
     // Without a listener an error of the socket between two requests would end the process.
     client.on('error', () => {});
     try {
@@ -63,7 +68,7 @@ export class ModbusTransport implements Transport {
   /** Reads a block; bits come as one byte each.
    * @throws WireError */
   async read(unit: number, block: Block, timeout: Millis): Promise<Buffer> {
-    const client = this.prepare(unit, timeout);
+    const client = await this.prepare(unit, timeout);
     const { area, address, count } = block;
     const answer = await this.guard(readArea(client, area, address, count));
     const got = area === 'coil' || area === 'discrete' ? Buffer.from(answer.data.map(Number)) : answer.buffer;
@@ -76,7 +81,7 @@ export class ModbusTransport implements Transport {
    * @param raw its registers, or for a coil one byte
    * @throws WireError */
   async write(unit: number, point: Point, raw: Buffer, timeout: Millis): Promise<void> {
-    const client = this.prepare(unit, timeout);
+    const client = await this.prepare(unit, timeout);
     if (point.area === 'coil')
       return this.guard(client.writeCoil(point.address, raw[0] === 1)).then(() => {});
     if (point.count === 1)
@@ -84,25 +89,40 @@ export class ModbusTransport implements Transport {
     await this.guard(client.writeRegisters(point.address, raw));
   }
 
-  private prepare(unit: number, timeout: Millis): Client {
-    if (!this.client?.isOpen)
-      throw new WireError('unreachable', `${addressOf(this.endpoint)}: connection lost`);
-    this.client.setID(unit);
-    this.client.setTimeout(timeout);
-    return this.client;
+  private async prepare(unit: number, timeout: Millis): Promise<Client> {
+    await this.line?.settle(unit, timeout);
+    const { client } = this;
+    if (!client?.isOpen) throw this.lost();
+    client.setID(unit);
+    client.setTimeout(timeout);
+    return client;
   }
 
   private async guard<T>(work: Promise<T>): Promise<T> {
-    const before = this.socket?.bytesRead;
+    const before = this.bytesRead;
     try {
       return await work;
     } catch (error) {
       const wire = toWireError(error, addressOf(this.endpoint));
-      // The package waits for the rest of a frame that garbage announces, and would swallow every later answer.
-      if (wire.kind === 'timeout' && this.socket?.bytesRead !== before)
-        throw new WireError('garbled', `${addressOf(this.endpoint)}: what came is no answer to the request`);
+      if (wire.kind === 'timeout' && !this.client?.isOpen) throw this.lost();
+      const isNoise = wire.kind === 'timeout' && this.bytesRead !== before;
+      if (isNoise || wire.kind === 'garbled') throw this.garbled(isNoise ? NO_ANSWER : errorText(error));
       throw wire;
     }
+  }
+
+  /** On a serial line every request starts afresh. On TCP the package waits for the rest of a frame that garbage
+   * announces, and would swallow every later answer. */
+  private garbled(why: string): WireError {
+    return new WireError(this.line ? 'noise' : 'garbled', `${addressOf(this.endpoint)}: ${why}`);
+  }
+
+  private lost(): WireError {
+    return new WireError('unreachable', `${addressOf(this.endpoint)}: connection lost`);
+  }
+
+  private get bytesRead(): number {
+    return this.line?.bytesRead ?? this.socket?.bytesRead ?? 0;
   }
 
   private async connect(client: Client): Promise<void> {
@@ -110,8 +130,9 @@ export class ModbusTransport implements Transport {
       this.socket = await openSocket(this.endpoint.host, this.endpoint.port);
       return client.linkTCP(this.socket, { port: this.endpoint.port });
     }
-    const { path, baudRate, dataBits, parity, stopBits } = this.endpoint;
-    return client.connectRTUBuffered(path, { baudRate, dataBits, parity, stopBits });
+    return new Promise((resolve, reject) => {
+      client.open((error?: Error | null) => (error ? reject(error) : resolve()));
+    });
   }
 }
 

@@ -1,25 +1,49 @@
+/** Calls back when what an acknowledgement waits for is safe; an error says that it could not be made so. */
+export type Settle = (error?: unknown) => void;
+
+type Waiting = { settled: boolean; error: unknown; readonly send: Settle };
+
 /** Sends acknowledgements in the order of what they acknowledge, although what they wait for ends in any order.
  * [MQTT-4.6.0-2] [MQTT-4.6.0-3] */
 export class AckQueue {
-  private readonly waiting: { ready: (() => void) | undefined }[] = [];
+  private waiting: Waiting[] = [];
+  private head = 0;
 
   get length(): number {
-    return this.waiting.length;
+    return this.waiting.length - this.head;
   }
 
-  /** Calls `send` at once, or after `work` has ended and everything before it was sent. */
-  push(work: Promise<void> | undefined, send: (error?: unknown) => void): void {
-    if (!work && this.waiting.length === 0) return send();
-    const entry: { ready: (() => void) | undefined } = { ready: work ? undefined : () => send() };
+  /** Sends at once when nothing is before it, else after it. */
+  now(send: Settle): void {
+    if (this.length === 0) send();
+    else this.later(send)();
+  }
+
+  /** @param send is called once: after the returned function was, and everything before it was sent */
+  later(send: Settle): Settle {
+    const entry: Waiting = { settled: false, error: undefined, send };
     this.waiting.push(entry);
-    work?.then(
-      () => this.ready(entry, () => send()),
-      (error) => this.ready(entry, () => send(error)),
-    );
+    return (error) => {
+      if (entry.settled) return;
+      entry.settled = true;
+      entry.error = error;
+      this.advance();
+    };
   }
 
-  private ready(entry: { ready: (() => void) | undefined }, send: () => void): void {
-    entry.ready = send;
-    while (this.waiting[0]?.ready) this.waiting.shift()?.ready?.();
+  private advance(): void {
+    for (;;) {
+      const entry = this.waiting[this.head];
+      if (!entry?.settled) break;
+      this.head++;
+      entry.send(entry.error);
+    }
+    if (this.head === this.waiting.length) {
+      this.waiting = [];
+      this.head = 0;
+    } else if (this.head > 1024) {
+      this.waiting.splice(0, this.head);
+      this.head = 0;
+    }
   }
 }

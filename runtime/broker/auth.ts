@@ -1,25 +1,42 @@
+import type { Peer } from './peer.ts';
+
 /** Who wants in. */
 export type Credentials = {
   readonly clientId: string;
   readonly username: string | undefined;
   readonly password: Buffer | undefined;
-  /** True when the connection comes from this machine: loopback or a unix socket. */
-  readonly local: boolean;
+  readonly peer: Peer;
 };
 
-/** Decides who may connect and what they may do. */
+/** Who is in. */
+export type Identity = {
+  readonly clientId: string;
+  /** Of the password file, or the certificate's common name; undefined for an anonymous client. */
+  readonly username: string | undefined;
+};
+
+export type Action =
+  /** PUBLISH to a topic, and the will's. */
+  | 'publish'
+  /** SUBSCRIBE to a filter: refused only when no topic that it matches may be read. */
+  | 'subscribe'
+  /** A message on this topic, about to be sent to a subscriber whose filter is wider than what it may read. */
+  | 'deliver';
+
+/** Decides who may connect and what they may do. Its answers may be remembered until it says that they changed. */
 export interface Authority {
-  authenticate(credentials: Credentials): boolean;
-  authorize(
-    clientId: string,
-    username: string | undefined,
-    action: 'publish' | 'subscribe',
-    topic: string,
-  ): boolean;
+  /** @returns who it is, or undefined when it is not let in */
+  authenticate(credentials: Credentials): Identity | undefined;
+  /** @param topic a topic, or for `subscribe` a filter without `$share/<group>/` */
+  authorize(identity: Identity, action: Action, topic: string): boolean;
+  /** Calls back after its rules have changed; returns how to stop that. */
+  onChange(listener: () => void): () => void;
 }
 
 /** The rule without configuration: whoever is on this machine may do everything, nobody else anything. */
 export const localOnly: Authority = {
-  authenticate: ({ local }) => local,
+  authenticate: ({ clientId, username, peer }) =>
+    (peer.allowAnonymous ?? peer.local) ? { clientId, username } : undefined,
   authorize: () => true,
+  onChange: () => () => {},
 };

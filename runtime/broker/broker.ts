@@ -7,10 +7,13 @@ import type { MetricSource } from '../core/metrics.ts';
 import { type Authority, localOnly } from './auth.ts';
 import { PacketDecoder } from './codec.ts';
 import { type BrokerLimits, defaultBrokerLimits } from './config.ts';
-import { Connection, type Peer } from './connection.ts';
+import { Connection } from './connection.ts';
 import { type BrokerCounters, Hub } from './hub.ts';
 import { listenTcp } from './listeners/tcp.ts';
-import type { QoS } from './message.ts';
+import { memoryBrokerStore } from './memory-store.ts';
+import { makeMessage, type QoS } from './message.ts';
+import type { Peer } from './peer.ts';
+import type { BrokerStore } from './persistence.ts';
 import type { LocalHandler } from './subscription.ts';
 import { isTopic, parseFilter } from './topics.ts';
 
@@ -18,6 +21,8 @@ export type BrokerDeps = {
   readonly listeners: readonly { readonly host: string; readonly port: number }[];
   readonly limits?: Partial<BrokerLimits>;
   readonly authority?: Authority;
+  /** Without one everything ends with the process. */
+  readonly store?: BrokerStore;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: MetricSource;
@@ -37,7 +42,9 @@ export class Broker {
     this.limits = { ...defaultBrokerLimits, ...deps.limits };
     const { clock, metrics } = deps;
     const authority = deps.authority ?? localOnly;
-    this.hub = new Hub({ limits: this.limits, authority, clock, log: deps.log.child('broker'), metrics });
+    const store = deps.store ?? memoryBrokerStore();
+    const log = deps.log.child('broker');
+    this.hub = new Hub({ limits: this.limits, authority, store, clock, log, metrics });
   }
 
   get clients(): number {
@@ -55,6 +62,7 @@ export class Broker {
 
   /** @throws EdgeError PORT_TAKEN */
   async start(): Promise<void> {
+    this.hub.load();
     for (const address of this.deps.listeners) {
       this.servers.push(await listenTcp(address, (socket, peer) => this.attach(socket, peer)));
     }
@@ -79,7 +87,7 @@ export class Broker {
       throw new EdgeError('MQTT_TOPIC_INVALID', { detail: JSON.stringify(message.topic) });
     }
     // Handlers of this process answer to the publisher; here there is none who waits.
-    void this.hub.route(message).done?.catch(() => {});
+    this.hub.publish(makeMessage(message))?.onOpen(() => {});
   }
 
   /** Subscribes from this process.
@@ -88,6 +96,8 @@ export class Broker {
   subscribe(filter: string, handler: LocalHandler): () => void {
     const parsed = parseFilter(filter, this.limits.topicLevels);
     if (!parsed) throw new EdgeError('MQTT_TOPIC_INVALID', { detail: JSON.stringify(filter) });
-    return this.hub.subscribeLocal({ kind: 'local', filter: parsed, handler });
+    const subscription = { kind: 'local', filter: parsed, handler } as const;
+    this.hub.router.add(subscription);
+    return () => this.hub.router.remove(subscription);
   }
 }

@@ -18,6 +18,10 @@ export type BrokerLimits = {
   readonly queueDrop: 'oldest' | 'newest';
   /** Bytes that a socket may hold back before QoS 0 to it is dropped. */
   readonly socketBytes: Bytes;
+  /** Longest keep-alive in seconds; MQTT 5 clients that want more, or none, are told this one. */
+  readonly keepAlive: number;
+  /** Topics that hold a retained message. */
+  readonly retainedCount: number;
   /** Longest life of a session without connection. */
   readonly sessionExpiry: Millis;
 };
@@ -33,5 +37,7 @@ export const defaultBrokerLimits: BrokerLimits = {
   queueBytes: mebibytes(1),
   queueDrop: 'oldest',
   socketBytes: kibibytes(256),
+  keepAlive: 65_535,
+  retainedCount: 10_000,
   sessionExpiry: seconds(7 * 86_400),
 };

@@ -1,48 +1,110 @@
 /** Why a byte stream is not MQTT. */
 export type FrameFault = 'malformed' | 'too-large';
 
-const MAX_LENGTH_BYTES = 4;
+/** Longest fixed header: the first byte and four of the remaining length. */
+const HEADER = 5;
+const MALFORMED = -1;
+/** What is set aside at first for a packet whose rest has not come: its length is only a claim so far. */
+const FIRST_ROOM = 4096;
 
-/** Cuts a byte stream into exact control packets. mqtt-packet's own parser can read past the end of a packet into the
- * next one, so it only ever gets one packet at a time.
+/** Takes whole packets out of what came: `data[start, end)` is one, good until it returns.
+ * @returns where it has read up to, `end` unless it took the packets behind it along; -1 ends the reading */
+export type OnFrame = (data: Buffer, start: number, end: number) => number;
+
+/** Cuts a byte stream into exact control packets, in place. mqtt-packet's own parser can read past the end of a packet
+ * into the next one, so it only ever gets one packet at a time.
  * @source MQTT-2.1.4 (v5), MQTT-2.2.3 (v3.1.1): remaining length is a variable byte integer of at most four bytes */
 export class FrameReader {
   private readonly limit: number;
+  private readonly onFrame: OnFrame;
+  /** The beginning of a packet whose rest has not come. */
   private rest: Buffer | undefined;
+  private restUsed = 0;
+  private stopped = false;
 
   /** @param limit largest packet in bytes, fixed header included */
-  constructor(limit: number) {
+  constructor(limit: number, onFrame: OnFrame) {
     this.limit = limit;
+    this.onFrame = onFrame;
   }
 
-  /** Takes a chunk and calls `onFrame` for every packet that is complete; a false from it ends the reading.
+  /** Takes a chunk.
    * @returns what is wrong with the stream, or undefined */
-  push(chunk: Buffer, onFrame: (frame: Buffer) => boolean): FrameFault | undefined {
-    let data = this.rest ? Buffer.concat([this.rest, chunk]) : chunk;
-    this.rest = undefined;
-    while (data.length > 0) {
-      const size = frameSize(data);
-      if (size === 'malformed') return 'malformed';
-      if (size === undefined) break;
-      if (size > this.limit) return 'too-large';
-      if (data.length < size) break;
-      if (!onFrame(data.subarray(0, size))) return undefined;
-      data = data.subarray(size);
+  push(chunk: Buffer): FrameFault | undefined {
+    let at = 0;
+    while (this.rest && at < chunk.length && !this.stopped) {
+      const taken = this.complete(chunk, at);
+      if (typeof taken === 'string') return taken;
+      at = taken;
     }
-    // Copied, so that a few bytes do not hold a whole socket buffer.
-    if (data.length > 0) this.rest = Buffer.from(data);
+    while (at < chunk.length && !this.stopped) {
+      const size = frameSize(chunk, at, chunk.length);
+      if (size === MALFORMED) return 'malformed';
+      if (size > this.limit) return 'too-large';
+      if (size === 0 || at + size > chunk.length) {
+        // Copied, so that a few bytes do not hold a whole socket buffer.
+        this.keep(chunk, at, chunk.length);
+        break;
+      }
+      at = this.take(chunk, at, at + size);
+    }
     return undefined;
+  }
+
+  private take(data: Buffer, start: number, end: number): number {
+    const at = this.onFrame(data, start, end);
+    if (at < 0) this.stopped = true;
+    return at;
+  }
+
+  /** Adds to the unfinished packet what belongs to it, and hands it on when it is whole. */
+  private complete(chunk: Buffer, at: number): number | FrameFault {
+    const rest = this.rest as Buffer;
+    let size = frameSize(rest, 0, this.restUsed);
+    if (size === 0) {
+      // Its length is not all there: byte by byte until it is.
+      this.keep(chunk, at, at + 1);
+      size = frameSize(this.rest as Buffer, 0, this.restUsed);
+      if (size === MALFORMED) return 'malformed';
+      if (size > this.limit) return 'too-large';
+      if (size !== this.restUsed) return at + 1;
+      this.finish(size);
+      return at + 1;
+    }
+    const end = Math.min(chunk.length, at + size - this.restUsed);
+    this.keep(chunk, at, end);
+    if (this.restUsed === size) this.finish(size);
+    return end;
+  }
+
+  private finish(size: number): void {
+    const whole = this.rest as Buffer;
+    this.rest = undefined;
+    this.restUsed = 0;
+    this.take(whole, 0, size);
+  }
+
+  private keep(chunk: Buffer, start: number, end: number): void {
+    const needed = this.restUsed + end - start;
+    if (!this.rest || this.rest.length < needed) {
+      const room = Math.max(needed, HEADER, this.rest ? Math.min(this.rest.length * 2, this.limit) : 0);
+      const larger = Buffer.allocUnsafeSlow(this.rest ? Math.max(room, FIRST_ROOM) : room);
+      this.rest?.copy(larger, 0, 0, this.restUsed);
+      this.rest = larger;
+    }
+    chunk.copy(this.rest, this.restUsed, start, end);
+    this.restUsed = needed;
   }
 }
 
-/** Whole size of the packet that `data` begins with; undefined while its length is not all there. */
-function frameSize(data: Buffer): number | 'malformed' | undefined {
+/** Whole size of the packet at `at`; 0 while its length is not all there, -1 when it is none. */
+export function frameSize(data: Buffer, at: number, end: number): number {
   let length = 0;
-  for (let i = 0; i < MAX_LENGTH_BYTES; i++) {
-    const byte = data[1 + i];
-    if (byte === undefined) return undefined;
-    length += (byte & 0x7f) * 128 ** i;
-    if ((byte & 0x80) === 0) return 2 + i + length;
+  for (let i = 1; i < HEADER; i++) {
+    if (at + i >= end) return 0;
+    const byte = data[at + i] as number;
+    length |= (byte & 0x7f) << ((i - 1) * 7);
+    if (byte < 0x80) return 1 + i + length;
   }
-  return 'malformed';
+  return MALFORMED;
 }

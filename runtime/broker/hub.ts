@@ -1,80 +1,122 @@
 import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/log.ts';
 import type { Counter, MetricSource } from '../core/metrics.ts';
-import { millis } from '../core/units.ts';
 import type { Authority } from './auth.ts';
 import type { BrokerLimits } from './config.ts';
 import type { Connection } from './connection.ts';
+import type { Gate } from './gate.ts';
+import { Journal } from './journal.ts';
 import type { Message } from './message.ts';
+import { Flusher } from './outgoing.ts';
+import type { BrokerStore } from './persistence.ts';
 import { reason } from './reason.ts';
 import { Retained } from './retained.ts';
-import { Session } from './session.ts';
-import {
-  type ClientSubscription,
-  joinMatch,
-  type LocalSubscription,
-  type Match,
-  type Subscription,
-} from './subscription.ts';
-import { TopicTrie } from './topics.ts';
+import { Router } from './router.ts';
+import type { Session, Will } from './session.ts';
+import { Sessions } from './sessions.ts';
+import { Wills } from './wills.ts';
 
 export type BrokerCounters = Readonly<
-  Record<'received' | 'sent' | 'dropped' | 'bytesIn' | 'bytesOut' | 'malformed' | 'denied', Counter>
+  Record<
+    | 'received'
+    | 'sent'
+    | 'dropped'
+    | 'bytesIn'
+    | 'bytesOut'
+    | 'malformed'
+    | 'denied'
+    | 'refused'
+    | 'connected',
+    Counter
+  >
 >;
 
 export type HubDeps = {
   readonly limits: BrokerLimits;
   readonly authority: Authority;
+  readonly store: BrokerStore;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: MetricSource;
 };
 
-/** What the connections share: sessions, subscriptions, retained messages, and the way of a message. */
+/** What the connections share, and who is connected. */
 export class Hub {
   readonly limits: BrokerLimits;
   readonly authority: Authority;
   readonly clock: Clock;
   readonly log: Logger;
   readonly counters: BrokerCounters;
-  readonly retained = new Retained();
-  private readonly sessions = new Map<string, Session>();
+  readonly retained: Retained;
+  readonly router: Router;
+  readonly sessions: Sessions;
+  readonly wills: Wills;
+  readonly flusher = new Flusher();
   private readonly connections = new Map<Session, Connection>();
-  private readonly trie = new TopicTrie<Subscription>();
-  /** Whose turn it is in each shared subscription. */
-  private readonly turns = new Map<string, number>();
 
   constructor(deps: HubDeps) {
-    this.limits = deps.limits;
-    this.authority = deps.authority;
-    this.clock = deps.clock;
-    this.log = deps.log;
-    this.counters = makeCounters(deps.metrics);
-    deps.metrics.gauge('edgecore_mqtt_clients', 'Connected MQTT clients.', () => this.connections.size);
-    deps.metrics.gauge(
-      'edgecore_mqtt_sessions',
-      'MQTT sessions, with or without connection.',
-      () => this.sessions.size,
-    );
-    deps.metrics.gauge('edgecore_mqtt_retained', 'Retained messages.', () => this.retained.size);
+    const { limits, authority, store, clock, log, metrics } = deps;
+    this.limits = limits;
+    this.authority = authority;
+    this.clock = clock;
+    this.log = log;
+    this.counters = makeCounters(metrics);
+    const epoch = (): number => clock.now() - clock.monotonic();
+    const now = (): number => clock.monotonic();
+    const journal = new Journal({ store, log, epoch });
+    this.retained = new Retained({ store, limits, epoch });
+    this.router = new Router({
+      authority,
+      retained: this.retained,
+      journal,
+      topicLevels: limits.topicLevels,
+      now,
+    });
+    const { router } = this;
+    this.sessions = new Sessions({
+      limits,
+      store,
+      journal,
+      router,
+      dropped: this.counters.dropped,
+      clock,
+      log,
+    });
+    this.wills = new Wills({ store, clock, epoch, publish: (message) => void this.publish(message) });
+    this.measure(metrics);
   }
 
   get clients(): number {
     return this.connections.size;
   }
 
+  /** Takes up what the last process left. */
+  load(): void {
+    this.retained.load();
+    this.sessions.load();
+    this.wills.load();
+  }
+
   /** Binds a connection to its client's session, taking over from an older connection. [MQTT-3.1.4-3]
    * @returns whether there was a session to resume */
-  join(connection: Connection, clientId: string, clean: boolean): { session: Session; present: boolean } {
+  join(
+    connection: Connection,
+    client: { clientId: string; clean: boolean; expirySeconds: number; will: Will | undefined },
+  ): { session: Session; present: boolean } {
+    const { clientId, clean, expirySeconds, will } = client;
     const known = this.sessions.get(clientId);
     if (known) this.connections.get(known)?.fail(reason.sessionTakenOver);
     const kept = this.sessions.get(clientId); // a session that ended with its connection is gone by now
-    if (kept && clean) this.discard(kept);
+    if (kept && clean) this.sessions.discard(kept);
     const present = kept !== undefined && !clean;
-    const session = present ? kept : new Session(clientId, this.limits, this.counters.dropped);
-    this.sessions.set(clientId, session);
-    this.connections.set(session, connection);
+    const session = present ? kept : this.sessions.create(clientId, expirySeconds);
+    session.expirySeconds = expirySeconds;
+    session.identity = connection.identity;
     session.outlet = connection;
+    this.connections.set(session, connection);
+    this.wills.connected(session, will);
+    this.sessions.resumed(session);
+    this.counters.connected.add();
     return { session, present };
   }
 
@@ -84,107 +126,35 @@ export class Hub {
     if (!session || this.connections.get(session) !== connection) return;
     this.connections.delete(session);
     session.outlet = undefined;
-    this.scheduleWill(session);
-    if (session.expirySeconds === 0) return this.discard(session);
-    const life = Math.min(session.expirySeconds * 1000, this.limits.sessionExpiry);
-    this.clock.after(millis(life), () => {
-      if (!session.outlet && this.sessions.get(session.clientId) === session) this.discard(session);
-    });
+    this.wills.left(session);
+    this.sessions.left(session);
   }
 
-  subscribe(name: string, subscription: ClientSubscription): boolean {
-    const { session } = subscription;
-    const earlier = session.subscriptions.get(name);
-    if (earlier) this.trie.remove(earlier.filter.levels, earlier);
-    session.subscriptions.set(name, subscription);
-    this.trie.add(subscription.filter.levels, subscription);
-    return earlier !== undefined;
+  /** Brings a message that no client's packet carries to everyone who subscribed. */
+  publish(message: Message): Gate | undefined {
+    this.flusher.begin();
+    const gate = this.router.deliver(this.router.routeOf(message.topic), message, undefined);
+    this.flusher.end();
+    return gate;
   }
 
-  unsubscribe(session: Session, name: string): boolean {
-    const subscription = session.subscriptions.get(name);
-    if (!subscription) return false;
-    session.subscriptions.delete(name);
-    this.trie.remove(subscription.filter.levels, subscription);
-    return true;
-  }
-
-  subscribeLocal(subscription: LocalSubscription): () => void {
-    this.trie.add(subscription.filter.levels, subscription);
-    return () => this.trie.remove(subscription.filter.levels, subscription);
-  }
-
-  /** Brings a message to everyone who subscribed.
-   * @returns a promise when handlers of this process have yet to make it safe; undefined when nobody has */
-  route(message: Message): { matched: boolean; done: Promise<void> | undefined } {
-    if (message.retain) this.retained.keep(message);
-    const found = new Map<Session, Match>();
-    const shares = new Map<string, ClientSubscription[]>();
-    const pending: Promise<void>[] = [];
-    let matched = false;
-    this.trie.match(message.topic, (subscription) => {
-      matched = true;
-      if (subscription.kind === 'local') callLocal(subscription, message, pending);
-      else if (subscription.filter.share === undefined) joinMatch(found, subscription, message);
-      else addShare(shares, subscription);
-    });
-    for (const [name, members] of shares) joinMatch(found, this.nextOf(name, members), message);
-    const now = this.clock.monotonic();
-    for (const [session, { qos, retain, ids }] of found) {
-      session.deliver({ message, qos, retain, ...(ids.length > 0 ? { subscriptionIds: ids } : {}) }, now);
-    }
-    return { matched, done: pending.length > 0 ? Promise.all(pending).then(() => {}) : undefined };
-  }
-
-  /** Ends every connection. */
+  /** Ends every connection; wills stay unsaid, because it is us who leave. */
   closeAll(): void {
-    for (const connection of this.connections.values()) {
-      if (connection.session) connection.session.will = undefined;
+    for (const connection of [...this.connections.values()]) {
+      if (connection.session) this.wills.drop(connection.session);
       connection.fail(reason.serverShuttingDown);
     }
+    this.wills.stop();
+    this.sessions.stop();
   }
 
-  private discard(session: Session): void {
-    for (const subscription of session.subscriptions.values()) {
-      this.trie.remove(subscription.filter.levels, subscription);
-    }
-    session.subscriptions.clear();
-    this.sessions.delete(session.clientId);
+  private measure(metrics: MetricSource): void {
+    metrics.gauge('edgecore_mqtt_clients', 'Connected MQTT clients.', () => this.clients);
+    const sessions = 'MQTT sessions, with or without connection.';
+    metrics.gauge('edgecore_mqtt_sessions', sessions, () => this.sessions.size);
+    metrics.gauge('edgecore_mqtt_queued', 'Messages that wait for clients.', () => this.sessions.queued);
+    metrics.gauge('edgecore_mqtt_retained', 'Retained messages.', () => this.retained.size);
   }
-
-  /** @source MQTT 5 §3.1.3.2.2: at the delay's end or the session's, whichever comes first; not when the client is back */
-  private scheduleWill(session: Session): void {
-    const { will } = session;
-    session.will = undefined;
-    if (!will) return;
-    const delay = Math.min(will.delaySeconds, session.expirySeconds);
-    if (delay === 0) {
-      this.route(will.message);
-      return;
-    }
-    this.clock.after(millis(delay * 1000), () => {
-      if (!session.outlet) this.route(will.message);
-    });
-  }
-
-  /** The members of a shared subscription take turns; one that is connected goes before one that is not. */
-  private nextOf(name: string, members: readonly ClientSubscription[]): ClientSubscription {
-    const turn = ((this.turns.get(name) ?? -1) + 1) % members.length;
-    this.turns.set(name, turn);
-    const inTurn = [...members.slice(turn), ...members.slice(0, turn)];
-    return inTurn.find((s) => s.session.outlet) ?? (inTurn[0] as ClientSubscription);
-  }
-}
-
-function addShare(shares: Map<string, ClientSubscription[]>, subscription: ClientSubscription): void {
-  const name = `${subscription.filter.share}/${subscription.filter.levels.join('/')}`;
-  shares.set(name, [...(shares.get(name) ?? []), subscription]);
-}
-
-function callLocal({ handler }: LocalSubscription, message: Message, pending: Promise<void>[]): void {
-  const { topic, payload, qos, retain, from } = message;
-  const done = handler(topic, payload, { qos, retain, from });
-  if (done) pending.push(done);
 }
 
 function makeCounters(metrics: MetricSource): BrokerCounters {
@@ -198,5 +168,7 @@ function makeCounters(metrics: MetricSource): BrokerCounters {
     bytesOut: counter('bytes_sent', 'Bytes to clients.'),
     malformed: counter('malformed', 'Connections closed because they broke the protocol.'),
     denied: counter('denied', 'Connects, publishes and subscribes that were not allowed.'),
+    refused: counter('refused', 'Packets refused because they were over a limit.'),
+    connected: counter('connects', 'Clients that were let in.'),
   };
 }

@@ -1,5 +1,6 @@
 import type { IPublishPacket } from 'mqtt-packet';
 import { encode, type ProtocolVersion } from './codec.ts';
+import type { Outgoing } from './outgoing.ts';
 
 export type QoS = 0 | 1 | 2;
 export type MessageProperties = NonNullable<IPublishPacket['properties']>;
@@ -10,12 +11,12 @@ export type Message = {
   readonly payload: Buffer;
   readonly qos: QoS;
   readonly retain: boolean;
-  /** MQTT 5 properties that travel on: expiry, content type, response topic, correlation data, user properties. */
-  readonly properties?: MessageProperties;
+  /** MQTT 5 properties that travel on: content type, response topic, correlation data, payload format, user properties. */
+  readonly properties: MessageProperties | undefined;
   /** Monotonic ms when it ceases to matter. */
-  readonly expiresAt?: number;
+  readonly expiresAt: number | undefined;
   /** Client that published it. */
-  readonly from?: string;
+  readonly from: string | undefined;
 };
 
 /** How one subscriber gets a message. */
@@ -23,75 +24,117 @@ export type Delivery = {
   readonly message: Message;
   readonly qos: QoS;
   readonly retain: boolean;
-  readonly subscriptionIds?: readonly number[];
+  readonly subscriptionIds: readonly number[] | undefined;
 };
 
-/** Encodes PUBLISH. A message without properties, the usual one, is written directly.
- * @param now monotonic ms, for what is left of the expiry */
-export function encodePublish(
+/** A message of this process or of a will: what is not said is absent. */
+export function makeMessage(
+  parts: Pick<Message, 'topic' | 'payload' | 'qos' | 'retain'> & Partial<Message>,
+): Message {
+  const { topic, payload, qos, retain, properties, expiresAt, from } = parts;
+  return { topic, payload, qos, retain, properties, expiresAt, from };
+}
+
+/** Room that a PUBLISH without properties takes. */
+export function plainSize({ message, qos }: Delivery, version: ProtocolVersion): number {
+  const rest = plainRest(message, qos, version);
+  return 1 + lengthBytes(rest) + rest;
+}
+
+function plainRest({ topic, payload }: Message, qos: QoS, version: ProtocolVersion): number {
+  return 2 + Buffer.byteLength(topic) + (qos > 0 ? 2 : 0) + (version === 5 ? 1 : 0) + payload.length;
+}
+
+/** True when the packet needs the general encoder. */
+export function needsProperties(d: Delivery, version: ProtocolVersion): boolean {
+  const { properties, expiresAt } = d.message;
+  return (
+    version === 5 && (properties !== undefined || expiresAt !== undefined || d.subscriptionIds !== undefined)
+  );
+}
+
+/** Writes a PUBLISH without properties, the usual one, straight into what is sent. */
+export function writePlain(
+  out: Outgoing,
   d: Delivery,
   version: ProtocolVersion,
   id: number,
   dup: boolean,
-  now: number,
-): Buffer {
-  const { message } = d;
-  if (version === 5 && (message.properties || d.subscriptionIds)) {
-    return encode({ ...packetOf(d, now), ...(d.qos > 0 ? { messageId: id } : {}), dup }, version);
+): void {
+  const { message, qos } = d;
+  const rest = plainRest(message, qos, version);
+  let at = out.reserve(1 + lengthBytes(rest) + rest);
+  const block = out.block as Buffer;
+  block[at++] = 0x30 | (dup ? 8 : 0) | (qos << 1) | (d.retain ? 1 : 0);
+  at = writeLength(block, at, rest);
+  const topicBytes = block.write(message.topic, at + 2);
+  block[at] = topicBytes >> 8;
+  block[at + 1] = topicBytes & 0xff;
+  at += 2 + topicBytes;
+  if (qos > 0) {
+    block[at] = id >> 8;
+    block[at + 1] = id & 0xff;
+    at += 2;
   }
-  const topicBytes = Buffer.byteLength(message.topic);
-  const rest = 2 + topicBytes + (d.qos > 0 ? 2 : 0) + (version === 5 ? 1 : 0) + message.payload.length;
-  const head = 1 + lengthBytes(rest);
-  const buffer = Buffer.allocUnsafe(head + rest);
-  buffer[0] = 0x30 | (dup ? 8 : 0) | (d.qos << 1) | (d.retain ? 1 : 0);
-  writeLength(buffer, rest);
-  let at = buffer.writeUInt16BE(topicBytes, head);
-  at += buffer.write(message.topic, at);
-  if (d.qos > 0) at = buffer.writeUInt16BE(id, at);
-  if (version === 5) buffer[at++] = 0;
-  message.payload.copy(buffer, at);
-  return buffer;
+  if (version === 5) block[at++] = 0;
+  message.payload.copy(block, at);
+}
+
+/** A PUBLISH with MQTT 5 properties.
+ * @param now monotonic ms, for what is left of the expiry [MQTT-3.3.2-6]
+ * @param alias stands for the topic when `known`, else it is set with it [MQTT-3.3.2-9] */
+export function encodeWithProperties(
+  d: Delivery,
+  id: number,
+  dup: boolean,
+  now: number,
+  alias?: { readonly id: number; readonly known: boolean },
+): Buffer {
+  const { message, qos, retain, subscriptionIds } = d;
+  const { expiresAt } = message;
+  const properties = {
+    ...message.properties,
+    ...(expiresAt === undefined
+      ? {}
+      : { messageExpiryInterval: Math.max(1, Math.ceil((expiresAt - now) / 1000)) }),
+    // The typings allow one only; the wire and the encoder take several [MQTT-3.3.4-3].
+    ...(subscriptionIds ? { subscriptionIdentifier: subscriptionIds as unknown as number } : {}),
+    ...(alias ? { topicAlias: alias.id } : {}),
+  };
+  const packet: IPublishPacket = {
+    cmd: 'publish',
+    topic: alias?.known ? '' : message.topic,
+    payload: message.payload,
+    qos,
+    retain,
+    dup,
+    properties,
+    ...(qos > 0 ? { messageId: id } : {}),
+  };
+  return encode(packet, 5);
 }
 
 /** Bytes that a queued message is counted with. */
-export function sizeOf({ message }: Delivery): number {
-  return message.payload.length + message.topic.length + 64;
+export function sizeOf({ payload, topic }: Message): number {
+  return payload.length + topic.length + 64;
 }
 
 export function isExpired(message: Message, now: number): boolean {
   return message.expiresAt !== undefined && now >= message.expiresAt;
 }
 
-function packetOf({ message, qos, retain, subscriptionIds }: Delivery, now: number): IPublishPacket {
-  const left =
-    message.expiresAt === undefined ? undefined : Math.max(1, Math.ceil((message.expiresAt - now) / 1000));
-  const properties = {
-    ...message.properties,
-    ...(left === undefined ? {} : { messageExpiryInterval: left }),
-    // The typings allow one only; the wire and the encoder take several [MQTT-3.3.4-3].
-    ...(subscriptionIds ? { subscriptionIdentifier: subscriptionIds as unknown as number } : {}),
-  };
-  return {
-    cmd: 'publish',
-    topic: message.topic,
-    payload: message.payload,
-    qos,
-    retain,
-    dup: false,
-    properties,
-  };
-}
-
 function lengthBytes(n: number): number {
   return n < 128 ? 1 : n < 16_384 ? 2 : n < 2_097_152 ? 3 : 4;
 }
 
-function writeLength(buffer: Buffer, length: number): void {
-  let at = 1;
+/** @returns where it ends */
+function writeLength(block: Buffer, from: number, length: number): number {
+  let at = from;
   let rest = length;
-  do {
-    const byte = rest % 128;
-    rest = Math.floor(rest / 128);
-    buffer[at++] = rest > 0 ? byte | 0x80 : byte;
-  } while (rest > 0);
+  while (rest > 127) {
+    block[at++] = (rest & 0x7f) | 0x80;
+    rest >>= 7;
+  }
+  block[at++] = rest;
+  return at;
 }

@@ -1,18 +1,59 @@
+import type { BrokerLimits } from './config.ts';
 import { isExpired, type Message } from './message.ts';
+import type { BrokerStore } from './persistence.ts';
+import { decodeRecords, encodeRecord } from './record.ts';
 import { matches } from './topics.ts';
 
-/** The last retained message of each topic. */
+export type RetainedDeps = {
+  readonly store: BrokerStore;
+  readonly limits: BrokerLimits;
+  /** ms since epoch minus monotonic ms. */
+  readonly epoch: () => number;
+};
+
+/** The last retained message of each topic, in memory and on disk. */
 export class Retained {
+  private readonly deps: RetainedDeps;
   private readonly messages = new Map<string, Message>();
+  /** Topics whose row is not what is in memory. */
+  private readonly dirty = new Set<string>();
+
+  constructor(deps: RetainedDeps) {
+    this.deps = deps;
+  }
 
   get size(): number {
     return this.messages.size;
   }
 
-  /** Keeps the message as its topic's; an empty payload clears the topic. [MQTT-3.3.1-5] [MQTT-3.3.1-6] */
-  keep(message: Message): void {
-    if (message.payload.length === 0) this.messages.delete(message.topic);
-    else this.messages.set(message.topic, message);
+  load(): void {
+    for (const { message } of this.deps.store.rows.retained()) {
+      for (const record of decodeRecords(message, this.deps.epoch()))
+        this.messages.set(record.message.topic, record.message);
+    }
+  }
+
+  /** Keeps the message as its topic's; an empty payload clears the topic. [MQTT-3.3.1-5] [MQTT-3.3.1-6]
+   * @returns for QoS 1 and 2, resolves when it is on disk */
+  keep(message: Message): Promise<void> | undefined {
+    const { topic, payload, qos } = message;
+    if (payload.length === 0) {
+      if (!this.messages.delete(topic)) return undefined;
+    } else if (this.messages.size >= this.deps.limits.retainedCount && !this.messages.has(topic)) {
+      return Promise.reject(new Error(`${this.messages.size} topics are retained already`));
+    } else {
+      // A payload is a part of a larger buffer, which must not live as long as this does.
+      const own = Buffer.allocUnsafeSlow(payload.length);
+      payload.copy(own);
+      this.messages.set(topic, { ...message, payload: own });
+    }
+    const written = this.note(topic, qos > 0);
+    return qos > 0 ? written : undefined;
+  }
+
+  /** Keeps a message in memory alone: it is made anew at the next start. */
+  keepVolatile(message: Message): void {
+    this.messages.set(message.topic, message);
   }
 
   /** The messages that a new subscription to `levels` gets. */
@@ -20,9 +61,32 @@ export class Retained {
     const found: Message[] = [];
     for (const message of this.messages.values()) {
       if (!matches(levels, message.topic)) continue;
-      if (isExpired(message, now)) this.messages.delete(message.topic);
-      else found.push(message);
+      if (!isExpired(message, now)) {
+        found.push(message);
+        continue;
+      }
+      this.messages.delete(message.topic);
+      void this.note(message.topic, false);
     }
     return found;
+  }
+
+  /** A topic that changes often within one commit is written once. */
+  private note(topic: string, isUrgent: boolean): Promise<void> | undefined {
+    const { store } = this.deps;
+    this.dirty.add(topic);
+    if (isUrgent) return store.atCommit(() => () => this.write());
+    if (this.dirty.size === 1) store.withCommit(() => this.write());
+    return undefined;
+  }
+
+  private write(): void {
+    const { store, epoch } = this.deps;
+    for (const topic of this.dirty) {
+      const message = this.messages.get(topic);
+      if (message) store.rows.putRetained(topic, encodeRecord({ seq: 0, message, targets: [] }, epoch()));
+      else store.rows.removeRetained(topic);
+    }
+    this.dirty.clear();
   }
 }

@@ -1,4 +1,4 @@
-import type { Message, QoS } from './message.ts';
+import type { QoS } from './message.ts';
 import type { Session } from './session.ts';
 import type { Filter } from './topics.ts';
 
@@ -28,19 +28,38 @@ export type LocalSubscription = {
 
 export type Subscription = ClientSubscription | LocalSubscription;
 
-/** A client's share of one message: its subscriptions that match are served by one delivery, with the highest QoS.
+/** A client's share of a message: its subscriptions that match are served by one delivery, with the highest QoS.
  * [MQTT-3.3.5-1] */
-export type Match = { qos: QoS; retain: boolean; ids: number[] };
+export type Match = {
+  readonly qos: QoS;
+  /** A live message is not marked as retained, unless the subscriber asked for the mark. [MQTT-3.3.1-12] [MQTT-3.3.1-13] */
+  readonly retainAsPublished: boolean;
+  readonly ids: readonly number[] | undefined;
+};
 
-/** Adds a subscription that matches to what its session gets; false when it is not meant to get it. */
-export function joinMatch(found: Map<Session, Match>, s: ClientSubscription, message: Message): void {
-  if (s.noLocal && message.from === s.session.clientId) return; // [MQTT-3.8.3-3]
-  const qos = Math.min(message.qos, s.qos) as QoS;
-  // A live message is not marked as retained, unless the subscriber asked for the mark. [MQTT-3.3.1-12] [MQTT-3.3.1-13]
-  const retain = s.retainAsPublished && message.retain;
-  const match = found.get(s.session) ?? { qos, retain, ids: [] };
-  match.qos = Math.max(match.qos, qos) as QoS;
-  match.retain ||= retain;
-  if (s.id !== undefined) match.ids.push(s.id);
-  found.set(s.session, match);
+/** One session that gets the messages of a topic. */
+export type Target = {
+  readonly session: Session;
+  readonly match: Match;
+  /** What it gets of its own messages: no-local subscriptions do not count. [MQTT-3.8.3-3] */
+  readonly own: Match | undefined;
+};
+
+/** @param subscriptions of one session, all matching one topic */
+export function targetOf(session: Session, subscriptions: readonly ClientSubscription[]): Target {
+  const foreign = subscriptions.filter((s) => !s.noLocal);
+  return {
+    session,
+    match: matchOf(subscriptions),
+    own: foreign.length > 0 ? matchOf(foreign) : undefined,
+  };
+}
+
+function matchOf(subscriptions: readonly ClientSubscription[]): Match {
+  const ids = subscriptions.flatMap(({ id }) => (id === undefined ? [] : [id]));
+  return {
+    qos: Math.max(...subscriptions.map(({ qos }) => qos)) as QoS,
+    retainAsPublished: subscriptions.some((s) => s.retainAsPublished),
+    ids: ids.length > 0 ? ids : undefined,
+  };
 }

@@ -10,18 +10,19 @@ export type ConfigFault = {
 };
 
 const LONGEST_VALUE = 80;
+const SECRET = /(token|passw(or)?d|secret)$/i;
 
-/** Turns what the schema found into lines that an operator can act on. */
+/** Turns what the schema found into lines that an operator can act on. Values of secret keys are not shown. */
 export function faultsOf(issues: readonly v.BaseIssue<unknown>[]): ConfigFault[] {
   return issues.map((issue) => {
     const path = (issue.path ?? []).map((item) => String(item.key)).join('.') || '(the file)';
     if (issue.type === 'strict_object') return strictFault(path, issue);
-    const value = shown(issue.input);
+    const value = shown(issue.input, path);
     return { path, ...(value === undefined ? {} : { value }), wrong: wrongOf(issue) };
   });
 }
 
-/** One line: path, value, what is wrong. Values of secret keys are not shown. */
+/** One line: path, value, what is wrong. */
 export function faultLine({ path, value, wrong }: ConfigFault): string {
   return value === undefined ? `${path}: ${wrong}` : `${path} = ${value}: ${wrong}`;
 }
@@ -29,7 +30,7 @@ export function faultLine({ path, value, wrong }: ConfigFault): string {
 function strictFault(path: string, issue: v.BaseIssue<unknown>): ConfigFault {
   const missing = issue.expected !== 'never';
   if (missing) return { path, wrong: 'is missing' };
-  const value = shown(issue.path?.at(-1)?.value);
+  const value = shown(issue.path?.at(-1)?.value, path);
   return { path, ...(value === undefined ? {} : { value }), wrong: 'unknown key' };
 }
 
@@ -38,8 +39,9 @@ function wrongOf(issue: v.BaseIssue<unknown>): string {
   return issue.message.startsWith('Invalid') ? `want ${issue.expected ?? 'another value'}` : issue.message;
 }
 
-function shown(value: unknown): string | undefined {
+function shown(value: unknown, path: string): string | undefined {
   if (value === undefined) return undefined;
-  const text = JSON.stringify(value) ?? String(value);
+  const conceal = (key: string, part: unknown): unknown => (SECRET.test(key) ? '…' : part);
+  const text = JSON.stringify(conceal(path.split('.').at(-1) ?? '', value), conceal) ?? String(value);
   return text.length > LONGEST_VALUE ? `${text.slice(0, LONGEST_VALUE)}…` : text;
 }

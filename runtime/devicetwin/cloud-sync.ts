@@ -4,7 +4,7 @@ import { errorText } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import type { Message, MessageDraft } from '../core/message.ts';
 import { type Millis, seconds } from '../core/units.ts';
-import type { DeviceEntry } from './device.ts';
+import { type DeviceEntry, lastOnlineOf } from './device.ts';
 
 /** The cloud link, as far as twins need it. */
 export interface TwinLink {
@@ -57,9 +57,10 @@ export class CloudSync {
   }
 
   private async sendState(entry: DeviceEntry): Promise<void> {
-    const { name, state, lastOnline, reason } = entry;
+    const { name, state, reason } = entry;
     const faults = entry.faults.size > 0 ? { faults: Object.fromEntries(entry.faults) } : {};
-    const device = { name, state, lastOnlineTime: lastOnline, ...(reason ? { reason } : {}), ...faults };
+    const lastOnlineTime = lastOnlineOf(entry);
+    const device = { name, state, lastOnlineTime, ...(reason ? { reason } : {}), ...faults };
     entry.stateUnsynced = false;
     const content = JSON.stringify({ ...this.base(), device });
     const taken = await this.ask(`device/${entry.id}/state/update`, content).catch(() => false);

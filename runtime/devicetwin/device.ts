@@ -8,7 +8,7 @@ export type DeviceEntry = {
   name: string;
   description: string;
   state: DeviceState;
-  /** RFC 3339, or empty. */
+  /** When it was said to be online last: RFC 3339, or empty. */
   lastOnline: string;
   /** Why it is not online, or empty. */
   reason: string;
@@ -45,4 +45,14 @@ export function newDeviceEntry(id: DeviceId, name: string, description: string):
 /** Whether a mapper's readings of a property go to the cloud; KubeEdge's mappers send none without the mark. */
 export function reportsToCloud(entry: DeviceEntry, property: string): boolean {
   return entry.device?.spec.properties?.find((p) => p.name === property)?.reportToCloud === true;
+}
+
+/** `last_online` as the node tells it: empty for a device that is not online.
+ * @source KubeEdge dtmanager/device.go dealDeviceStateUpdate */
+export function lastOnlineOf({ state, lastOnline }: DeviceEntry): string {
+  return isOnline(state) ? lastOnline : '';
+}
+
+export function isOnline(state: DeviceState): boolean {
+  return state === 'online' || state === 'ok';
 }

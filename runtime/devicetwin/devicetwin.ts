@@ -8,12 +8,12 @@ import type { Logger } from '../core/log.ts';
 import type { MetricSource } from '../core/metrics.ts';
 import { type DeviceId, deviceId, minutes } from '../core/units.ts';
 import { CloudSync, type TwinLink } from './cloud-sync.ts';
-import { type DeviceEntry, newDeviceEntry, reportsToCloud } from './device.ts';
+import { type DeviceEntry, isOnline, lastOnlineOf, newDeviceEntry, reportsToCloud } from './device.ts';
 import { type Membership, membershipEvent, membershipList } from './membership.ts';
 import { DeviceRecords, type DeviceStore } from './records.ts';
 import { mergeTwin, type Twin, type TwinRefusal, type TwinUpdate, twinType } from './twin.ts';
-import { refusalPayload, type TwinChange, twinEvents } from './twin-events.ts';
-import { type EventBase, eventBase, parseEvent, parseTwinRequest } from './twin-request.ts';
+import { refusalPayload, type TwinChange, twinEvents, twinList } from './twin-events.ts';
+import { type EventBase, eventBase, NO_JSON, parseEvent, parseTwinRequest } from './twin-request.ts';
 
 export type DeviceTwinDeps = {
   readonly node: string;
@@ -56,7 +56,10 @@ export class DeviceTwin implements DeviceManager {
       link: deps.link,
       clock: deps.clock,
       log: this.log,
-      confirmed: (entry, names) => this.records.noteTwins(entry, names),
+      confirmed: (entry, names) => {
+        // A device that left meanwhile must not come back from the disk, nor what a later one of its name has.
+        if (this.entries.get(entry.id) === entry) this.records.noteTwins(entry, names);
+      },
     });
     deps.metrics.gauge('edgecore_devices', 'Devices of this node.', () => this.entries.size);
     deps.metrics.gauge('edgecore_devices_online', 'Devices that answer.', () => this.count('online'));
@@ -153,13 +156,7 @@ export class DeviceTwin implements DeviceManager {
   reportDeviceState(id: DeviceId, state: DeviceState, reason = ''): void {
     const entry = this.entries.get(id);
     if (!entry || (entry.state === state && entry.reason === reason)) return;
-    this.setState(entry, state, reason);
-    this.deps.publish(`${topicOf(id)}/state/update/result`, {
-      event_id: '',
-      timestamp: this.deps.clock.now(),
-      device: { name: entry.name, state, lastOnlineTime: entry.lastOnline },
-    });
-    this.changed(entry);
+    this.setState(entry, state, reason, { event_id: '', timestamp: this.deps.clock.now() });
   }
 
   reportWrites(id: DeviceId, writes: readonly WriteResult[]): void {
@@ -194,9 +191,12 @@ export class DeviceTwin implements DeviceManager {
 
   /** Takes `$hw/events/node/<node>/membership/get`. */
   handleMembershipGet(payload: string): void {
-    const base = eventBase(parseEvent(payload) ?? {}, this.deps.clock.now());
-    const topic = `$hw/events/node/${this.deps.node}/membership/get/result`;
-    this.deps.publish(topic, membershipList(base, [...this.entries.values()]));
+    const event = parseEvent(payload);
+    const base = eventBase(event ?? {}, this.deps.clock.now());
+    this.deps.publish(
+      `$hw/events/node/${this.deps.node}/membership/get/result`,
+      event ? membershipList(base, [...this.entries.values()]) : refusalPayload(base, NO_JSON),
+    );
   }
 
   private async updateTwins(id: DeviceId, payload: string): Promise<void> {
@@ -220,17 +220,22 @@ export class DeviceTwin implements DeviceManager {
   }
 
   private answerTwins(id: DeviceId, payload: string): void {
-    const base = eventBase(parseEvent(payload) ?? {}, this.deps.clock.now());
+    const event = parseEvent(payload);
+    const base = eventBase(event ?? {}, this.deps.clock.now());
     const entry = this.entries.get(id);
-    const answer = entry
-      ? { ...base, twin: Object.fromEntries(entry.twins) }
-      : refusalPayload(base, notFound(id));
+    let answer = refusalPayload(base, NO_JSON);
+    if (event) answer = entry ? twinList(base, entry.twins) : refusalPayload(base, notFound(id));
     this.deps.publish(`${topicOf(id)}/twin/get/result`, answer);
   }
 
+  /** A state that is the same again is answered and told to the cloud, too: it says that the device is still there.
+   * An unknown state is passed over, as in KubeEdge. */
   private updateState(id: DeviceId, payload: string): void {
-    const state = String(parseEvent(payload)?.state ?? '').toLowerCase();
-    if (STATES.has(state)) this.reportDeviceState(id, state as DeviceState);
+    const event = parseEvent(payload) ?? {};
+    const entry = this.entries.get(id);
+    const state = String(event.state ?? event.State ?? '').toLowerCase();
+    if (!entry || !STATES.has(state)) return;
+    this.setState(entry, state as DeviceState, '', eventBase(event, this.deps.clock.now()));
   }
 
   // --- within
@@ -281,7 +286,7 @@ export class DeviceTwin implements DeviceManager {
   private expect(entry: DeviceEntry, device: Device): void {
     const updates = new Map<string, TwinUpdate>();
     for (const { name, desired } of device.spec.properties ?? []) {
-      if (desired === undefined || desired.value === entry.twins.get(name)?.expected?.value) continue;
+      if (desired?.value === undefined || desired.value === entry.twins.get(name)?.expected?.value) continue;
       updates.set(name, { expected: desired.value, ...this.typeOf(entry, name) });
     }
     if (updates.size === 0) return;
@@ -327,12 +332,17 @@ export class DeviceTwin implements DeviceManager {
     this.changed(entry);
   }
 
-  private setState(entry: DeviceEntry, state: DeviceState, reason: string): void {
+  private setState(entry: DeviceEntry, state: DeviceState, reason: string, base: EventBase): void {
     entry.state = state;
     entry.reason = reason;
-    if (state === 'online' || state === 'ok') entry.lastOnline = kubeTime(this.deps.clock.now());
+    if (isOnline(state)) entry.lastOnline = kubeTime(base.timestamp);
     entry.stateUnsynced = true;
     this.records.keepDevice(entry);
+    this.deps.publish(`${topicOf(entry.id)}/state/update/result`, {
+      ...base,
+      device: { name: entry.name, state, lastOnlineTime: lastOnlineOf(entry) },
+    });
+    this.changed(entry);
   }
 
   private changed(entry: DeviceEntry): void {

@@ -1,4 +1,4 @@
-import type { DeviceEntry } from './device.ts';
+import { type DeviceEntry, lastOnlineOf } from './device.ts';
 import type { EventBase } from './twin-request.ts';
 
 /** A device as the cloud names it when it joins or leaves the node. */
@@ -15,13 +15,10 @@ export function membershipEvent(
 
 /** Payload of `membership/get/result`. */
 export function membershipList(base: EventBase, entries: readonly DeviceEntry[]): unknown {
-  const devices = entries.map(({ id, name, description, state, lastOnline }) => ({
-    id,
-    name,
-    description,
-    state,
-    last_online: lastOnline,
-  }));
+  const devices = entries.map((entry) => {
+    const { id, name, description, state } = entry;
+    return { id, name, description, state, last_online: lastOnlineOf(entry) };
+  });
   return { ...base, devices };
 }
 

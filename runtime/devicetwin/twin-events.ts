@@ -15,12 +15,9 @@ export function twinEvents(
   changes: readonly TwinChange[],
   all: ReadonlyMap<string, Twin>,
 ): TwinEvent[] {
-  const twin = Object.fromEntries(changes.map((c) => [c.name, withoutVersions(c.current)]));
+  const twin = Object.fromEntries(changes.map((c) => [c.name, shown(c.current)]));
   const document = Object.fromEntries(
-    changes.map((c) => [
-      c.name,
-      { last: c.last ? withoutVersions(c.last) : null, current: shown(c.current) },
-    ]),
+    changes.map((c) => [c.name, { last: shown(c.last), current: shown(c.current) }]),
   );
   const events: TwinEvent[] = [
     { topic: 'twin/update/result', payload: { ...base, twin } },
@@ -32,13 +29,20 @@ export function twinEvents(
   return events;
 }
 
+/** The answer to `twin/get`.
+ * @source KubeEdge dttype BuildDeviceTwinResult: neither versions nor twins that were removed */
+export function twinList(base: EventBase, all: ReadonlyMap<string, Twin>): unknown {
+  const twins = [...all].filter(([, t]) => t.metadata.type !== 'deleted');
+  return { ...base, twin: Object.fromEntries(twins.map(([name, t]) => [name, withoutVersions(t)])) };
+}
+
 /** The answer to an update that was refused, or to any request that failed. */
 export function refusalPayload(base: EventBase, { code, reason }: TwinRefusal): unknown {
   return { ...base, code, reason };
 }
 
 function deltaPayload(base: EventBase, wanted: [string, Twin][], all: ReadonlyMap<string, Twin>): unknown {
-  const withExpected = [...all].filter(([, t]) => t.expected !== undefined);
+  const withExpected = [...all].filter(([, t]) => t.expected !== undefined && t.expected.value !== '');
   return {
     ...base,
     twin: Object.fromEntries(withExpected.map(([name, t]) => [name, withoutVersions(t)])),
@@ -46,6 +50,7 @@ function deltaPayload(base: EventBase, wanted: [string, Twin][], all: ReadonlyMa
   };
 }
 
-function shown(twin: Twin): Twin | null {
-  return twin.metadata.type === 'deleted' ? null : withoutVersions(twin);
+/** A twin that was removed is null. */
+function shown(twin: Twin | undefined): Twin | null {
+  return !twin || twin.metadata.type === 'deleted' ? null : withoutVersions(twin);
 }

@@ -17,6 +17,9 @@ const types: Readonly<Record<string, TwinType>> = {
   deleted: 'deleted',
 };
 
+/** Why a payload is refused that is no JSON object. */
+export const NO_JSON: TwinRefusal = { code: 400, reason: 'the payload is no JSON object' };
+
 /** Reads any JSON payload of a `$hw/events` topic; an empty one stands for `{}`. */
 export function parseEvent(payload: string): Record<string, unknown> | undefined {
   if (payload.trim() === '') return {};
@@ -36,7 +39,7 @@ export function eventBase(event: Record<string, unknown>, now: number): EventBas
  * @source KubeEdge dttype/MQTTType.go, dtmanager/twin.go */
 export function parseTwinRequest(payload: string, now: number): TwinRequest | { refused: TwinRefusal } {
   const event = parseEvent(payload);
-  if (!event) return refuse('the payload is no JSON object');
+  if (!event) return { refused: NO_JSON };
   if (!isRecord(event.twin)) return refuse('the payload has no twin');
   const twin = new Map<string, TwinUpdate>();
   for (const [name, raw] of Object.entries(event.twin)) {

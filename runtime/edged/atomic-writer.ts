@@ -12,7 +12,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname, isAbsolute, join, normalize } from 'node:path';
+import { basename, dirname, isAbsolute, join, normalize } from 'node:path';
 import { EdgeError } from '../core/errors.ts';
 
 export type VolumeFile = { readonly path: string; readonly content: Buffer; readonly mode: number };
@@ -35,16 +35,19 @@ export function writeAtomically(folder: string, files: readonly VolumeFile[]): v
     writeFileSync(join(next, path), content);
     chmodSync(join(next, path), mode);
   }
-  symlinkSync(next.slice(folder.length + 1), `${link}_tmp`);
+  // One that a power cut left behind.
+  rmSync(`${link}_tmp`, { force: true });
+  symlinkSync(basename(next), `${link}_tmp`);
   renameSync(`${link}_tmp`, link);
   const tops = new Set(files.map(({ path }) => path.split('/', 1)[0] ?? path));
   for (const top of tops) {
     if (!lstatSync(join(folder, top), { throwIfNoEntry: false }))
       symlinkSync(join(DATA, top), join(folder, top));
   }
-  for (const name of readdirSync(folder))
-    if (!name.startsWith('..') && !tops.has(name)) rmSync(join(folder, name));
-  if (before) rmSync(join(folder, before), { recursive: true, force: true });
+  for (const name of readdirSync(folder)) {
+    const stale = name.startsWith('..') ? name !== DATA && name !== basename(next) : !tops.has(name);
+    if (stale) rmSync(join(folder, name), { recursive: true });
+  }
 }
 
 function checkPath(path: string): void {

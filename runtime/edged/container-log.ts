@@ -1,5 +1,4 @@
 import { createReadStream, existsSync, statSync, watch } from 'node:fs';
-import { createInterface } from 'node:readline';
 import type { Writable } from 'node:stream';
 
 /** Which lines of a log are wanted.
@@ -42,8 +41,9 @@ export async function copyLog(
       if (signal.aborted) return;
       offset = end;
       if (skip-- > 0) continue;
-      const text = shown(line, options)?.slice(0, budget);
-      if (text === undefined) continue;
+      const shownLine = shown(line, options);
+      if (shownLine === undefined) continue;
+      const text = Buffer.from(shownLine).subarray(0, budget);
       budget -= text.length;
       if (!out.write(text)) await drained(out, signal);
       if (budget <= 0) return;
@@ -66,13 +66,18 @@ async function* linesOf(
   upTo: number,
 ): AsyncGenerator<{ line: string; end: number }> {
   if (from >= upTo) return;
-  const input = createReadStream(path, { start: from, end: upTo - 1 });
+  let rest = Buffer.alloc(0);
   let end = from;
-  for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
-    end += Buffer.byteLength(line) + 1;
-    // The last line may still be in writing.
-    if (end <= upTo) yield { line, end };
+  // Split by bytes: a terminal's lines hold carriage returns, and not every program writes UTF-8.
+  for await (const chunk of createReadStream(path, { start: from, end: upTo - 1 })) {
+    rest = Buffer.concat([rest, chunk as Buffer]);
+    for (let length = rest.indexOf('\n'); length >= 0; length = rest.indexOf('\n')) {
+      end += length + 1;
+      yield { line: rest.toString('utf8', 0, length), end };
+      rest = rest.subarray(length + 1);
+    }
   }
+  // What is left is a line that is still in writing.
 }
 
 async function countLines(path: string): Promise<number> {
@@ -83,6 +88,7 @@ async function countLines(path: string): Promise<number> {
 
 function drained(out: Writable, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
     out.once('drain', resolve);
     signal.addEventListener('abort', () => resolve(), { once: true });
   });
@@ -91,6 +97,7 @@ function drained(out: Writable, signal: AbortSignal): Promise<void> {
 /** Resolves when the file has grown, after a second at the latest. */
 function changed(path: string, size: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
     const done = (): void => {
       clearTimeout(timer);
       watcher?.close();
@@ -101,10 +108,13 @@ function changed(path: string, size: number, signal: AbortSignal): Promise<void>
     signal.addEventListener('abort', done, { once: true });
     let watcher: ReturnType<typeof watch> | undefined;
     try {
-      watcher = watch(path, () => {
+      const look = (): void => {
         if (existsSync(path) && statSync(path).size > size) done();
-      });
+      };
+      watcher = watch(path, look);
       watcher.on('error', done);
+      // It may have grown before the watch was there.
+      look();
     } catch {
       // Not there yet: looked at again in a second.
     }

@@ -1,6 +1,6 @@
 import { EdgeError } from '../core/errors.ts';
 import type { FieldSelector, Pod, ResourceFieldSelector } from '../core/pod.ts';
-import { quantity } from './quantity.ts';
+import { quantity, thousandths } from './quantity.ts';
 
 /** What a pod can learn of where it runs. */
 export type PodFacts = { readonly nodeName: string; readonly hostIP: string; readonly podIP: string };
@@ -40,12 +40,13 @@ export function resourceValue(pod: Pod, selector: ResourceFieldSelector, contain
     throw new EdgeError('OBJECT_INVALID', { detail: `resourceFieldRef ${name}: ${selector.resource}` });
   }
   const value = quantity(found.resources?.[kind]?.[resource]) ?? 0;
-  return String(Math.ceil(value / (quantity(selector.divisor) || 1)));
+  const units = resource === 'cpu' ? thousandths : Math.ceil;
+  return String(Math.ceil(units(value) / units(quantity(selector.divisor) || 1)));
 }
 
 function lines(entries: Readonly<Record<string, string>> | undefined): string {
   return Object.entries(entries ?? {})
+    .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([key, value]) => `${key}=${JSON.stringify(value)}`)
-    .sort()
     .join('\n');
 }

@@ -24,11 +24,13 @@ export async function environment(
   const namespace = pod.metadata.namespace ?? 'default';
   for (const from of container.envFrom ?? []) {
     for (const [key, value] of Object.entries(await wholeObject(namespace, from, source)))
-      if (isName(key)) result.set(`${from.prefix ?? ''}${key}`, value);
+      result.set(`${from.prefix ?? ''}${key}`, value);
   }
   for (const variable of container.env ?? []) {
     const value = await variableValue(pod, container, variable, facts, source);
-    if (value !== undefined) result.set(variable.name, expand(value, result));
+    if (value === undefined) continue;
+    // Only what the pod's author wrote is expanded: a password may hold any dollar sign.
+    result.set(variable.name, variable.valueFrom ? value : expand(value, result));
   }
   return result;
 }
@@ -106,9 +108,4 @@ async function variableValue(
   if (bytes || ref.optional) return bytes?.toString();
   const kind = configMapKeyRef ? 'configmap' : 'secret';
   throw new EdgeError('OBJECT_NOT_FOUND', { detail: `key ${ref.key} in ${kind} ${namespace}/${ref.name}` });
-}
-
-/** Keys that cannot be a variable's name are left out, as the kubelet does. */
-function isName(key: string): boolean {
-  return /^[-._a-zA-Z][-._a-zA-Z0-9]*$/.test(key);
 }

@@ -97,8 +97,15 @@ export function credentialsFor(image: string, secret: Secret): Credentials | und
     image.includes('/') && /[.:]|^localhost$/.test(image.split('/', 1)[0] ?? '')
       ? image
       : `docker.io/${image}`;
-  const match = Object.entries(auths).find(([server]) =>
-    host.startsWith(server.replace(/^https?:\/\/|\/(v\d\/)?$/g, '')),
-  );
-  return match?.[1];
+  const [match] = Object.entries(auths)
+    .map(([server, credentials]) => ({ server: registryOf(server), credentials }))
+    // Up to a whole path element: what is for quay.io is not for quay.io.example.com.
+    .filter(({ server }) => host.startsWith(`${server}/`))
+    .sort((a, b) => b.server.length - a.server.length);
+  return match?.credentials;
+}
+
+/** A key of `auths` without scheme and API version; Docker Hub's is an address that no image names. */
+function registryOf(server: string): string {
+  return server.replace(/^https?:\/\/|\/(v\d\/?)?$/g, '').replace(/^index\.docker\.io(?=\/|$)/, 'docker.io');
 }

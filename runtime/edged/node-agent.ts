@@ -32,6 +32,7 @@ const RETRY = seconds(3);
 export class NodeAgent {
   private readonly deps: NodeAgentDeps;
   private readonly timers: Timer[] = [];
+  private retry: Timer | undefined;
   private online = false;
   private registered = false;
   private busy = false;
@@ -54,6 +55,7 @@ export class NodeAgent {
 
   stop(): void {
     for (const timer of this.timers) timer.cancel();
+    this.retry?.cancel();
     this.online = false;
   }
 
@@ -77,7 +79,9 @@ export class NodeAgent {
     } catch (error) {
       this.deps.log.warn("the node's status could not be told", { reason: errorText(error) });
       this.registered = false;
-      this.deps.clock.after(RETRY, () => void this.update());
+      // One retry at a time: the regular round fails as well while the cloud refuses.
+      this.retry?.cancel();
+      if (this.online) this.retry = this.deps.clock.after(RETRY, () => void this.update());
     } finally {
       this.busy = false;
     }

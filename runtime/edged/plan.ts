@@ -1,4 +1,4 @@
-import type { Container, Pod } from '../core/pod.ts';
+import type { Container, Pod, PodPhase } from '../core/pod.ts';
 import { containerHash } from './container-config.ts';
 import { latest, type ObservedContainer, type ObservedPod } from './observed.ts';
 
@@ -65,7 +65,8 @@ export function planPod(input: PlanInput): PodPlan {
 
 /** True when a pod has done all that its restart policy lets it do. */
 export function isOver(pod: Pod, observed: Pick<ObservedPod, 'containers'>): boolean {
-  if (initFailed(pod, observed)) return true;
+  // What has ended in the cluster never runs again, also when the runtime knows nothing of it any more.
+  if (isFinal(pod.status?.phase) || initFailed(pod, observed)) return true;
   return (
     initDone(pod, observed) &&
     pod.spec.containers.every((container) => {
@@ -73,6 +74,11 @@ export function isOver(pod: Pod, observed: Pick<ObservedPod, 'containers'>): boo
       return last?.state === 'exited' && !restarts(pod, last);
     })
   );
+}
+
+/** A phase that no pod leaves. */
+export function isFinal(phase: PodPhase | undefined): boolean {
+  return phase === 'Succeeded' || phase === 'Failed';
 }
 
 /** True when an init container failed and may not be tried again. */
@@ -89,7 +95,8 @@ function runOnce(pod: Pod): Container[] {
   return (pod.spec.initContainers ?? []).filter((c) => c.restartPolicy !== 'Always');
 }
 
-function initDone(pod: Pod, observed: Pick<ObservedPod, 'containers'>): boolean {
+/** True when every init container that runs to completion has done so. */
+export function initDone(pod: Pod, observed: Pick<ObservedPod, 'containers'>): boolean {
   // A container that has run proves that the init containers had: theirs may have been cleaned up since.
   if (pod.spec.containers.some((c) => latest(observed, c.name))) return true;
   return runOnce(pod).every((container) => {

@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync, rmSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { EdgeError, errorText } from '../core/errors.ts';
 import type { Container, Pod } from '../core/pod.ts';
@@ -6,6 +6,7 @@ import { minutes, seconds } from '../core/units.ts';
 import type { CriCall } from '../wire/cri.ts';
 import { GrpcError, grpcStatus } from '../wire/grpc-client.ts';
 import { containerConfig, terminationLog } from './container-config.ts';
+import { parseLogLine } from './container-log.ts';
 import { environment } from './env.ts';
 import { ensureImage, type ImageDeps, StartError } from './images.ts';
 import {
@@ -175,7 +176,7 @@ export class PodRuntime {
     const spec = [...pod.spec.containers, ...(pod.spec.initContainers ?? [])].find(
       (c) => c.name === observed.name,
     );
-    const own = readStart(terminationLog(this.folder, observed.name, observed.attempt));
+    const own = readPart(terminationLog(this.folder, observed.name, observed.attempt), 'start');
     const fallback = spec?.terminationMessagePolicy === 'FallbackToLogsOnError' && observed.exitCode !== 0;
     return { ...observed, message: own || (fallback ? lastLines(observed.logPath) : '') };
   }
@@ -195,11 +196,13 @@ function as(reason: string): (error: unknown) => never {
   };
 }
 
-function readStart(path: string): string {
+/** As much of a file as a message may hold: its beginning, or its end. */
+function readPart(path: string, part: 'start' | 'end'): string {
   try {
     const file = openSync(path, 'r');
     const buffer = Buffer.alloc(LONGEST_MESSAGE);
-    const size = readSync(file, buffer, 0, LONGEST_MESSAGE, 0);
+    const from = part === 'start' ? 0 : Math.max(0, fstatSync(file).size - LONGEST_MESSAGE);
+    const size = readSync(file, buffer, 0, LONGEST_MESSAGE, from);
     closeSync(file);
     return buffer.toString('utf8', 0, size);
   } catch {
@@ -209,11 +212,11 @@ function readStart(path: string): string {
 
 /** The text of a log's last lines, without the runtime's prefixes. */
 function lastLines(path: string): string {
-  const text = readStart(path);
-  return text
+  return readPart(path, 'end')
+    .trimEnd()
     .split('\n')
+    .flatMap((line) => parseLogLine(line)?.text ?? [])
     .slice(-20)
-    .map((line) => line.split(' ').slice(3).join(' '))
     .join('\n')
     .trim();
 }

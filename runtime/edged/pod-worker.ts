@@ -232,7 +232,8 @@ export class PodWorker {
       });
       this.backoff.failed(name, this.deps.clock.now());
       this.event('Warning', 'Failed', `container ${name}: ${error.reason}: ${error.message}`);
-      this.again = this.again || this.backoff.notBefore(name) <= this.deps.clock.now();
+      // This plan does not know yet when to try again; the next one does.
+      this.again = true;
     }
   }
 

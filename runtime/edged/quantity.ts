@@ -26,3 +26,9 @@ export function quantity(text: string | undefined): number | undefined {
   const value = Number(match[1]) * (factor ?? Number.NaN);
   return Number.isFinite(value) ? value : undefined;
 }
+
+/** Thousandths, rounded up; the sliver that binary fractions add does not count.
+ * @source Kubernetes apimachinery resource.Quantity MilliValue */
+export function thousandths(value: number): number {
+  return Math.ceil(Number((value * 1000).toFixed(6)));
+}

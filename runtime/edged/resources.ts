@@ -1,5 +1,5 @@
 import type { Container, Pod, ResourceRequirements } from '../core/pod.ts';
-import { quantity } from './quantity.ts';
+import { quantity, thousandths } from './quantity.ts';
 
 /** Period over which a CPU limit counts, microseconds. */
 const CPU_PERIOD = 100_000;
@@ -22,8 +22,8 @@ export function linuxResources(pod: Pod, container: Container, nodeMemory: numbe
   const cpuRequest = quantity(requests?.cpu) ?? cpuLimit ?? 0;
   return {
     cpuPeriod: cpuLimit ? CPU_PERIOD : 0,
-    cpuQuota: cpuLimit ? Math.max(LEAST_QUOTA, Math.round(cpuLimit * CPU_PERIOD)) : 0,
-    cpuShares: Math.max(LEAST_SHARES, Math.round(cpuRequest * 1024)),
+    cpuQuota: cpuLimit ? Math.max(LEAST_QUOTA, (thousandths(cpuLimit) * CPU_PERIOD) / 1000) : 0,
+    cpuShares: Math.max(LEAST_SHARES, Math.floor((thousandths(cpuRequest) * 1024) / 1000)),
     memoryLimitInBytes: Math.round(quantity(limits?.memory) ?? 0),
     oomScoreAdj: oomScore(qosClass(pod), quantity(requests?.memory ?? limits?.memory) ?? 0, nodeMemory),
   };
@@ -32,7 +32,7 @@ export function linuxResources(pod: Pod, container: Container, nodeMemory: numbe
 function oomScore(qos: string, memoryRequest: number, nodeMemory: number): number {
   if (qos === 'Guaranteed') return -997;
   if (qos === 'BestEffort') return 1000;
-  return Math.min(999, Math.max(3, 1000 - Math.round((1000 * memoryRequest) / nodeMemory)));
+  return Math.min(999, Math.max(3, 1000 - Math.floor((1000 * memoryRequest) / nodeMemory)));
 }
 
 /** @source Kubernetes: Pod Quality of Service Classes */

@@ -1,7 +1,7 @@
 import { type Condition, kubeTime } from '../core/k8s.ts';
 import type { Container, ContainerState, ContainerStatus, Pod, PodPhase, PodStatus } from '../core/pod.ts';
 import { latest, type ObservedContainer, type ObservedPod } from './observed.ts';
-import { initFailed, isOver } from './plan.ts';
+import { initDone, initFailed, isFinal, isOver } from './plan.ts';
 import { qosClass } from './resources.ts';
 
 export type Waiting = { readonly reason: string; readonly message?: string };
@@ -27,7 +27,6 @@ export type StatusInput = {
 export function podStatus(input: StatusInput): PodStatus {
   const { pod, previous, now, hostIP, podIP } = input;
   const phase = phaseOf(input);
-  const over = phase === 'Succeeded' || phase === 'Failed';
   const containerStatuses = pod.spec.containers.map((c) => containerStatus(c, input));
   const initContainerStatuses = (pod.spec.initContainers ?? []).map((c) => initStatus(c, input));
   return {
@@ -35,7 +34,7 @@ export function podStatus(input: StatusInput): PodStatus {
     conditions: conditionsOf(input, phase, containerStatuses),
     hostIP,
     hostIPs: [{ ip: hostIP }],
-    ...(podIP && !over ? { podIP, podIPs: [{ ip: podIP }] } : {}),
+    ...(podIP && !isFinal(phase) ? { podIP, podIPs: [{ ip: podIP }] } : {}),
     startTime: previous?.startTime ?? kubeTime(now),
     qosClass: previous?.qosClass ?? qosClass(pod),
     containerStatuses,
@@ -49,7 +48,8 @@ export function refusedStatus(reason: string, message: string, now: number): Pod
   return { phase: 'Failed', reason, message, startTime: kubeTime(now) };
 }
 
-function phaseOf({ pod, observed, terminating }: StatusInput): PodPhase {
+function phaseOf({ pod, observed, terminating, previous }: StatusInput): PodPhase {
+  if (previous?.phase && isFinal(previous.phase)) return previous.phase;
   if (initFailed(pod, observed)) return 'Failed';
   const main = pod.spec.containers.map((c) => latest(observed, c.name));
   if (isOver(pod, observed) || (terminating && main.every((c) => !c || c.state === 'exited'))) {
@@ -137,21 +137,18 @@ function conditionsOf(
 ): Condition[] {
   const { pod, observed } = input;
   const unready = statuses.filter((s) => !s.ready).map((s) => s.name);
-  const begun = phase !== 'Pending' || pod.spec.containers.some((c) => latest(observed, c.name));
-  const initialized = begun || (pod.spec.initContainers ?? []).length === 0;
   const why = {
     reason: 'ContainersNotReady',
     message: `containers with unready status: [${unready.join(' ')}]`,
   };
-  const ready =
-    phase === 'Succeeded'
-      ? { status: 'False' as const, reason: 'PodCompleted' }
-      : unready.length > 0 || phase === 'Failed'
-        ? { status: 'False' as const, ...why }
-        : { status: 'True' as const };
+  const ready = isFinal(phase)
+    ? { status: 'False' as const, reason: phase === 'Failed' ? 'PodFailed' : 'PodCompleted' }
+    : unready.length > 0
+      ? { status: 'False' as const, ...why }
+      : { status: 'True' as const };
   const wanted: Condition[] = [
     { type: 'PodReadyToStartContainers', status: observed.sandboxes[0]?.ready ? 'True' : 'False' },
-    initialized
+    initDone(pod, observed)
       ? { type: 'Initialized', status: 'True' }
       : { type: 'Initialized', status: 'False', reason: 'ContainersNotInitialized' },
     { type: 'Ready', ...ready },

@@ -29,7 +29,7 @@ export type Inbound =
   | { readonly kind: 'subscribe' | 'unsubscribe'; readonly topic: string }
   /** A link control message that wants the answer "ack". */
   | { readonly kind: 'control'; readonly message: Message }
-  | { readonly kind: 'unknown'; readonly why: string };
+  | { readonly kind: 'unknown'; readonly why: string; readonly message: Message };
 
 /** Sorts a message from the cloud by group, operation and resource.
  * @source KubeEdge edge/pkg/edgehub/process.go, pkg/eventbus, pkg/devicetwin membership */
@@ -111,6 +111,7 @@ function unknown(message: Message): Inbound {
   const { source, group, operation, resource } = message.route;
   return {
     kind: 'unknown',
+    message,
     why: `source ${source}, group ${group}, operation ${operation}, resource ${resource}`,
   };
 }

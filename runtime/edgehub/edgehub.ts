@@ -213,6 +213,8 @@ export class EdgeHub {
         break;
       case 'unknown':
         this.log.debug('not for this node', () => ({ message: inbound.why }));
+        // One message that nobody here wants would else hold up everything behind it in CloudHub's queue.
+        if (inbound.message.route.group === 'resource') this.acknowledge(inbound.message);
         break;
       default:
         inbound satisfies never;

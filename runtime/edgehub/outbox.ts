@@ -2,7 +2,7 @@ import type { Clock, Timer } from '../core/clock.ts';
 import type { Logger } from '../core/log.ts';
 import { isRecord, type Message, type MessageDraft, newMessage } from '../core/message.ts';
 import type { Counter, MetricSource } from '../core/metrics.ts';
-import { mebibytes, seconds } from '../core/units.ts';
+import { mebibytes, millis, seconds } from '../core/units.ts';
 
 /** The part of the store that the outbox uses. */
 export interface OutboxStore {
@@ -46,6 +46,8 @@ const WINDOW = 16;
 const ANSWER_TIMEOUT = seconds(20);
 /** An entry that was refused or left unanswered this often on a working link is given up: it must not hold up the rest. */
 const ATTEMPTS = 5;
+/** The wait after a first refusal; it doubles, so that an API server that restarts is outlasted. */
+const REFUSAL_WAIT = seconds(5);
 const LIMIT_COUNT = 20_000;
 const LIMIT_BYTES = mebibytes(20);
 
@@ -99,7 +101,7 @@ export class Outbox {
     if (!flight) return undefined;
     this.land(flight);
     const failure = transientFailure(reply);
-    if (failure) this.retry(flight, failure);
+    if (failure) this.postpone(flight, failure);
     else this.forget(flight);
     this.pump();
     return flight.message;
@@ -123,23 +125,35 @@ export class Outbox {
       this.forget({ seq, message });
       return true;
     }
-    const timer = this.deps.clock.after(ANSWER_TIMEOUT, () => {
-      this.land(flight);
-      this.retry(flight, 'no answer');
-      this.pump();
-    });
+    const timer = this.deps.clock.after(ANSWER_TIMEOUT, () => this.retry(flight, 'no answer'));
     const flight: Flight = { seq, subject, message, attempts: attempts + 1, timer };
     this.flights.set(message.header.msg_id, flight);
     return true;
   }
 
   private retry(flight: Flight, why: string): void {
-    const { resource } = flight.message.route;
-    if (flight.attempts >= ATTEMPTS) {
-      this.deps.log.warn('the cloud does not take a message: given up', { resource, reason: why });
-      this.dropped.add();
-      this.forget(flight);
-    } else this.launch(flight.seq, flight.subject, flight.message, flight.attempts);
+    this.land(flight);
+    if (this.spent(flight, why)) this.forget(flight);
+    // A newer state may have taken its place meanwhile: that one goes instead.
+    else if (this.deps.store.outbox.list(flight.seq - 1, 1)[0]?.seq === flight.seq)
+      this.launch(flight.seq, flight.subject, flight.message, flight.attempts);
+    this.pump();
+  }
+
+  /** Waits in flight, so that nothing of its subject overtakes it. */
+  private postpone(flight: Flight, why: string): void {
+    if (this.spent(flight, why)) return this.forget(flight);
+    const wait = millis(REFUSAL_WAIT * 2 ** (flight.attempts - 1));
+    flight.timer = this.deps.clock.after(wait, () => this.retry(flight, why));
+    this.flights.set(flight.message.header.msg_id, flight);
+  }
+
+  private spent({ attempts, message }: Flight, reason: string): boolean {
+    if (attempts < ATTEMPTS) return false;
+    const { resource } = message.route;
+    this.deps.log.warn('the cloud does not take a message: given up', { resource, reason });
+    this.dropped.add();
+    return true;
   }
 
   private land(flight: Flight): void {
@@ -178,8 +192,11 @@ function ordering(subject: string | null): string | null {
 /** Why the same message may be taken another time; undefined when the answer is final, be it a refusal. */
 function transientFailure({ route, content }: Message): string | undefined {
   if (route.operation === 'error') return String(content);
-  if (!isRecord(content) || !isRecord(content.Err)) return undefined;
-  const status = isRecord(content.Err.ErrStatus) ? content.Err.ErrStatus : {};
+  if (!isRecord(content)) return undefined;
+  // A pod's deletion is refused with the bare error object, everything else within `Err`.
+  const error = 'ErrStatus' in content ? content : content.Err;
+  if (!isRecord(error)) return undefined;
+  const status = isRecord(error.ErrStatus) ? error.ErrStatus : {};
   const code = Number(status.code ?? 0);
   return code >= 400 && code < 500 && code !== 429 ? undefined : String(status.message ?? 'failed');
 }

@@ -1,4 +1,31 @@
 import * as v from 'valibot';
+import { defaultBrokerLimits } from '../broker/config.ts';
+
+const most = (name: NumericLimit, highest: number) =>
+  v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(highest)), defaultBrokerLimits[name]);
+
+type NumericLimit =
+  | 'packetBytes'
+  | 'clients'
+  | 'subscriptionsPerClient'
+  | 'topicLevels'
+  | 'inflight'
+  | 'queueCount'
+  | 'queueBytes'
+  | 'socketBytes';
+
+/** `modules.eventBus.limits`: what one client may cost the internal broker. Ours; KubeEdge has none. */
+const brokerLimits = v.strictObject({
+  packetBytes: most('packetBytes', 268_435_455),
+  clients: most('clients', 100_000),
+  subscriptionsPerClient: most('subscriptionsPerClient', 1_000_000),
+  topicLevels: most('topicLevels', 1000),
+  inflight: most('inflight', 65_535),
+  queueCount: most('queueCount', 10_000_000),
+  queueBytes: most('queueBytes', 2 ** 40),
+  queueDrop: v.optional(v.picklist(['oldest', 'newest']), defaultBrokerLimits.queueDrop),
+  socketBytes: most('socketBytes', 2 ** 30),
+});
 
 /** `modules.eventBus`. `mqttMode`: 0 the broker in this process, 1 both, 2 an external one.
  * Differs: KubeEdge's default is 2, a mosquitto beside it; here the broker is part of edgecore.
@@ -18,6 +45,7 @@ export const eventBusConfig = v.strictObject({
   mqttPubClientID: v.optional(v.string(), ''),
   mqttUsername: v.optional(v.string(), ''),
   mqttPassword: v.optional(v.string(), ''),
+  limits: v.optional(brokerLimits, {}),
   eventBusTLS: v.optional(v.looseObject({ enable: v.optional(v.literal(false), false) }), {}),
 });
 

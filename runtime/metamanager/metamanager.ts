@@ -117,7 +117,7 @@ export class MetaManager {
     if (stored && isOlder(change.object, stored)) return;
     const value = JSON.stringify(change.object);
     await this.deps.store.durable(() => this.deps.store.meta.put({ key, type: change.type, value }));
-    this.apply(change);
+    this.act(key, () => this.apply(change));
   }
 
   /** @throws EdgeError OBJECT_NOT_FOUND, LINK_OFFLINE, LINK_TIMEOUT */
@@ -206,7 +206,16 @@ export class MetaManager {
       meta.remove(key);
       if (change.type === 'pod' && stored) this.dropTokens(uidOf(stored));
     });
-    this.applyRemoval(change, uid ?? uidOf(stored) ?? '');
+    this.act(key, () => this.applyRemoval(change, uid ?? uidOf(stored) ?? ''));
+  }
+
+  /** An object that makes its consumer fail is kept all the same: unacknowledged it would hold up all that follow. */
+  private act(resource: string, work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.log.error('an object could not be acted on', { resource, error });
+    }
   }
 
   private dropTokens(podUid: string | undefined): void {

@@ -16,10 +16,17 @@ const WINDOW = millis(4);
 const LAZY_WINDOW = seconds(10);
 /** A checkpoint runs once this long passed without a commit... */
 const IDLE = seconds(30);
-/** ...or after this many commits, so that the WAL stays at a few megabytes under steady load. */
+/** ...or after this many commits, however busy it is, so that the WAL stays at a few megabytes; a commit of large rows
+ * counts once for each page of them. */
 const COMMITS_PER_CHECKPOINT = 500;
+const PAGE = 4096;
 
 type Waiter = { resolve: () => void; reject: (error: Error) => void };
+
+type Deferred = {
+  readonly prepare: () => (() => void) | undefined;
+  readonly waiter: Waiter | undefined;
+};
 
 export type GroupCommitStats = { commits: number; syncs: number; checkpoints: number };
 
@@ -35,10 +42,13 @@ export class GroupCommit {
   private readonly clock: Clock;
   private readonly log: Logger;
   private waiters: Waiter[] = [];
+  private deferred: Deferred[] = [];
   private open = false;
   private timer: Timer | undefined;
   private urgent = false;
   private checkpointedAt = 0;
+  /** Commits since the last checkpoint, and the pages of large rows. */
+  private walWeight = 0;
   private idleTimer: Timer | undefined;
   /** The sync or checkpoint under way; commits wait behind it. */
   private busy: Promise<void> | undefined;
@@ -67,10 +77,31 @@ export class GroupCommit {
     this.schedule(false);
   }
 
+  /** Asks `prepare` what to write when the next batch is about to be committed, soon: what became needless by then is
+   * never written.
+   * @returns a promise that resolves when it is on disk, at once when there was nothing; rejects as {@link durable} */
+  atCommit(prepare: () => (() => void) | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.deferred.push({ prepare, waiter: { resolve, reject } });
+      this.schedule(true);
+    });
+  }
+
+  /** Has `work` write with the next batch: bookkeeping that changes often between two commits is written once. */
+  withCommit(work: () => void): void {
+    this.deferred.push({ prepare: () => work, waiter: undefined });
+    this.schedule(false);
+  }
+
+  /** Tells of a large row, which fills pages of the WAL. */
+  weigh(bytes: number): void {
+    this.walWeight += Math.floor(bytes / PAGE);
+  }
+
   /** Commits and syncs what is open. */
   async flush(): Promise<void> {
     while (this.busy) await this.busy;
-    if (this.open) await this.commit();
+    if (this.hasWork) await this.commit();
   }
 
   async close(): Promise<void> {
@@ -78,6 +109,10 @@ export class GroupCommit {
     this.timer?.cancel();
     this.idleTimer?.cancel();
     await this.checkpoint();
+  }
+
+  private get hasWork(): boolean {
+    return this.open || this.deferred.length > 0;
   }
 
   private write(work: () => void): void {
@@ -105,19 +140,25 @@ export class GroupCommit {
       this.timer = undefined;
       this.urgent = false;
       // While a sync is under way its end starts the next commit: the slower the card, the larger the batch.
-      if (!this.busy && this.open) void this.commit();
+      if (!this.busy && this.hasWork) void this.commit();
     });
   }
 
   private async commit(): Promise<void> {
-    const waiters = this.waiters;
-    this.waiters = [];
     this.timer?.cancel();
     this.timer = undefined;
+    this.runDeferred();
+    const waiters = this.waiters;
+    this.waiters = [];
+    if (!this.open) {
+      for (const waiter of waiters) waiter.resolve();
+      return;
+    }
     try {
       this.db.exec('COMMIT');
       this.open = false;
       this.stats.commits++;
+      this.walWeight++;
       if (waiters.length > 0) await this.hold(this.sync(`${this.path}-wal`));
     } catch (error) {
       this.abandon();
@@ -127,8 +168,26 @@ export class GroupCommit {
       return;
     }
     for (const waiter of waiters) waiter.resolve();
-    if (this.open) this.schedule(this.waiters.length > 0);
+    if (this.walWeight >= COMMITS_PER_CHECKPOINT) await this.checkpoint();
+    else if (this.hasWork) this.schedule(this.waiters.length > 0 || this.deferred.some((d) => d.waiter));
     else this.watchIdle();
+  }
+
+  private runDeferred(): void {
+    const deferred = this.deferred;
+    this.deferred = [];
+    for (const { prepare, waiter } of deferred) {
+      try {
+        const work = prepare();
+        if (work) this.write(work);
+        if (work && waiter) this.waiters.push(waiter);
+        else waiter?.resolve();
+      } catch (error) {
+        const failure = new EdgeError('STORE_WRITE_FAILED', { detail: this.path, cause: error });
+        this.log.error('a write failed', { error: failure });
+        waiter?.reject(failure);
+      }
+    }
   }
 
   private abandon(): void {
@@ -148,9 +207,8 @@ export class GroupCommit {
 
   private watchIdle(): void {
     this.idleTimer?.cancel();
-    const due = this.stats.commits - this.checkpointedAt >= COMMITS_PER_CHECKPOINT ? millis(0) : IDLE;
-    this.idleTimer = this.clock.after(due, () => {
-      if (!this.open && !this.busy) void this.checkpoint();
+    this.idleTimer = this.clock.after(IDLE, () => {
+      if (!this.hasWork && !this.busy) void this.checkpoint();
     });
   }
 
@@ -159,13 +217,14 @@ export class GroupCommit {
   private async checkpoint(): Promise<void> {
     if (this.checkpointedAt === this.stats.commits) return;
     try {
+      this.walWeight = 0;
       await this.hold(this.copyPages());
       this.checkpointedAt = this.stats.commits;
       this.stats.checkpoints++;
     } catch (error) {
       this.log.warn('checkpoint failed, the WAL goes on growing', { error });
     }
-    if (this.open) this.schedule(true);
+    if (this.hasWork) this.schedule(true);
   }
 
   private async copyPages(): Promise<void> {

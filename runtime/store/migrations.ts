@@ -36,4 +36,51 @@ export const migrations: readonly string[] = [
     created INTEGER NOT NULL
   );
   `,
+  `
+  CREATE TABLE mqtt_session (
+    sid       INTEGER PRIMARY KEY,
+    client_id TEXT NOT NULL,
+    username  TEXT,
+    expiry    REAL NOT NULL,
+    left_at   INTEGER NOT NULL,
+    cursor    INTEGER NOT NULL
+  );
+
+  CREATE TABLE mqtt_subscription (
+    sid     INTEGER NOT NULL,
+    filter  TEXT NOT NULL,
+    options TEXT NOT NULL,
+    PRIMARY KEY (sid, filter)
+  ) WITHOUT ROWID;
+
+  CREATE TABLE mqtt_batch (
+    first INTEGER PRIMARY KEY,
+    body  BLOB NOT NULL
+  );
+
+  CREATE TABLE mqtt_outgoing (
+    sid       INTEGER NOT NULL,
+    seq       INTEGER NOT NULL,
+    packet_id INTEGER NOT NULL,
+    state     TEXT NOT NULL,
+    PRIMARY KEY (sid, seq)
+  ) WITHOUT ROWID;
+
+  CREATE TABLE mqtt_incoming (
+    sid       INTEGER NOT NULL,
+    packet_id INTEGER NOT NULL,
+    PRIMARY KEY (sid, packet_id)
+  ) WITHOUT ROWID;
+
+  CREATE TABLE mqtt_retained (
+    topic   TEXT PRIMARY KEY,
+    message BLOB NOT NULL
+  ) WITHOUT ROWID;
+
+  CREATE TABLE mqtt_will (
+    client_id TEXT PRIMARY KEY,
+    delay     INTEGER NOT NULL,
+    message   BLOB NOT NULL
+  ) WITHOUT ROWID;
+  `,
 ];

@@ -8,6 +8,7 @@ import { type Database, openDatabase } from './database.ts';
 import { DeviceTable } from './device-table.ts';
 import { GroupCommit } from './group-commit.ts';
 import { MetaTable } from './meta-table.ts';
+import { MqttTables } from './mqtt-tables.ts';
 import { OutboxTable } from './outbox-table.ts';
 import { takeOwnerLock } from './owner-lock.ts';
 import { TopicTable } from './topic-table.ts';
@@ -26,6 +27,7 @@ export class Store {
   readonly devices: DeviceTable;
   readonly outbox: OutboxTable;
   readonly topics: TopicTable;
+  readonly mqtt: MqttTables;
   private readonly db: Database;
   private readonly commits: GroupCommit;
   private readonly unlock: () => void;
@@ -48,6 +50,7 @@ export class Store {
     this.devices = new DeviceTable(this.db);
     this.outbox = new OutboxTable(this.db);
     this.topics = new TopicTable(this.db);
+    this.mqtt = new MqttTables(this.db, (bytes) => this.commits.weigh(bytes));
     const { stats } = this.commits;
     metrics.gauge('edgecore_store_commits_total', 'Transactions committed.', () => stats.commits);
     metrics.gauge('edgecore_store_syncs_total', 'Syncs of the database files.', () => stats.syncs);
@@ -65,11 +68,23 @@ export class Store {
     this.commits.lazy(work);
   }
 
+  /** Asks `prepare` what to write when the next batch is about to be committed, soon: what became needless by then is
+   * never written.
+   * @returns resolves once on disk, at once when there was nothing; rejects with EdgeError STORE_WRITE_FAILED */
+  atCommit(prepare: () => (() => void) | undefined): Promise<void> {
+    return this.commits.atCommit(prepare);
+  }
+
+  /** Has `work` write with the next batch that comes, or within ten seconds: what changes often is written once. */
+  withCommit(work: () => void): void {
+    this.commits.withCommit(work);
+  }
+
   /** Makes everything durable and lets go of the data directory. */
   async close(): Promise<void> {
     try {
       await this.commits.close();
-      for (const table of [this.meta, this.devices, this.outbox, this.topics]) table.finalize();
+      for (const table of [this.meta, this.devices, this.outbox, this.topics, this.mqtt]) table.finalize();
       this.db.close();
     } finally {
       this.unlock();

@@ -19,7 +19,7 @@ export function setOf(...parts: readonly Buffer[]): Buffer {
 /** An object identifier from its dotted text. */
 export function oid(dotted: string): Buffer {
   const [first = 0, second = 0, ...rest] = dotted.split('.').map(Number);
-  const bytes = [first * 40 + second, ...rest.flatMap(base128)];
+  const bytes = [first * 40 + second, ...rest].flatMap(base128);
   return der(0x06, Buffer.from(bytes));
 }
 

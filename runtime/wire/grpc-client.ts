@@ -39,7 +39,7 @@ export class GrpcClient {
       stream.on('response', (headers) => answer.headers(headers));
       stream.on('data', (chunk: Buffer) => answer.data(chunk));
       stream.on('trailers', (headers) => answer.trailers(headers));
-      stream.on('error', (error) => answer.fail(grpcStatus.unavailable, `${this.path}: ${error.message}`));
+      stream.on('error', (error) => answer.fail(grpcStatus.unavailable, reasonOf(error)));
       stream.on('close', () => answer.close(this.path));
       const frame = Buffer.alloc(5 + request.length);
       frame.writeUInt32BE(request.length, 1);
@@ -133,6 +133,11 @@ class Answer {
     this.settled = true;
     clearTimeout(this.timer);
   }
+}
+
+/** A stream fails because its connection did: that is what an operator can act on. */
+function reasonOf(error: Error): string {
+  return error.cause instanceof Error ? error.cause.message : error.message;
 }
 
 function unescaped(text: string): string {

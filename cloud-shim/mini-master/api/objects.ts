@@ -33,6 +33,8 @@ export type WriteOptions = {
   readonly fieldValidation: 'Ignore' | 'Warn' | 'Strict';
   /** `status`, `binding`, or '' for the object itself. */
   readonly subresource: string;
+  /** Server-side apply has seen to managedFields already. */
+  readonly applied?: true;
   readonly warn: (text: string) => void;
 };
 
@@ -66,7 +68,7 @@ export class Objects {
     const { served, namespace } = target;
     const { resource } = served;
     this.checkNamespace(resource, namespace);
-    const given = this.decoded(served, body, options);
+    const given = this.decoded(target, body, options);
     const name = asText(given.metadata.name) || generated(asText(given.metadata.generateName));
     if (target.name && target.name !== name)
       throw badRequest('the name of the object does not match the name on the URL');
@@ -105,7 +107,7 @@ export class Objects {
       if (resource.createOnUpdate && !options.subresource) return this.create(target, body, options);
       throw notFound(resource, name);
     }
-    return this.replace(target, old, this.decoded(served, body, options), options);
+    return this.replace(target, old, this.decoded(target, body, options), options);
   }
 
   /** Writes what `change` makes of the object; `change` gets it in the version that was asked for. */
@@ -113,7 +115,7 @@ export class Objects {
     const old = this.stored(target);
     const { resource, version } = target.served;
     const changed = change(inVersion(old, resource, version));
-    return this.replace(target, old, this.decoded(target.served, changed, options), options);
+    return this.replace(target, old, this.decoded(target, changed, options), options);
   }
 
   delete(target: Target, options: DeleteOptions): { object: ApiObject; gone: boolean } {
@@ -154,7 +156,8 @@ export class Objects {
     const { served, name } = target;
     const { resource } = served;
     this.checkIdentity(resource, old, given, name);
-    const next = options.subresource === 'status' ? withStatus(old, given) : this.next(served, old, given);
+    const next =
+      options.subresource === 'status' ? withStatus(old, given, options) : this.next(served, old, given);
     const admitted = this.deps.admit(next, resource, 'update');
     this.check(served, admitted);
     const faults = options.subresource
@@ -207,7 +210,8 @@ export class Objects {
   }
 
   /** An object of a body: of the right kind, unknown fields dropped, defaults filled in, in the stored version. */
-  private decoded({ resource, version }: Served, body: JsonObject, options: WriteOptions): ApiObject {
+  private decoded({ served, namespace }: Target, body: JsonObject, options: WriteOptions): ApiObject {
+    const { resource, version } = served;
     const apiVersion = apiVersionOf(resource.group, version.name);
     for (const [field, wanted] of [
       ['apiVersion', apiVersion],
@@ -224,7 +228,7 @@ export class Objects {
       ...body,
       apiVersion,
       kind: resource.kind,
-      metadata: filled(objectAt(body, 'metadata')),
+      metadata: filled(inNamespace(objectAt(body, 'metadata'), resource.namespaced ? namespace : '')),
     };
     const { value, unknown } = prune(whole, version.schema);
     this.reportUnknown(unknown, options);
@@ -263,11 +267,10 @@ export class Objects {
     served: Served,
     options: WriteOptions,
   ): ApiObject {
-    const { manager, subresource } = options;
+    const { manager, subresource, applied } = options;
+    if (applied) return next;
     const apiVersion = apiVersionOf(served.resource.group, served.version.name);
     const time = kubeTime(this.deps.clock.now());
-    // Server-side apply has done it already.
-    if (subresource === 'applied') return next;
     return trackUpdate(
       old,
       next,
@@ -310,6 +313,15 @@ function isEmpty(value: Json | undefined): boolean {
   return value === undefined || value === null || value === '';
 }
 
+/** What says nothing of its namespace gets that of the URL; '' for kinds that have none.
+ * @source apiserver pkg/registry/rest EnsureObjectNamespaceMatchesRequestNamespace */
+function inNamespace(metadata: JsonObject, namespace: string): JsonObject {
+  if (!namespace) return without(metadata, 'namespace');
+  if (metadata.namespace && metadata.namespace !== namespace)
+    throw badRequest('the namespace of the provided object does not match the namespace sent on the request');
+  return { ...metadata, namespace };
+}
+
 /** Held by finalizers, or as a namespace by its content. */
 function held(object: ApiObject): boolean {
   return (
@@ -328,8 +340,10 @@ function graceOf(object: ApiObject, resource: Resource, asked: number | undefine
   return Math.max(0, asked ?? Number(terminationGracePeriodSeconds ?? 30));
 }
 
-function withStatus(old: ApiObject, given: ApiObject): ApiObject {
-  const next: ApiObject = { ...old };
+function withStatus(old: ApiObject, given: ApiObject, { applied }: WriteOptions): ApiObject {
+  const { managedFields } = given.metadata;
+  const next: ApiObject =
+    applied && managedFields ? { ...old, metadata: { ...old.metadata, managedFields } } : { ...old };
   if (given.status === undefined) delete next.status;
   else next.status = given.status;
   return next;

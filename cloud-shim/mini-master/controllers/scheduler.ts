@@ -1,5 +1,5 @@
 import { type ApiObject, type JsonObject, objectAt, objectsAt, textAt } from '../json.ts';
-import { quantity } from '../kinds/quantity.ts';
+import { milliValue, quantity } from '../kinds/quantity.ts';
 import { matchesExpressions } from '../selectors.ts';
 
 /** Chooses a node for a pod: ready, asked for, tolerated, with room; the one with the fewest pods.
@@ -53,12 +53,17 @@ function misfit(pod: ApiObject, node: ApiObject, there: readonly ApiObject[]): s
     'requiredDuringSchedulingIgnoredDuringExecution',
     'nodeSelectorTerms',
   );
-  if (
-    terms.length > 0 &&
-    !terms.some((term) => matchesExpressions(objectsAt(term, 'matchExpressions'), labels))
-  )
+  if (terms.length > 0 && !terms.some((term) => matchesTerm(term, labels, node.metadata.name ?? '')))
     return "node(s) didn't match Pod's node affinity/selector";
   return lacking(pod, node, there);
+}
+
+/** A term that asks for nothing matches nothing. */
+function matchesTerm(term: JsonObject, labels: JsonObject, name: string): boolean {
+  const expressions = objectsAt(term, 'matchExpressions');
+  const fields = objectsAt(term, 'matchFields');
+  if (expressions.length + fields.length === 0) return false;
+  return matchesExpressions(expressions, labels) && matchesExpressions(fields, { 'metadata.name': name });
 }
 
 function lacking(pod: ApiObject, node: ApiObject, there: readonly ApiObject[]): string | undefined {
@@ -66,7 +71,7 @@ function lacking(pod: ApiObject, node: ApiObject, there: readonly ApiObject[]): 
   const limit = quantity(allocatable.pods);
   if (limit !== undefined && there.length >= limit) return 'Too many pods';
   for (const resource of ['cpu', 'memory']) {
-    const total = quantity(allocatable[resource]);
+    const total = milliValue(allocatable[resource]);
     const used = [...there, pod].reduce((sum, each) => sum + requested(each, resource), 0);
     if (total !== undefined && used > total && requested(pod, resource) > 0)
       return `Insufficient ${resource}`;
@@ -74,9 +79,10 @@ function lacking(pod: ApiObject, node: ApiObject, there: readonly ApiObject[]): 
   return undefined;
 }
 
+/** In thousandths. */
 function requested(pod: ApiObject, resource: string): number {
   return objectsAt(pod, 'spec', 'containers').reduce(
-    (sum, container) => sum + (quantity(objectAt(container, 'resources', 'requests')[resource]) ?? 0),
+    (sum, container) => sum + (milliValue(objectAt(container, 'resources', 'requests')[resource]) ?? 0),
     0,
   );
 }

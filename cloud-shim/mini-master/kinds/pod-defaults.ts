@@ -7,6 +7,7 @@ import {
   objectsAt,
   textAt,
 } from '../json.ts';
+import { quantity } from './quantity.ts';
 
 const PROBE = { timeoutSeconds: 1, periodSeconds: 10, successThreshold: 1, failureThreshold: 3 };
 const DEFAULT_MODE = 0o644;
@@ -67,8 +68,7 @@ function containerDefaults(container: JsonObject, hostNetwork: boolean): JsonObj
 /** An image without a tag, or tagged latest, is pulled each time; one named by digest or tag only when missing. */
 function pullPolicy(image: string): string {
   const [named = '', digest] = image.split('@');
-  if (digest) return 'IfNotPresent';
-  const tag = /:([^/:]+)$/.exec(named)?.[1] ?? 'latest';
+  const tag = /:([^/:]+)$/.exec(named)?.[1] ?? (digest ? '' : 'latest');
   return tag === 'latest' ? 'Always' : 'IfNotPresent';
 }
 
@@ -115,14 +115,16 @@ function projectedDefaults(projected: JsonObject): JsonObject {
 /** Guaranteed, Burstable or BestEffort. @source kubernetes pkg/apis/core/v1/helper/qos */
 export function qosClass(pod: ApiObject): string {
   const containers = [...objectsAt(pod, 'spec', 'containers'), ...objectsAt(pod, 'spec', 'initContainers')];
-  const of = (c: JsonObject, kind: string): JsonObject => objectAt(c, 'resources', kind);
+  // Nothing and zero are the same, and so are 1 and 1000m.
+  const of = (c: JsonObject, kind: string, resource: string): number =>
+    quantity(objectAt(c, 'resources', kind)[resource]) ?? 0;
   const counted = ['cpu', 'memory'];
   const none = containers.every((c) =>
-    counted.every((r) => of(c, 'requests')[r] === undefined && of(c, 'limits')[r] === undefined),
+    counted.every((r) => of(c, 'requests', r) === 0 && of(c, 'limits', r) === 0),
   );
   if (none) return 'BestEffort';
   const guaranteed = containers.every((c) =>
-    counted.every((r) => of(c, 'limits')[r] !== undefined && of(c, 'limits')[r] === of(c, 'requests')[r]),
+    counted.every((r) => of(c, 'limits', r) > 0 && of(c, 'limits', r) === of(c, 'requests', r)),
   );
   return guaranteed ? 'Guaranteed' : 'Burstable';
 }

@@ -31,6 +31,14 @@ export function quantity(value: Json | undefined): number | undefined {
   return factor === undefined ? undefined : Number(`${digits}${exponent}`) * factor;
 }
 
+/** The same in thousandths, rounded up: whole numbers, which a scheduler can add without error.
+ * @source apimachinery pkg/api/resource MilliValue */
+export function milliValue(value: Json | undefined): number | undefined {
+  const amount = quantity(value);
+  // What is left of a binary fraction is no amount.
+  return amount === undefined ? undefined : Math.ceil(Number((amount * 1000).toPrecision(15)));
+}
+
 export function isQuantity(value: Json | undefined): boolean {
   return quantity(value) !== undefined;
 }

@@ -140,6 +140,7 @@ export function ownsBelow(set: FieldSet, path: FieldPath): boolean {
 /** The set as managedFields write it. @source structured-merge-diff fieldpath/serialize.go */
 export function toFieldsV1(set: FieldSet): JsonObject {
   const root: JsonObject = {};
+  const ends: { readonly node: JsonObject; readonly entry: boolean }[] = [];
   for (const path of set.values()) {
     let node = root;
     for (const element of path) {
@@ -148,8 +149,10 @@ export function toFieldsV1(set: FieldSet): JsonObject {
       node[element] = child;
       node = child;
     }
-    if (path.at(-1)?.startsWith('k:')) node['.'] = {};
+    ends.push({ node, entry: path.at(-1)?.startsWith('k:') === true });
   }
+  // What is a member and has members below it, says so with a dot.
+  for (const { node, entry } of ends) if (entry || Object.keys(node).length > 0) node['.'] = {};
   return root;
 }
 

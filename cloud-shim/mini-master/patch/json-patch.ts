@@ -58,9 +58,10 @@ function applyOperation(document: Json, operation: JsonObject): Json {
   }
 }
 
+/** A copy: a later operation may change what an earlier one added. */
 function operationValue(operation: JsonObject, name: string): Json {
   if (operation.value === undefined) throw new Refusal(400, 'BadRequest', `${name}: the value is missing`);
-  return operation.value;
+  return clone(operation.value);
 }
 
 /** The steps of a JSON pointer. @source RFC 6901 */

@@ -1,6 +1,6 @@
 import { isObject, type Json, type JsonObject } from '../json.ts';
 
-/** Applies a JSON merge patch; the input stays untouched. @source RFC 7386 */
+/** Applies a JSON merge patch; the input stays untouched. @source RFC 7396 */
 export function applyMergePatch(document: JsonObject, patch: JsonObject): JsonObject {
   const result: JsonObject = { ...document };
   for (const [key, value] of Object.entries(patch)) {

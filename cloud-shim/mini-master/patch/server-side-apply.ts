@@ -34,11 +34,7 @@ export function applyConfiguration(
   const remaining = others.map((m) => ({ ...m, fields: minus(m.fields, pathsOf(disputed)) }));
   const previous = managers.find((m) => sameWriter(m, writer));
   const pruned = previous ? dropAbandoned(live, previous.fields, applied, remaining, schema) : live;
-  const merged = mergeApplied(pruned, without(config, 'status'), schema) as ApiObject;
-  const withStatus =
-    config.status === undefined ? merged : (mergeApplied(merged, config, schema) as ApiObject);
-  const metadata = { ...withStatus.metadata };
-  const result: ApiObject = { ...withStatus, metadata };
+  const result = mergeApplied(pruned, config, schema) as ApiObject;
   const time = previous && equal(withoutManaged(live), withoutManaged(result)) ? previous.time : writer.time;
   return withManaged(result, [...remaining, { ...writer, time, fields: applied }]);
 }
@@ -59,9 +55,9 @@ function conflicts(
   const found: Dispute[] = [];
   for (const [key, path] of applied) {
     if (path.at(-1)?.startsWith('k:')) continue;
-    const owner = others.find((m) => m.fields.has(key));
-    if (owner && !equal(valueAt(live, path, schema), valueAt(merged, path, schema)))
-      found.push({ path, owner });
+    const owners = others.filter((m) => m.fields.has(key));
+    if (owners.length > 0 && !equal(valueAt(live, path, schema), valueAt(merged, path, schema)))
+      found.push(...owners.map((owner) => ({ path, owner })));
   }
   return found;
 }
@@ -70,6 +66,7 @@ function pathsOf(disputes: readonly Dispute[]): FieldSet {
   return new Map(disputes.map(({ path }) => [path.join('\u0000'), path]));
 }
 
+/** @source apimachinery util/managedfields/internal/conflict.go */
 function conflictRefusal(disputes: readonly Dispute[], live: ApiObject): Refusal {
   const causes = disputes.map(({ path, owner }) => ({
     reason: 'FieldManagerConflict',

@@ -1,6 +1,7 @@
 import { equal, isObject, type Json, type JsonObject } from '../json.ts';
 import { fieldSchema, type Schema } from '../schema/schema.ts';
 import { badRequest } from '../status.ts';
+import { mergeOrder } from './element-order.ts';
 
 const DIRECTIVE = '$patch';
 const RETAIN = '$retainKeys';
@@ -21,114 +22,111 @@ export function applyStrategicMerge(
   if (directive === 'delete') return {};
   if (directive !== undefined && directive !== 'merge')
     throw badRequest(`unknown patch directive ${JSON.stringify(directive)}`);
-  const result: JsonObject = { ...document };
+  const result = retained(document, patch);
   for (const [key, value] of Object.entries(patch)) {
     if (key.startsWith('$') || value === undefined) continue;
     if (value === null) delete result[key];
-    else result[key] = mergeField(result[key], value, fieldSchema(schema, key), patch[ORDER + key]);
-    if (isObject(value) && value[DIRECTIVE] === 'delete') delete result[key];
+    else result[key] = mergeField(result[key], value, fieldSchema(schema, key));
   }
-  applyListDirectives(result, patch, schema);
-  return retained(result, patch);
-}
-
-function mergeField(
-  target: Json | undefined,
-  patch: Json,
-  schema: Schema | undefined,
-  order: Json | undefined,
-): Json {
-  const mapped = schema?.['x-kubernetes-map-type'] === 'atomic';
-  if (isObject(patch)) {
-    const base = isObject(target) && !mapped && !replacesKeys(schema, patch) ? target : {};
-    return applyStrategicMerge(base, patch, schema);
-  }
-  if (Array.isArray(patch)) return mergeList(Array.isArray(target) ? target : [], patch, schema, order);
-  return patch;
-}
-
-function replacesKeys(schema: Schema | undefined, patch: JsonObject): boolean {
-  return schema?.['x-kubernetes-patch-strategy'] === 'replace' && patch[RETAIN] === undefined;
-}
-
-function mergeList(
-  target: Json[],
-  patch: Json[],
-  schema: Schema | undefined,
-  order: Json | undefined,
-): Json[] {
-  const strategy = schema?.['x-kubernetes-patch-strategy']?.split(',') ?? [];
-  if (!strategy.includes('merge')) return patch.map(plain);
-  const key = schema?.['x-kubernetes-patch-merge-key'];
-  if (key === undefined) return ordered(mergeScalars(target, patch), order, undefined);
-  return ordered(mergeKeyed(target, patch, key, schema?.items), order, key);
-}
-
-function mergeScalars(target: Json[], patch: Json[]): Json[] {
-  return [...target, ...patch.filter((item) => !target.some((known) => equal(known, item)))];
-}
-
-/** Merges a list of objects by their key. An entry `{$patch: replace}` makes the rest of the patch the whole list. */
-function mergeKeyed(target: Json[], patch: Json[], key: string, items: Schema | undefined): Json[] {
-  const isDirective = (item: Json): boolean =>
-    isObject(item) && item[DIRECTIVE] === 'replace' && item[key] === undefined;
-  if (patch.some(isDirective)) return patch.filter((item) => !isDirective(item)).map(plain);
-  const result = [...target];
-  for (const item of patch) {
-    if (!isObject(item) || item[key] === undefined) {
-      throw badRequest(`map: ${JSON.stringify(item)} does not contain declared merge key: ${key}`);
-    }
-    const position = result.findIndex((known) => isObject(known) && equal(known[key], item[key]));
-    const known = result[position];
-    if (item[DIRECTIVE] === 'delete') {
-      if (position >= 0) result.splice(position, 1);
-    } else if (position < 0) {
-      result.push(applyStrategicMerge({}, item, items));
-    } else {
-      result[position] = applyStrategicMerge(isObject(known) ? known : {}, item, items);
-    }
-  }
+  applyListDirectives(document, result, patch, schema);
   return result;
 }
 
-/** Directives for lists that stand beside them: deletions, and an order where the list itself is not patched. */
-function applyListDirectives(result: JsonObject, patch: JsonObject, schema: Schema | undefined): void {
+function mergeField(target: Json | undefined, patch: Json, schema: Schema | undefined): Json {
+  if (isObject(patch)) {
+    const base = isObject(target) && !strategies(schema).includes('replace') ? target : {};
+    return applyStrategicMerge(base, patch, schema);
+  }
+  if (Array.isArray(patch)) return mergeList(Array.isArray(target) ? target : [], patch, schema);
+  return patch;
+}
+
+function strategies(schema: Schema | undefined): string[] {
+  return schema?.['x-kubernetes-patch-strategy']?.split(',') ?? [];
+}
+
+function mergeList(target: Json[], patch: Json[], schema: Schema | undefined): Json[] {
+  if (!strategies(schema).includes('merge')) return patch.map(plain);
+  const key = schema?.['x-kubernetes-patch-merge-key'];
+  if (key === undefined) return mergeOrder(mergeScalars(target, patch), patch, target, undefined);
+  return mergeKeyed(target, patch, key, schema?.items);
+}
+
+function mergeScalars(target: Json[], patch: Json[]): Json[] {
+  return [...target, ...patch].filter((item, i, all) => all.findIndex((each) => equal(each, item)) === i);
+}
+
+/** Merges a list of objects by their key. An entry with `$patch: replace` makes the others the whole list. */
+function mergeKeyed(target: Json[], patch: Json[], key: string, items: Schema | undefined): Json[] {
+  const directive = (item: Json): Json | undefined => (isObject(item) ? item[DIRECTIVE] : undefined);
+  const content = patch.filter((item) => directive(item) === undefined);
+  if (patch.some((item) => directive(item) === 'replace')) return content.map(plain);
+  const deletions = patch.filter((item) => directive(item) !== undefined);
+  for (const item of deletions) {
+    if (directive(item) !== 'delete')
+      throw badRequest(`unknown patch directive ${JSON.stringify(directive(item))} in a list`);
+  }
+  for (const item of patch) {
+    if (!isObject(item) || item[key] === undefined)
+      throw badRequest(`map: ${JSON.stringify(item)} does not contain declared merge key: ${key}`);
+  }
+  const same = (a: Json, b: Json): boolean => isObject(a) && isObject(b) && equal(a[key], b[key]);
+  const kept = target.filter((item) => !deletions.some((gone) => same(item, gone)));
+  const result = [...kept];
+  for (const item of content.filter(isObject)) {
+    const position = result.findIndex((known) => same(known, item));
+    const known = result[position];
+    if (position < 0) result.push(applyStrategicMerge({}, item, items));
+    else result[position] = applyStrategicMerge(isObject(known) ? known : {}, item, items);
+  }
+  return mergeOrder(result, content, kept, key);
+}
+
+/** Directives for lists that stand beside them: deletions of scalars, and the order of the whole list. */
+function applyListDirectives(
+  document: JsonObject,
+  result: JsonObject,
+  patch: JsonObject,
+  schema: Schema | undefined,
+): void {
   for (const [key, value] of Object.entries(patch)) {
     if (key.startsWith(REMOVE) && Array.isArray(value)) {
       const name = key.slice(REMOVE.length);
       const list = result[name];
       if (Array.isArray(list)) result[name] = list.filter((item) => !value.some((gone) => equal(gone, item)));
     }
-    if (key.startsWith(ORDER)) {
-      const name = key.slice(ORDER.length);
-      const list = result[name];
-      const mergeKey = fieldSchema(schema, name)?.['x-kubernetes-patch-merge-key'];
-      if (Array.isArray(list) && patch[name] === undefined) result[name] = ordered(list, value, mergeKey);
-    }
+    if (!key.startsWith(ORDER) || !Array.isArray(value)) continue;
+    const name = key.slice(ORDER.length);
+    const mergeKey = fieldSchema(schema, name)?.['x-kubernetes-patch-merge-key'];
+    checkOrder(patch[name], value, mergeKey);
+    const [list, before] = [result[name], document[name]];
+    if (Array.isArray(list))
+      result[name] = mergeOrder(list, value, Array.isArray(before) ? before : [], mergeKey);
   }
 }
 
-/** Sorts the entries that `order` names into its order; others keep their place relative to the entry before them. */
-function ordered(list: Json[], order: Json | undefined, key: string | undefined): Json[] {
-  if (!Array.isArray(order)) return list;
+/** The list of a patch must have the order that stands beside it. */
+function checkOrder(list: Json | undefined, order: Json[], key: string | undefined): void {
   const identity = (item: Json | undefined): Json | undefined =>
     key !== undefined && isObject(item) ? item[key] : item;
-  const rank = (item: Json): number => order.findIndex((entry) => equal(identity(entry), identity(item)));
-  let last = -1;
-  const ranked = list.map((item, position) => {
-    const own = rank(item);
-    if (own >= 0) last = own;
-    return { item, position, named: own >= 0, rank: own >= 0 ? own : last };
-  });
-  ranked.sort((a, b) => a.rank - b.rank || Number(b.named) - Number(a.named) || a.position - b.position);
-  return ranked.map((entry) => entry.item);
+  let position = 0;
+  for (const item of Array.isArray(list) ? list : []) {
+    if (isObject(item) && item[DIRECTIVE] !== undefined) continue;
+    while (position < order.length && !equal(identity(order[position]), identity(item))) position++;
+    if (position++ === order.length)
+      throw badRequest(`the order of the list ${JSON.stringify(list)} doesn't match $setElementOrder`);
+  }
 }
 
-/** `$retainKeys` lists the only fields that may stay. */
-function retained(result: JsonObject, patch: JsonObject): JsonObject {
+/** `$retainKeys` lists the only fields that may stay, and all that the patch sets. */
+function retained(document: JsonObject, patch: JsonObject): JsonObject {
   const keep = patch[RETAIN];
-  if (!Array.isArray(keep)) return result;
-  return Object.fromEntries(Object.entries(result).filter(([key]) => keep.includes(key)));
+  if (!Array.isArray(keep)) return { ...document };
+  for (const [key, value] of Object.entries(patch)) {
+    if (!key.startsWith('$') && value !== null && !keep.includes(key))
+      throw badRequest('invalid patch format of retainKeys');
+  }
+  return Object.fromEntries(Object.entries(document).filter(([key]) => keep.includes(key)));
 }
 
 /** A patch value as it is stored: without directives, and without fields that are null. */

@@ -41,7 +41,8 @@ function knownField(schema: Schema, key: string): Schema | undefined {
   return fieldSchema(schema, key);
 }
 
-/** Fills in the defaults of a structural schema; an explicit null of a field that is not nullable is defaulted too.
+/** Fills in the defaults of a structural schema. An explicit null of a field that is not nullable is defaulted too, or
+ * dropped where there is no default.
  * @source apiextensions-apiserver pkg/apiserver/schema/defaulting */
 export function applyDefaults<T extends Json>(value: T, schema: Schema): T {
   if (Array.isArray(value)) {
@@ -56,7 +57,9 @@ export function applyDefaults<T extends Json>(value: T, schema: Schema): T {
   }
   for (const [key, field] of Object.entries(filled)) {
     const described = fieldSchema(schema, key);
-    if (described && field !== undefined && field !== null) filled[key] = applyDefaults(field, described);
+    if (!described || field === undefined) continue;
+    if (field !== null) filled[key] = applyDefaults(field, described);
+    else if (!described.nullable) delete filled[key];
   }
   return filled as T;
 }

@@ -79,10 +79,18 @@ function stringFaults(value: string, schema: Schema, path: string): Cause[] {
   if (schema.pattern !== undefined && !matchesPattern(value, schema.pattern)) {
     faults.push(`should match '${schema.pattern}'`);
   }
-  if (schema.format === 'date-time' && Number.isNaN(Date.parse(value))) {
+  if (schema.format === 'date-time' && !isTime(value)) {
     faults.push(`must be of type date-time: ${JSON.stringify(value)}`);
   }
   return faults.map((fault) => cause.invalid(path, value, `${path} in body ${fault}`));
+}
+
+/** @source RFC 3339 §5.6 */
+function isTime(value: string): boolean {
+  return (
+    /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/i.test(value) &&
+    !Number.isNaN(Date.parse(value))
+  );
 }
 
 /** A pattern of Go that JavaScript cannot compile refuses nothing. */
@@ -103,9 +111,15 @@ function numberFaults(value: number, schema: Schema, path: string): Cause[] {
   if (maximum !== undefined && (schema.exclusiveMaximum ? value >= maximum : value > maximum)) {
     faults.push(`should be less than ${schema.exclusiveMaximum ? '' : 'or equal to '}${maximum}`);
   }
-  if (multipleOf !== undefined && value % multipleOf !== 0)
+  if (multipleOf !== undefined && !isMultiple(value, multipleOf))
     faults.push(`should be a multiple of ${multipleOf}`);
   return faults.map((fault) => cause.invalid(path, value, `${path} in body ${fault}`));
+}
+
+/** 0.3 is a multiple of 0.1, though binary fractions say otherwise. */
+function isMultiple(value: number, factor: number): boolean {
+  const quotient = value / factor;
+  return Math.abs(quotient - Math.round(quotient)) < 1e-9 * Math.max(1, Math.abs(quotient));
 }
 
 function checkList(list: Json[], schema: Schema, path: string, causes: Cause[]): void {
@@ -130,13 +144,20 @@ function repeatedEntries(list: Json[], schema: Schema): number[] {
   const seen = new Set<string>();
   const repeated: number[] = [];
   for (const [i, item] of list.entries()) {
-    const identity = JSON.stringify(
-      type === 'map' && isObject(item) ? keys?.map((k) => item[k] ?? null) : item,
+    const identity = canonical(
+      type === 'map' && isObject(item) ? (keys ?? []).map((k) => item[k] ?? null) : item,
     );
     if (seen.has(identity)) repeated.push(i);
     seen.add(identity);
   }
   return repeated;
+}
+
+/** JSON text that is the same for equal values, whatever the order of their fields. */
+function canonical(value: Json): string {
+  return JSON.stringify(value, (_key, part: unknown) =>
+    isObject(part) ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1))) : part,
+  );
 }
 
 function checkObject(object: JsonObject, schema: Schema, path: string, causes: Cause[]): void {

@@ -7,7 +7,7 @@ type Step =
   | { readonly kind: 'filter'; readonly path: readonly Step[]; readonly equals: Json };
 
 const TOKEN =
-  /\.([A-Za-z0-9_$/-]+|(?:\\.|[A-Za-z0-9_$/-])+)|\[['"]([^'"]*)['"]\]|\[(-?\d+)\]|\.?\[?\*\]?|\[\?\(@((?:\.[^=!<>&|)]+?))\s*==\s*(?:'([^']*)'|"([^"]*)"|([\w.]+))\s*\)\]/y;
+  /\.((?:\\.|[A-Za-z0-9_$/-])+)|\[['"]([^'"]*)['"]\]|\[(-?\d+)\]|\.?\[?\*\]?|\[\?\(@((?:\.[^=!<>&|)]+?))\s*==\s*(?:'([^']*)'|"([^"]*)"|([\w.]+))\s*\)\]/y;
 
 /** Compiles the part of kubectl's JSONPath that printer columns use: fields, positions, `[*]`, and filters by equality.
  * @returns undefined when the text is something else
@@ -23,10 +23,11 @@ export function compileJsonPath(text: string): readonly Step[] | undefined {
     TOKEN.lastIndex = position;
     const token = TOKEN.exec(path);
     if (!token || token[0] === '') return undefined;
+    // Before the step is read: a filter compiles a path of its own with the same expression.
+    position = TOKEN.lastIndex;
     const step = readStep(token);
     if (!step) return undefined;
     steps.push(step);
-    position = TOKEN.lastIndex;
   }
   return steps;
 }

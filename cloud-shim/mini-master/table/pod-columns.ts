@@ -34,10 +34,11 @@ function containerStatuses(pod: ApiObject): JsonObject[] {
 }
 
 function restarts(pod: ApiObject, now: number): Json {
-  const statuses = [
-    ...objectsAt(pod, 'status', 'initContainerStatuses'),
-    ...objectsAt(pod, 'status', 'containerStatuses'),
-  ];
+  // Of init containers that are done nobody wants to know.
+  const statuses =
+    initReason(pod) === undefined
+      ? containerStatuses(pod)
+      : objectsAt(pod, 'status', 'initContainerStatuses');
   const count = statuses.reduce((sum, s) => sum + Number(s.restartCount ?? 0), 0);
   const finished = statuses
     .map((s) => textAt(s, 'lastState', 'terminated', 'finishedAt'))

@@ -5,39 +5,70 @@ import type { Session } from '../session.ts';
 
 type AckPacket = IPubackPacket | IPubrecPacket | IPubrelPacket | IPubcompPacket;
 
+const PUBREL = 0x62;
+const PUBCOMP = 0x70;
+
 /** The packets that follow a QoS 1 or 2 PUBLISH. @source MQTT 5 §3.4 to §3.7 */
 export function handleAck(connection: Connection, session: Session, packet: AckPacket): void {
   const id = packet.messageId ?? 0;
-  const now = connection.hub.clock.monotonic();
   switch (packet.cmd) {
     case 'puback':
     case 'pubcomp':
-      session.acknowledge(id, now);
+      session.acknowledge(id);
       break;
     case 'pubrec':
-      received(connection, session, packet, now);
+      handlePubrec(connection, session, id, Number(packet.reasonCode ?? 0));
       break;
-    case 'pubrel': {
-      const known = session.received.delete(id);
-      const code = known ? reason.success : reason.packetIdNotFound;
-      connection.send({
-        cmd: 'pubcomp',
-        messageId: id,
-        ...(connection.version === 5 ? { reasonCode: code } : {}),
-      });
+    case 'pubrel':
+      handlePubrel(connection, session, id);
       break;
-    }
     default:
       packet satisfies never;
   }
 }
 
-function received(connection: Connection, session: Session, packet: IPubrecPacket, now: number): void {
-  const id = packet.messageId ?? 0;
+/** The same for a packet of four bytes, the usual one, read in place. */
+export function handleShortAck(connection: Connection, session: Session, data: Buffer, start: number): void {
+  const first = data[start] as number;
+  const id = ((data[start + 2] as number) << 8) | (data[start + 3] as number);
+  if (id === 0) return connection.broken(reason.malformedPacket, 'packet id 0'); // [MQTT-2.2.1-3]
+  switch (first) {
+    case 0x40: // PUBACK
+    case PUBCOMP:
+      session.acknowledge(id);
+      break;
+    case 0x50: // PUBREC
+      handlePubrec(connection, session, id, reason.success);
+      break;
+    case PUBREL:
+      handlePubrel(connection, session, id);
+      break;
+    default: // reserved flags [MQTT-2.1.3-1]
+      connection.broken(reason.malformedPacket, 'wrong flags');
+  }
+}
+
+function handlePubrec(connection: Connection, session: Session, id: number, code: number): void {
   // The receiver refuses the message: that is its end. [MQTT-4.3.3-4]
-  if (Number(packet.reasonCode ?? 0) >= 0x80) session.acknowledge(id, now);
-  else if (session.release(id)) connection.pubrel(id);
-  else if (connection.version === 5)
-    connection.send({ cmd: 'pubrel', messageId: id, reasonCode: reason.packetIdNotFound });
-  else connection.pubrel(id);
+  if (code >= 0x80) session.acknowledge(id);
+  else if (!session.release(id)) connection.sendAck(PUBREL, id, reason.packetIdNotFound);
+}
+
+function handlePubrel(connection: Connection, session: Session, id: number): void {
+  const freed = session.letGo(id);
+  if (freed === undefined) {
+    connection.acks.now(() => connection.sendAck(PUBCOMP, id, reason.packetIdNotFound));
+  } else if (freed === true) {
+    connection.acks.now(() => connection.sendAck(PUBCOMP, id));
+  } else {
+    // Told before it is on disk, a restart would take the id's next message for this one again, and lose it.
+    const settle = connection.acks.later((error) => {
+      if (error === undefined) connection.sendAck(PUBCOMP, id);
+      else connection.fail(reason.unspecified);
+    });
+    freed.then(
+      () => settle(),
+      (error) => settle(error ?? new Error('not kept')),
+    );
+  }
 }

@@ -2,9 +2,11 @@ import { randomUUID } from 'node:crypto';
 import type { IConnectPacket } from 'mqtt-packet';
 import type { ProtocolVersion } from '../codec.ts';
 import type { Connection } from '../connection.ts';
-import type { Message } from '../message.ts';
+import { type Message, makeMessage } from '../message.ts';
 import { connackReturnCode, type ReasonCode, reason } from '../reason.ts';
+import { TopicAliases } from '../topic-aliases.ts';
 import { isTopic } from '../topics.ts';
+import { TOPIC_ALIASES } from './publish.ts';
 
 const MAX_RECEIVE = 65_535;
 const NEVER = 0xffff_ffff;
@@ -51,10 +53,9 @@ function authenticate(
 ): ReasonCode | undefined {
   const { username, password, will } = packet;
   const { authority, counters } = connection.hub;
-  const local = connection.peer.local;
-  const allowed =
-    authority.authenticate({ clientId, username, password, local }) &&
-    (!will || authority.authorize(clientId, username, 'publish', will.topic));
+  const identity = authority.authenticate({ clientId, username, password, peer: connection.peer });
+  const allowed = identity && (!will || authority.authorize(identity, 'publish', will.topic));
+  connection.identity = identity;
   if (allowed) return undefined;
   counters.denied.add();
   return reason.notAuthorized;
@@ -73,40 +74,47 @@ function establish(
   const { hub } = connection;
   const { properties = {}, clean = true } = packet;
   const five = packet.protocolVersion === 5;
-  connection.username = packet.username;
   connection.receiveMaximum = Math.min(properties.receiveMaximum ?? MAX_RECEIVE, hub.limits.inflight);
   connection.maximumPacketSize = properties.maximumPacketSize ?? Number.POSITIVE_INFINITY;
-  const { session, present } = hub.join(connection, clientId, clean);
-  connection.session = session;
+  connection.wantsReasons = properties.requestProblemInformation !== false;
+  const aliases = Math.min(properties.topicAliasMaximum ?? 0, TOPIC_ALIASES);
+  if (aliases > 0) connection.aliases = new TopicAliases(aliases);
   // Before MQTT 5 a session that is not clean lives until the server ends it. [MQTT-3.1.2-6]
-  session.expirySeconds = five
-    ? expiryOf(properties.sessionExpiryInterval)
-    : clean
-      ? 0
-      : Number.POSITIVE_INFINITY;
-  session.will = packet.will && { message: willMessage(packet, clientId), delaySeconds: willDelay(packet) };
+  const life = clean ? 0 : Number.POSITIVE_INFINITY;
+  const expirySeconds = five ? expiryOf(properties.sessionExpiryInterval) : life;
+  const will = packet.will && {
+    message: willMessage(connection, packet, clientId),
+    delaySeconds: willDelay(packet),
+  };
+  const { session, present } = hub.join(connection, { clientId, clean, expirySeconds, will });
+  connection.session = session;
+  const keepalive = Math.min(packet.keepalive || Number.POSITIVE_INFINITY, hub.limits.keepAlive);
   const returnCode = { returnCode: 0, reasonCode: 0, sessionPresent: present };
   connection.send({
     cmd: 'connack',
     ...returnCode,
-    ...(five ? { properties: offer(connection, assigned) } : {}),
+    ...(five ? { properties: offer(connection, packet, assigned) } : {}),
   });
-  connection.accepted(packet.keepalive ?? 0);
-  session.resume(hub.clock.monotonic());
+  // Before MQTT 5 a client cannot be told another keep-alive than its own.
+  connection.accepted(five && Number.isFinite(keepalive) ? keepalive : (packet.keepalive ?? 0));
+  session.resume();
 }
 
 /** What the broker tells an MQTT 5 client of itself; features that it has are told by silence. */
-function offer({ hub: { limits } }: Connection, assigned: string | undefined) {
+function offer({ hub: { limits } }: Connection, packet: IConnectPacket, assigned: string | undefined) {
+  const asked = packet.properties?.sessionExpiryInterval;
+  const life = limits.sessionExpiry / 1000;
+  const keepAlive = packet.keepalive || Number.POSITIVE_INFINITY;
   return {
+    // [MQTT-3.2.2-21] the client keeps what the server says
+    ...(keepAlive > limits.keepAlive ? { serverKeepAlive: limits.keepAlive } : {}),
+    ...(asked !== undefined && asked > life ? { sessionExpiryInterval: life } : {}),
     receiveMaximum: limits.inflight,
     maximumPacketSize: limits.packetBytes,
     topicAliasMaximum: TOPIC_ALIASES,
     ...(assigned === undefined ? {} : { assignedClientIdentifier: assigned }),
   };
 }
-
-/** Most topic aliases that a client may set. */
-export const TOPIC_ALIASES = 32;
 
 function expiryOf(interval: number | undefined): number {
   if (interval === NEVER) return Number.POSITIVE_INFINITY;
@@ -117,16 +125,17 @@ function willDelay({ will }: IConnectPacket): number {
   return will?.properties?.willDelayInterval ?? 0;
 }
 
-function willMessage({ will }: IConnectPacket, from: string): Message {
-  const { willDelayInterval: _, ...properties } = will?.properties ?? {};
-  return {
+function willMessage({ hub }: Connection, { will }: IConnectPacket, from: string): Message {
+  const { willDelayInterval: _, messageExpiryInterval: expiry, ...properties } = will?.properties ?? {};
+  return makeMessage({
     topic: will?.topic ?? '',
     payload: Buffer.from(will?.payload ?? ''),
     qos: will?.qos ?? 0,
     retain: will?.retain ?? false,
     from,
-    ...(Object.keys(properties).length > 0 ? { properties } : {}),
-  };
+    properties: Object.keys(properties).length > 0 ? properties : undefined,
+    expiresAt: expiry === undefined ? undefined : hub.clock.monotonic() + expiry * 1000,
+  });
 }
 
 function refuse(connection: Connection, code: ReasonCode): void {

@@ -11,6 +11,6 @@ export function handleDisconnect(connection: Connection, session: Session, packe
     return connection.fail(reason.protocolError);
   if (expiry !== undefined)
     session.expirySeconds = expiry === 0xffff_ffff ? Number.POSITIVE_INFINITY : expiry;
-  if (Number(packet.reasonCode ?? 0) !== reason.disconnectWithWill) session.will = undefined;
+  if (Number(packet.reasonCode ?? 0) !== reason.disconnectWithWill) connection.hub.wills.drop(session);
   connection.close();
 }

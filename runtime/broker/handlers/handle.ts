@@ -5,7 +5,6 @@ import type { Session } from '../session.ts';
 import { handleAck } from './ack.ts';
 import { handleConnect } from './connect.ts';
 import { handleDisconnect } from './disconnect.ts';
-import { handlePublish } from './publish.ts';
 import { handleSubscribe } from './subscribe.ts';
 import { handleUnsubscribe } from './unsubscribe.ts';
 
@@ -29,9 +28,6 @@ function handleInSession(
   packet: Exclude<Packet, { cmd: 'connect' }>,
 ): void {
   switch (packet.cmd) {
-    case 'publish':
-      handlePublish(connection, session, packet);
-      break;
     case 'puback':
     case 'pubrec':
     case 'pubrel':

@@ -10,18 +10,27 @@ type Granted = {
   readonly subscription?: ClientSubscription;
   readonly existed?: boolean;
   readonly handling?: number;
+  /** Resolves when it is on disk. */
+  readonly kept?: Promise<void> | undefined;
 };
 
 /** SUBSCRIBE: SUBACK first, retained messages after it. @source MQTT 5 §3.8, [MQTT-3.8.4-4] */
 export function handleSubscribe(connection: Connection, session: Session, packet: ISubscribePacket): void {
-  if (packet.subscriptions.length === 0) return connection.fail(reason.protocolError); // [MQTT-3.8.3-2]
+  if (packet.subscriptions.length === 0)
+    return connection.broken(reason.protocolError, 'SUBSCRIBE to nothing'); // [MQTT-3.8.3-2]
   const id = packet.properties?.subscriptionIdentifier;
-  if (id === 0) return connection.fail(reason.protocolError);
+  if (id === 0) return connection.broken(reason.protocolError, 'subscription identifier 0');
+  if (packet.subscriptions.some(({ topic, nl }) => nl && topic.startsWith('$share/')))
+    return connection.broken(reason.protocolError, 'no-local on a shared subscription'); // [MQTT-3.8.3-4]
   const results = packet.subscriptions.map((request) => subscribe(connection, session, request, id));
-  if (results.some((r) => r.code === reason.protocolError)) return connection.fail(reason.protocolError);
   const granted = results.map(({ code }) => (connection.version === 5 || code < 0x80 ? code : 0x80));
-  connection.send({ cmd: 'suback', messageId: packet.messageId ?? 0, granted });
-  for (const result of results) sendRetained(connection, result);
+  const answer = (): void => {
+    connection.send({ cmd: 'suback', messageId: packet.messageId ?? 0, granted });
+    for (const result of results) sendRetained(connection, result);
+  };
+  const kept = results.flatMap((result) => result.kept ?? []);
+  if (kept.length === 0) return answer();
+  Promise.all(kept).then(answer, () => connection.fail(reason.unspecified));
 }
 
 function subscribe(
@@ -30,24 +39,21 @@ function subscribe(
   request: ISubscription,
   id: number | undefined,
 ): Granted {
-  const { hub } = connection;
+  const { hub, identity } = connection;
   const filter = parseFilter(request.topic, hub.limits.topicLevels);
   if (!filter) return { code: reason.filterInvalid };
-  // No-local makes no sense for a share. [MQTT-3.8.3-4]
-  if (filter.share !== undefined && request.nl) return { code: reason.protocolError };
-  if (!hub.authority.authorize(session.clientId, connection.username, 'subscribe', request.topic)) {
+  if (!identity || !hub.authority.authorize(identity, 'subscribe', filter.levels.join('/'))) {
     hub.counters.denied.add();
     return { code: reason.notAuthorized };
   }
-  if (
-    session.subscriptions.size >= hub.limits.subscriptionsPerClient &&
-    !session.subscriptions.has(request.topic)
-  ) {
+  const existed = session.subscriptions.has(request.topic);
+  if (session.subscriptions.size >= hub.limits.subscriptionsPerClient && !existed) {
+    hub.counters.refused.add();
     return { code: reason.quotaExceeded };
   }
   const subscription = toSubscription(session, filter, request, id);
-  const existed = hub.subscribe(request.topic, subscription);
-  return { code: request.qos, subscription, existed, handling: request.rh ?? 0 };
+  const kept = hub.sessions.subscribe(request.topic, subscription);
+  return { code: request.qos, subscription, existed, handling: request.rh ?? 0, kept };
 }
 
 function toSubscription(
@@ -63,14 +69,11 @@ function toSubscription(
 function sendRetained({ hub }: Connection, { subscription, existed, handling }: Granted): void {
   if (!subscription || subscription.filter.share !== undefined) return;
   if (handling === 2 || (handling === 1 && existed)) return;
-  const now = hub.clock.monotonic();
-  const { session, id } = subscription;
-  const ids = id === undefined ? {} : { subscriptionIds: [id] };
-  for (const message of hub.retained.matching(subscription.filter.levels, now)) {
-    if (subscription.noLocal && message.from === session.clientId) continue;
-    session.deliver(
-      { message, qos: Math.min(message.qos, subscription.qos) as 0 | 1 | 2, retain: true, ...ids },
-      now,
-    );
+  const { session, id, qos, noLocal, filter } = subscription;
+  const match = { qos, retainAsPublished: true, ids: id === undefined ? undefined : [id] };
+  for (const message of hub.retained.matching(filter.levels, hub.clock.monotonic())) {
+    if (noLocal && message.from === session.clientId) continue;
+    if (session.identity && !hub.authority.authorize(session.identity, 'deliver', message.topic)) continue;
+    hub.router.deliverTo(session, match, message);
   }
 }

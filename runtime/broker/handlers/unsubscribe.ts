@@ -9,10 +9,16 @@ export function handleUnsubscribe(
   session: Session,
   packet: IUnsubscribePacket,
 ): void {
-  if (packet.unsubscriptions.length === 0) return connection.fail(reason.protocolError); // [MQTT-3.10.3-2]
-  const granted = packet.unsubscriptions.map((filter) =>
-    connection.hub.unsubscribe(session, filter) ? reason.success : reason.noSubscriptionExisted,
+  if (packet.unsubscriptions.length === 0)
+    return connection.broken(reason.protocolError, 'UNSUBSCRIBE from nothing'); // [MQTT-3.10.3-2]
+  const removed = packet.unsubscriptions.map((filter) =>
+    connection.hub.sessions.unsubscribe(session, filter),
   );
+  const granted = removed.map((done) => (done ? reason.success : reason.noSubscriptionExisted));
   const messageId = packet.messageId ?? 0;
-  connection.send({ cmd: 'unsuback', messageId, granted: connection.version === 5 ? granted : [] });
+  const answer = (): void =>
+    connection.send({ cmd: 'unsuback', messageId, granted: connection.version === 5 ? granted : [] });
+  const kept = removed.filter((done) => done instanceof Promise);
+  if (kept.length === 0) return answer();
+  Promise.all(kept).then(answer, () => connection.fail(reason.unspecified));
 }

@@ -1,6 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { EdgeError, errorCode } from '../../core/errors.ts';
-import type { Peer } from '../connection.ts';
+import type { Peer } from '../peer.ts';
 
 /** Listens for MQTT over TCP.
  * @param port 0 picks a free one

@@ -36,8 +36,9 @@ type UwsResponse = {
   onAborted(aborted: () => void): void;
 };
 
-/** LIBUS_LISTEN_EXCLUSIVE_PORT: without it a second process could listen on the same port unnoticed. */
-const EXCLUSIVE = 1;
+/** Not LIBUS_LISTEN_EXCLUSIVE_PORT: that leaves out SO_REUSEADDR, and connections that have ended would hold the port
+ * for a minute after a restart. */
+const SHARED = 0;
 
 /** Loads the native file of uWebSockets.js for this Node.js, looked for in `folders`.
  * Its own JavaScript is left out: it searches by paths that do not exist in a bundle.
@@ -81,11 +82,13 @@ export class UwsHttpServer implements HttpServer {
   }
 
   async start(address: { readonly host: string; readonly port: number }): Promise<void> {
-    this.app.listen(address.host, address.port, EXCLUSIVE, (socket) => {
+    // It would share the port with another process unnoticed, and says only that it failed: a plain socket looks first.
+    const fault = await whyNot(address);
+    if (fault !== undefined) throw listenError(address, fault);
+    this.app.listen(address.host, address.port, SHARED, (socket) => {
       this.socket = socket;
     });
-    // It says only that it failed: a plain socket on the same address finds out why.
-    if (!this.socket) throw listenError(address, await whyNot(address));
+    if (!this.socket) throw listenError(address, undefined);
   }
 
   async stop(): Promise<void> {

@@ -1,0 +1,234 @@
+import type { Logger } from '../core/log.ts';
+import type { Settle } from './ack-queue.ts';
+import type { DurableSession } from './durable-session.ts';
+import { type Message, type QoS, sizeOf } from './message.ts';
+import type { BrokerStore } from './persistence.ts';
+import { decodeRecords, encodeRecords, type RecordTarget } from './record.ts';
+import type { Session } from './session.ts';
+import type { Match } from './subscription.ts';
+
+/** A message that waits for durable sessions. */
+export type Entry = {
+  readonly seq: number;
+  readonly message: Message;
+  readonly targets: readonly RecordTarget[];
+  /** Sessions that have not taken it. */
+  pending: number;
+  /** Tells its publisher that it is safe. */
+  settle: Settle | undefined;
+};
+
+/** Messages of one commit. */
+type Batch = {
+  readonly first: number;
+  /** In memory while it is not on disk, and while it was read lately. */
+  entries: Entry[] | undefined;
+  /** Deliveries that are not done, over all its messages. */
+  pending: number;
+  /** `stored`: in a row of its own; `volatile`: in memory alone, because nobody waits for it or the disk refused it. */
+  state: 'open' | 'stored' | 'volatile';
+  isWritten: boolean;
+};
+
+/** Batches that stay in memory after they were written or read. */
+const CACHED = 4;
+
+/** Keeps the messages of durable sessions: one row a commit, written only for what nobody has taken by then.
+ *
+ * A publisher is told that its message is safe when the commit is on disk, or earlier when every session that it is for has
+ * acknowledged it: then nothing is written at all. */
+export class Journal {
+  private readonly store: BrokerStore;
+  private readonly log: Logger;
+  /** ms since epoch minus monotonic ms. */
+  private readonly epoch: () => number;
+  private readonly batches: Batch[] = [];
+  private readonly cache: Batch[] = [];
+  private readonly dirty = new Set<DurableSession>();
+  private open: Batch | undefined;
+  /** Number of the next message. */
+  next = 1;
+
+  constructor(deps: { store: BrokerStore; log: Logger; epoch: () => number }) {
+    this.store = deps.store;
+    this.log = deps.log;
+    this.epoch = deps.epoch;
+  }
+
+  /** Keeps a message for its sessions and lets each of them send it.
+   * @param settle is called when it is safe, or with the error that keeps it from being so */
+  add(
+    message: Message,
+    receivers: readonly { session: Session; match: Match; qos: QoS }[],
+    settle: Settle | undefined,
+  ): void {
+    const sessions = receivers.map(({ session }) => session as DurableSession);
+    const targets = receivers.map(({ session, match, qos }) => ({
+      sid: (session as DurableSession).sid,
+      qos,
+      retain: match.retainAsPublished && message.retain,
+      subscriptionIds: match.ids,
+    }));
+    const batch = this.openBatch();
+    const entry: Entry = { seq: this.next++, message, targets, pending: targets.length, settle };
+    batch.entries?.push(entry);
+    batch.pending += targets.length;
+    const size = sizeOf(message);
+    for (const session of sessions) session.offer(entry.seq, size);
+  }
+
+  /** @returns the message, read back when it is not in memory; undefined when the disk has lost it */
+  entry(seq: number): Entry | undefined {
+    const batch = this.batchOf(seq);
+    if (!batch) return undefined;
+    batch.entries ??= this.read(batch);
+    return find(batch.entries, seq - batch.first, seq);
+  }
+
+  /** A session has taken a message, or gives it up. */
+  done(seq: number): void {
+    const batch = this.batchOf(seq);
+    if (!batch) return;
+    batch.pending--;
+    const entry = batch.entries && find(batch.entries, seq - batch.first, seq);
+    if (entry && --entry.pending === 0) {
+      entry.settle?.();
+      entry.settle = undefined;
+    }
+    if (batch.pending === 0 && batch.state !== 'open') this.remove(batch);
+  }
+
+  /** Has the session's progress written with the next commit that comes. */
+  touch(session: DurableSession): void {
+    if (this.dirty.size === 0) {
+      this.store.withCommit(() => {
+        for (const touched of this.dirty) touched.writeCursor();
+        this.dirty.clear();
+      });
+    }
+    this.dirty.add(session);
+  }
+
+  /** Takes up what the last process left.
+   * @param claim is asked for each delivery whether its session still wants it
+   * @returns how many messages there are */
+  load(claim: (sid: number, seq: number, size: number) => boolean): number {
+    let count = 0;
+    for (const first of this.store.rows.batches()) {
+      const batch: Batch = { first, entries: undefined, pending: 0, state: 'stored', isWritten: true };
+      this.batches.push(batch);
+      for (const { seq, message, targets } of this.read(batch)) {
+        this.next = Math.max(this.next, seq + 1);
+        const wanted = targets.filter(({ sid }) => claim(sid, seq, sizeOf(message)));
+        batch.pending += wanted.length;
+        if (wanted.length > 0) count++;
+      }
+      if (batch.pending === 0) this.remove(batch);
+    }
+    return count;
+  }
+
+  private openBatch(): Batch {
+    if (this.open) return this.open;
+    const batch: Batch = { first: this.next, entries: [], pending: 0, state: 'open', isWritten: false };
+    this.open = batch;
+    this.batches.push(batch);
+    this.store
+      .atCommit(() => this.close(batch))
+      .then(
+        () => this.written(batch),
+        (error: unknown) => this.failed(batch, error),
+      );
+    return batch;
+  }
+
+  /** Nothing more is added.
+   * @returns what writes it; undefined when every session has taken what it had for it */
+  private close(batch: Batch): (() => void) | undefined {
+    if (this.open === batch) this.open = undefined;
+    const waiting = batch.entries?.filter(({ pending }) => pending > 0) ?? [];
+    batch.entries = waiting;
+    if (waiting.length === 0) return undefined;
+    batch.isWritten = true;
+    const body = encodeRecords(waiting, this.epoch());
+    return () => this.store.rows.putBatch({ first: batch.first, body });
+  }
+
+  private written(batch: Batch): void {
+    batch.state = batch.isWritten ? 'stored' : 'volatile';
+    for (const entry of batch.entries ?? []) {
+      entry.settle?.();
+      entry.settle = undefined;
+    }
+    if (batch.pending === 0) this.remove(batch);
+    else this.remember(batch);
+  }
+
+  /** The disk did not take it: publishers are told, and what was promised to nobody stays in memory. */
+  private failed(batch: Batch, error: unknown): void {
+    if (this.open === batch) this.open = undefined;
+    batch.state = 'volatile';
+    for (const entry of batch.entries ?? []) {
+      entry.settle?.(error ?? new Error('not kept'));
+      entry.settle = undefined;
+    }
+    if (batch.pending === 0) this.remove(batch);
+  }
+
+  private remove(batch: Batch): void {
+    const at = this.indexOf(batch.first);
+    if (this.batches[at] === batch) this.batches.splice(at, 1);
+    if (batch.state === 'stored') this.store.withCommit(() => this.store.rows.removeBatch(batch.first));
+  }
+
+  private read(batch: Batch): Entry[] {
+    const body = this.store.rows.batch(batch.first);
+    try {
+      const records = decodeRecords(body ?? new Uint8Array(), this.epoch());
+      this.remember(batch);
+      return records.map((record) => ({ ...record, pending: record.targets.length, settle: undefined }));
+    } catch (error) {
+      this.log.error('stored messages cannot be read: they are lost', { resource: `${batch.first}`, error });
+      return [];
+    }
+  }
+
+  /** Keeps the batches that are used in memory, and lets the others go. */
+  private remember(batch: Batch): void {
+    const at = this.cache.indexOf(batch);
+    if (at >= 0) this.cache.splice(at, 1);
+    this.cache.push(batch);
+    if (this.cache.length <= CACHED) return;
+    const [oldest] = this.cache.splice(0, 1);
+    if (oldest?.state === 'stored') oldest.entries = undefined;
+  }
+
+  private batchOf(seq: number): Batch | undefined {
+    return this.batches[this.indexOf(seq)];
+  }
+
+  /** Index of the last batch that does not begin after `seq`, -1 when there is none. */
+  private indexOf(seq: number): number {
+    let [low, high] = [0, this.batches.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.batches[middle] as Batch).first <= seq) low = middle + 1;
+      else high = middle;
+    }
+    return low - 1;
+  }
+}
+
+/** The entry `seq`, which is at `guess` unless some before it were left out. */
+function find(entries: readonly Entry[], guess: number, seq: number): Entry | undefined {
+  if (entries[guess]?.seq === seq) return entries[guess];
+  let [low, high] = [0, entries.length - 1];
+  while (low <= high) {
+    const middle = (low + high) >> 1;
+    const entry = entries[middle] as Entry;
+    if (entry.seq === seq) return entry;
+    if (entry.seq < seq) low = middle + 1;
+    else high = middle - 1;
+  }
+  return undefined;
+}

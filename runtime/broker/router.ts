@@ -1,0 +1,187 @@
+import type { Authority } from './auth.ts';
+import { Gate } from './gate.ts';
+import type { Journal } from './journal.ts';
+import type { Message, QoS } from './message.ts';
+import type { Retained } from './retained.ts';
+import type { Session } from './session.ts';
+import {
+  type ClientSubscription,
+  type LocalSubscription,
+  type Match,
+  type Subscription,
+  type Target,
+  targetOf,
+} from './subscription.ts';
+import { isTopic, TopicTrie } from './topics.ts';
+
+/** Who gets the messages of one topic, found once and used until a subscription changes. */
+export type Route = {
+  readonly topic: string;
+  readonly topicBytes: Buffer;
+  /** Of the router when it was found. */
+  readonly epoch: number;
+  /** False for what is no topic. */
+  readonly isTopic: boolean;
+  readonly targets: readonly Target[];
+  readonly shares: readonly Share[];
+  readonly locals: readonly LocalSubscription[];
+};
+
+type Share = { readonly name: string; readonly members: readonly ClientSubscription[] };
+
+/** Routes that are remembered. */
+const MOST_ROUTES = 2048;
+
+export type RouterDeps = {
+  readonly authority: Authority;
+  readonly retained: Retained;
+  readonly journal: Journal;
+  readonly topicLevels: number;
+  /** Monotonic ms. */
+  readonly now: () => number;
+};
+
+/** Subscriptions, and the way of a message to those who have them. */
+export class Router {
+  private readonly deps: RouterDeps;
+  private readonly trie = new TopicTrie<Subscription>();
+  private readonly routes = new Map<string, Route>();
+  /** Whose turn it is in each shared subscription. */
+  private readonly turns = new Map<string, number>();
+  /** Changes with every subscription, so that no route outlives what it was made of. */
+  epoch = 1;
+
+  constructor(deps: RouterDeps) {
+    this.deps = deps;
+    deps.authority.onChange(() => this.forget());
+  }
+
+  add(subscription: Subscription): void {
+    this.trie.add(subscription.filter.levels, subscription);
+    this.forget();
+  }
+
+  remove(subscription: Subscription): void {
+    this.trie.remove(subscription.filter.levels, subscription);
+    this.forget();
+  }
+
+  routeOf(topic: string): Route {
+    const known = this.routes.get(topic);
+    if (known) return known;
+    if (this.routes.size >= MOST_ROUTES) this.routes.clear();
+    const route = this.find(topic);
+    this.routes.set(topic, route);
+    return route;
+  }
+
+  /** Brings a message to everyone who subscribed.
+   * @param from its publisher, a client's session
+   * @returns what its acknowledgement has to wait for; undefined when that is nothing */
+  deliver(route: Route, message: Message, from: Session | undefined): Gate | undefined {
+    let gate: Gate | undefined;
+    if (message.retain) {
+      const kept = this.deps.retained.keep(message);
+      if (kept) {
+        gate = new Gate();
+        gate.wait(kept);
+      }
+    }
+    for (const { handler } of route.locals) {
+      const { topic, payload, qos, retain } = message;
+      const done = handler(topic, payload, { qos, retain, from: message.from });
+      if (!done) continue;
+      gate ??= new Gate();
+      gate.wait(done);
+    }
+    return this.toSessions(route, message, from, gate);
+  }
+
+  /** Brings one message, a retained one, to one session. */
+  deliverTo(session: Session, match: Match, message: Message): void {
+    const qos = Math.min(message.qos, match.qos) as QoS;
+    if (qos > 0 && session.durable) this.deps.journal.add(message, [{ session, match, qos }], undefined);
+    else session.deliver(message, match, qos, this.deps.now);
+  }
+
+  private toSessions(
+    route: Route,
+    message: Message,
+    from: Session | undefined,
+    before: Gate | undefined,
+  ): Gate | undefined {
+    let durable: { session: Session; match: Match; qos: QoS }[] | undefined;
+    const { now } = this.deps;
+    for (let i = 0; i < route.targets.length; i++) {
+      const target = route.targets[i] as Target;
+      const match = from === target.session ? target.own : target.match;
+      if (!match) continue;
+      const qos = Math.min(message.qos, match.qos) as QoS;
+      if (qos > 0 && target.session.durable) {
+        durable ??= [];
+        durable.push({ session: target.session, match, qos });
+      } else target.session.deliver(message, match, qos, now);
+    }
+    for (const share of route.shares) {
+      const { session, qos: granted, id, retainAsPublished } = this.nextOf(share);
+      const qos = Math.min(message.qos, granted) as QoS;
+      const match = { qos: granted, retainAsPublished, ids: id === undefined ? undefined : [id] };
+      if (qos > 0 && session.durable) {
+        durable ??= [];
+        durable.push({ session, match, qos });
+      } else session.deliver(message, match, qos, now);
+    }
+    if (!durable) return before;
+    const gate = before ?? new Gate();
+    this.deps.journal.add(message, durable, gate.enter());
+    return gate;
+  }
+
+  private forget(): void {
+    this.epoch++;
+    this.routes.clear();
+  }
+
+  private find(topic: string): Route {
+    const found = new Map<Session, ClientSubscription[]>();
+    const shares = new Map<string, ClientSubscription[]>();
+    const locals: LocalSubscription[] = [];
+    const { authority, topicLevels } = this.deps;
+    this.trie.match(topic, (subscription) => {
+      if (subscription.kind === 'local') {
+        locals.push(subscription);
+        return;
+      }
+      const { session, filter } = subscription;
+      if (session.identity && !authority.authorize(session.identity, 'deliver', topic)) return;
+      if (filter.share === undefined) append(found, session, subscription);
+      else append(shares, `${filter.share}/${filter.levels.join('/')}`, subscription);
+    });
+    return {
+      topic,
+      topicBytes: Buffer.from(topic),
+      epoch: this.epoch,
+      isTopic: isTopic(topic, topicLevels),
+      targets: [...found].map(([session, subscriptions]) => targetOf(session, subscriptions)),
+      shares: [...shares].map(([name, members]) => ({ name, members })),
+      locals,
+    };
+  }
+
+  /** The members of a shared subscription take turns; one that is connected goes before one that is not. */
+  private nextOf({ name, members }: Share): ClientSubscription {
+    const turn = ((this.turns.get(name) ?? -1) + 1) % members.length;
+    this.turns.set(name, turn);
+    for (let i = 0; i < members.length; i++) {
+      const member = members[(turn + i) % members.length] as ClientSubscription;
+      if (member.session.outlet) return member;
+    }
+    return members[turn] as ClientSubscription;
+  }
+}
+
+function append<K, V>(map: Map<K, V[]>, key: K, value: V): void {
+  const list = map.get(key);
+  if (list) list.push(value);
+  else map.set(key, [value]);
+}

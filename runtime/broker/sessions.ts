@@ -1,0 +1,199 @@
+import type { Clock, Timer } from '../core/clock.ts';
+import type { Logger } from '../core/log.ts';
+import type { Counter } from '../core/metrics.ts';
+import { millis } from '../core/units.ts';
+import type { BrokerLimits } from './config.ts';
+import { type DurableDeps, DurableSession } from './durable-session.ts';
+import type { Journal } from './journal.ts';
+import type { BrokerStore, SessionRow } from './persistence.ts';
+import type { Router } from './router.ts';
+import type { Session } from './session.ts';
+import type { ClientSubscription } from './subscription.ts';
+import { parseFilter } from './topics.ts';
+import { TransientSession } from './transient-session.ts';
+
+export type SessionsDeps = {
+  readonly limits: BrokerLimits;
+  readonly store: BrokerStore;
+  readonly journal: Journal;
+  readonly router: Router;
+  readonly dropped: Counter;
+  readonly clock: Clock;
+  readonly log: Logger;
+};
+
+/** What a subscription's row holds besides the filter. */
+type StoredOptions = Pick<ClientSubscription, 'qos' | 'noLocal' | 'retainAsPublished'> & { id?: number };
+
+/** setTimeout's longest wait. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+
+/** The sessions of all clients, by client id, and how long they live. */
+export class Sessions {
+  private readonly deps: SessionsDeps;
+  private readonly byClient = new Map<string, Session>();
+  private readonly expiries = new Map<Session, Timer>();
+  private nextSid = 1;
+
+  constructor(deps: SessionsDeps) {
+    this.deps = deps;
+  }
+
+  get size(): number {
+    return this.byClient.size;
+  }
+
+  /** Messages that wait for their clients. */
+  get queued(): number {
+    let sum = 0;
+    for (const { queued } of this.byClient.values()) sum += queued;
+    return sum;
+  }
+
+  get(clientId: string): Session | undefined {
+    return this.byClient.get(clientId);
+  }
+
+  /** A new session; the client had none, or wants none of it. */
+  create(clientId: string, expirySeconds: number): Session {
+    const { limits, dropped, clock } = this.deps;
+    const now = (): number => clock.monotonic();
+    const session =
+      expirySeconds > 0
+        ? new DurableSession(clientId, this.nextSid++, this.durableDeps())
+        : new TransientSession(clientId, { limits, dropped, now });
+    session.expirySeconds = expirySeconds;
+    this.byClient.set(clientId, session);
+    return session;
+  }
+
+  /** Its client is back. */
+  resumed(session: Session): void {
+    this.expiries.get(session)?.cancel();
+    this.expiries.delete(session);
+    this.keep(session);
+  }
+
+  /** Its connection ended: it lives on as long as it was asked to. */
+  left(session: Session): void {
+    if (session.expirySeconds === 0) return this.discard(session);
+    this.keep(session);
+    this.expireAfter(session, Math.min(session.expirySeconds * 1000, this.deps.limits.sessionExpiry));
+  }
+
+  discard(session: Session): void {
+    this.expiries.get(session)?.cancel();
+    this.expiries.delete(session);
+    for (const subscription of session.subscriptions.values()) this.deps.router.remove(subscription);
+    session.subscriptions.clear();
+    session.discard();
+    if (this.byClient.get(session.clientId) === session) this.byClient.delete(session.clientId);
+  }
+
+  /** @returns resolves when a durable session's subscription is on disk; undefined for any other */
+  subscribe(name: string, subscription: ClientSubscription): Promise<void> | undefined {
+    const { session, qos, noLocal, retainAsPublished, id } = subscription;
+    const { router, store } = this.deps;
+    const earlier = session.subscriptions.get(name);
+    if (earlier) router.remove(earlier);
+    session.subscriptions.set(name, subscription);
+    router.add(subscription);
+    if (!(session instanceof DurableSession)) return undefined;
+    const options: StoredOptions = { qos, noLocal, retainAsPublished, ...(id === undefined ? {} : { id }) };
+    const row = { sid: session.sid, filter: name, options: JSON.stringify(options) };
+    return store.durable(() => {
+      session.writeCursor();
+      store.rows.putSubscription(row);
+    });
+  }
+
+  /** @returns undefined when there was none */
+  unsubscribe(session: Session, name: string): Promise<void> | true | undefined {
+    const subscription = session.subscriptions.get(name);
+    if (!subscription) return undefined;
+    session.subscriptions.delete(name);
+    this.deps.router.remove(subscription);
+    if (!(session instanceof DurableSession)) return true;
+    const { store } = this.deps;
+    return store.durable(() => store.rows.removeSubscription(session.sid, name));
+  }
+
+  /** Takes up what the last process left: sessions with their subscriptions, and what waits for them. */
+  load(): void {
+    const { store, journal, log } = this.deps;
+    const bySid = new Map<number, DurableSession>();
+    const cursors = new Map<number, number>();
+    for (const row of store.rows.sessions()) {
+      bySid.set(row.sid, this.restore(row));
+      cursors.set(row.sid, row.cursor);
+      this.nextSid = Math.max(this.nextSid, row.sid + 1);
+      journal.next = Math.max(journal.next, row.cursor);
+    }
+    for (const { sid, filter, options } of store.rows.subscriptions()) {
+      const session = bySid.get(sid);
+      if (session) this.restoreSubscription(session, filter, JSON.parse(options) as StoredOptions);
+    }
+    for (const row of store.rows.outgoing()) bySid.get(row.sid)?.restoreOutgoing(row);
+    for (const { sid, packetId } of store.rows.incoming()) bySid.get(sid)?.restoreIncoming(packetId);
+    const count = journal.load(
+      (sid, seq, size) => bySid.get(sid)?.claim(seq, size, cursors.get(sid) ?? 0) ?? false,
+    );
+    for (const session of bySid.values()) session.restored();
+    if (bySid.size > 0) log.info('MQTT sessions restored', { count: bySid.size, messages: count });
+  }
+
+  /** Lets go of every timer. */
+  stop(): void {
+    for (const timer of this.expiries.values()) timer.cancel();
+  }
+
+  private restore(row: SessionRow): DurableSession {
+    const { clock, limits } = this.deps;
+    const session = new DurableSession(row.clientId, row.sid, this.durableDeps());
+    session.expirySeconds = row.expiry < 0 ? Number.POSITIVE_INFINITY : row.expiry;
+    session.identity = { clientId: row.clientId, username: row.username ?? undefined };
+    this.byClient.set(row.clientId, session);
+    // Who was connected when the process ended left then, and nobody knows when that was: it counts from now.
+    const away = row.leftAt > 0 ? Math.max(0, clock.now() - row.leftAt) : 0;
+    const life = Math.min(session.expirySeconds * 1000, limits.sessionExpiry);
+    this.expireAfter(session, Math.max(0, life - away));
+    return session;
+  }
+
+  private restoreSubscription(session: DurableSession, name: string, options: StoredOptions): void {
+    const filter = parseFilter(name, Number.POSITIVE_INFINITY);
+    if (!filter) return;
+    const { qos, noLocal, retainAsPublished, id } = options;
+    const subscription = { kind: 'client', filter, session, qos, noLocal, retainAsPublished, id } as const;
+    session.subscriptions.set(name, subscription);
+    this.deps.router.add(subscription);
+  }
+
+  private keep(session: Session): void {
+    if (session instanceof DurableSession) this.deps.journal.touch(session);
+  }
+
+  private expireAfter(session: Session, life: number): void {
+    if (!Number.isFinite(life)) return;
+    const wait = Math.min(life, LONGEST_TIMER);
+    const timer = this.deps.clock.after(millis(wait), () => {
+      if (session.outlet || this.byClient.get(session.clientId) !== session) return;
+      if (wait < life) this.expireAfter(session, life - wait);
+      else this.discard(session);
+    });
+    this.expiries.set(session, timer);
+  }
+
+  private durableDeps(): DurableDeps {
+    const { limits, dropped, store, journal, log, clock } = this.deps;
+    return {
+      limits,
+      dropped,
+      store,
+      journal,
+      log,
+      now: () => clock.monotonic(),
+      wallClock: () => clock.now(),
+    };
+  }
+}

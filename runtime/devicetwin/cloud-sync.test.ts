@@ -1,0 +1,234 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { EdgeError } from '../core/errors.ts';
+import { FakeClock } from '../core/fake-clock.ts';
+import { silentLogger } from '../core/log.ts';
+import { type Message, type MessageDraft, newMessage } from '../core/message.ts';
+import { deviceId } from '../core/units.ts';
+import { CloudSync } from './cloud-sync.ts';
+import { type DeviceEntry, newDeviceEntry } from './device.ts';
+import type { Twin } from './twin.ts';
+
+type Ask = { draft: MessageDraft; answer: (content: unknown, operation?: string) => void; fail: () => void };
+type Context = {
+  clock: FakeClock;
+  link: { online: boolean };
+  asks: Ask[];
+  confirmed: string[][];
+  sync: CloudSync;
+  entry: DeviceEntry;
+  settle: () => Promise<void>;
+};
+const test = suite<Context>('cloud-sync');
+
+const twin = (value: string): Twin => ({
+  actual: { value, metadata: { timestamp: 1 } },
+  actual_version: { cloud: 0, edge: 1 },
+  optional: true,
+  metadata: { type: 'int' },
+});
+
+test.before.each((context) => {
+  const clock = new FakeClock();
+  const asks: Ask[] = [];
+  const confirmed: string[][] = [];
+  const link = {
+    online: true,
+    request: (draft: MessageDraft): Promise<Message> =>
+      new Promise((resolve, reject) => {
+        asks.push({
+          draft,
+          answer: (content, operation = 'response') =>
+            resolve(newMessage({ ...draft, operation, content, parent: 'x' }, 0)),
+          fail: () => reject(new EdgeError('LINK_TIMEOUT')),
+        });
+      }),
+  };
+  const entry = newDeviceEntry(deviceId('default', 'plc'), 'plc', '');
+  entry.stateUnsynced = false;
+  const sync = new CloudSync({
+    link,
+    clock,
+    log: silentLogger,
+    confirmed: (_entry, names) => confirmed.push([...names]),
+  });
+  Object.assign(context, { clock, link, asks, confirmed, sync, entry, settle: () => clock.advance(0) });
+});
+
+const change = (entry: DeviceEntry, name: string, value: string): void => {
+  entry.twins.set(name, twin(value));
+  entry.unsynced.add(name);
+};
+const twinsOf = (ask: Ask | undefined): unknown =>
+  (ask?.draft.content as { twin: unknown } | undefined)?.twin;
+
+test('twins go up as an object, with versions, and count as known once the cloud says OK', async ({
+  sync,
+  entry,
+  asks,
+  confirmed,
+  settle,
+  clock,
+}) => {
+  change(entry, 't', '1');
+  sync.push(entry);
+  const draft = asks[0]?.draft;
+  assert.equal(
+    [draft?.source, draft?.group, draft?.operation, draft?.resource],
+    ['twin', 'resource', 'update', 'device/default/plc/twin/edge_updated'],
+  );
+  const content = draft?.content as { event_id: string; timestamp: number; twin: unknown };
+  assert.match(content.event_id, /^[0-9a-f-]{36}$/);
+  assert.is(content.timestamp, clock.now());
+  assert.equal(content.twin, { t: twin('1') });
+  assert.equal([...entry.unsynced], ['t']);
+  asks[0]?.answer('OK');
+  await settle();
+  assert.equal([...entry.unsynced], []);
+  assert.equal(confirmed, [['t']]);
+  assert.is(asks.length, 1);
+});
+
+test('the state goes up as a JSON string, before the twins', async ({ sync, entry, asks, settle, clock }) => {
+  entry.state = 'online';
+  entry.lastOnline = '2026-01-01T00:00:00Z';
+  entry.stateUnsynced = true;
+  change(entry, 't', '1');
+  sync.push(entry);
+  const draft = asks[0]?.draft;
+  assert.is(draft?.resource, 'device/default/plc/state/update');
+  assert.type(draft?.content, 'string');
+  const { event_id, ...rest } = JSON.parse(draft?.content as string) as Record<string, unknown>;
+  assert.type(event_id, 'string');
+  assert.equal(rest, {
+    timestamp: clock.now(),
+    device: { name: 'plc', state: 'online', lastOnlineTime: '2026-01-01T00:00:00Z' },
+  });
+  asks[0]?.answer('OK');
+  await settle();
+  assert.not(entry.stateUnsynced);
+  assert.is(asks[1]?.draft.resource, 'device/default/plc/twin/edge_updated');
+});
+
+test('changes made while a message is under way wait and go together', async ({
+  sync,
+  entry,
+  asks,
+  settle,
+}) => {
+  change(entry, 'a', '1');
+  sync.push(entry);
+  for (const [name, value] of [
+    ['b', '1'],
+    ['c', '1'],
+    ['b', '2'],
+  ] as const) {
+    change(entry, name, value);
+    sync.push(entry);
+  }
+  await settle();
+  assert.is(asks.length, 1, 'one message under way');
+  asks[0]?.answer('OK');
+  await settle();
+  assert.is(asks.length, 2);
+  assert.equal(twinsOf(asks[1]), { b: twin('2'), c: twin('1') });
+});
+
+test('a twin that changed while its older value was under way is not taken for confirmed', async ({
+  sync,
+  entry,
+  asks,
+  confirmed,
+  settle,
+}) => {
+  change(entry, 't', '1');
+  sync.push(entry);
+  change(entry, 't', '2');
+  asks[0]?.answer('OK');
+  await settle();
+  assert.equal(confirmed.flat(), []);
+  assert.equal([...entry.unsynced], ['t']);
+  assert.equal(twinsOf(asks[1]), { t: twin('2') });
+  asks[1]?.answer('OK');
+  await settle();
+  assert.equal([...entry.unsynced], []);
+  assert.equal(confirmed.flat(), ['t']);
+});
+
+const unconfirmed: [string, (ask: Ask) => void][] = [
+  ['is not answered in time', (ask) => ask.fail()],
+  ['is answered with an error', (ask) => ask.answer('no such device', 'error')],
+  ['is answered with something else than OK', (ask) => ask.answer('later')],
+];
+for (const [what, end] of unconfirmed) {
+  test(`a twin message that ${what} leaves the twins unsynced until the next push`, async ({
+    sync,
+    entry,
+    asks,
+    confirmed,
+    settle,
+  }) => {
+    change(entry, 't', '1');
+    sync.push(entry);
+    const [first] = asks;
+    if (first) end(first);
+    await settle();
+    assert.is(asks.length, 1, 'not tried again at once');
+    assert.equal([...entry.unsynced], ['t']);
+    assert.equal(confirmed, []);
+    sync.push(entry);
+    assert.equal(twinsOf(asks[1]), { t: twin('1') });
+  });
+
+  test(`a state message that ${what} leaves the state unsynced until the next push`, async ({
+    sync,
+    entry,
+    asks,
+    settle,
+  }) => {
+    entry.stateUnsynced = true;
+    sync.push(entry);
+    const [first] = asks;
+    if (first) end(first);
+    await settle();
+    assert.ok(entry.stateUnsynced);
+    sync.push(entry);
+    assert.is(asks[1]?.draft.resource, 'device/default/plc/state/update');
+  });
+}
+
+test('without a link nothing is sent, and nothing is forgotten', async ({
+  sync,
+  entry,
+  asks,
+  link,
+  settle,
+}) => {
+  link.online = false;
+  change(entry, 't', '1');
+  sync.push(entry);
+  await settle();
+  assert.is(asks.length, 0);
+  link.online = true;
+  sync.push(entry);
+  assert.is(asks.length, 1);
+});
+
+test('what the cloud has confirmed is not sent again', async ({ sync, entry, asks }) => {
+  entry.twins.set('t', twin('1'));
+  sync.push(entry);
+  assert.is(asks.length, 0);
+});
+
+test('devices do not wait for each other', ({ sync, entry, asks }) => {
+  const other = newDeviceEntry(deviceId('default', 'other'), 'other', '');
+  change(entry, 't', '1');
+  sync.push(entry);
+  sync.push(other);
+  assert.equal(
+    asks.map(({ draft }) => draft.resource),
+    ['device/default/plc/twin/edge_updated', 'device/default/other/state/update'],
+  );
+});
+
+test.run();
