@@ -6,12 +6,14 @@ import { everyKubectl, type Version } from './versions.ts';
 
 const FRUITS = ['apple', 'pear', 'plum'];
 
-const test = everyKubectl('kubectl reads', async ({ kubectl, namespace }) => {
-  await kubectl.apply(
-    configMap('apple', { colour: 'red', weight: '2' }, { labels: { suite: namespace, tier: 'front' } }),
-    configMap('pear', { colour: 'green', weight: '3' }, { labels: { suite: namespace, tier: 'back' } }),
-    configMap('plum', { weight: '1' }, { labels: { suite: namespace } }),
-  );
+const test = everyKubectl('kubectl reads', {
+  prepare: async ({ kubectl, namespace }) => {
+    await kubectl.apply(
+      configMap('apple', { colour: 'red', weight: '2' }, { labels: { suite: namespace, tier: 'front' } }),
+      configMap('pear', { colour: 'green', weight: '3' }, { labels: { suite: namespace, tier: 'back' } }),
+      configMap('plum', { weight: '1' }, { labels: { suite: namespace } }),
+    );
+  },
 });
 
 /** The names of the suite's own configmaps that `get` finds. */

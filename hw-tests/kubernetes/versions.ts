@@ -29,12 +29,24 @@ type Outcome = Promise<string | undefined>;
 
 type Context = { cluster: Cluster; versions: readonly Version[]; outcomes: readonly (readonly Outcome[])[] };
 
-/** A suite whose tests every version of kubectl has to pass, side by side on one cluster. Each version goes through
- * the tests at its own pace, and a test is over when all have been through.
- * @param prepare is done in each namespace before the first test */
-export function everyKubectl(name: string, prepare: Check = async () => {}): EveryVersion {
+/** Whom a suite is for in a short run: the versions that differ most, or those between. */
+type Whom = 'oldest and newest' | 'between';
+
+export type SuiteOptions = {
+  /** Every one of them in a long run. */
+  readonly whom?: Whom;
+  /** Is done in each namespace before the first test. */
+  readonly prepare?: Check;
+};
+
+/** A suite whose tests versions of kubectl have to pass, side by side on one cluster. Each version goes through the
+ * tests at its own pace, and a test is over when all have been through. */
+export function everyKubectl(
+  name: string,
+  { whom = 'oldest and newest', prepare = async () => {} }: SuiteOptions = {},
+): EveryVersion {
   const test = suite<Context>(name);
-  const programs = programByMinor();
+  const programs = chosen(programByMinor(), whom);
   const [first] = programs.values();
   if (!first) return Object.assign(() => {}, { run: test.run });
   const checks: Check[] = [];
@@ -98,6 +110,13 @@ function programByMinor(): ReadonlyMap<number, string> {
     return [Number.parseInt(clientVersion.minor, 10), program];
   });
   return new Map(found);
+}
+
+function chosen(programs: ReadonlyMap<number, string>, whom: Whom): ReadonlyMap<number, string> {
+  if (process.env.EDGECORE_LONG === 'true') return programs;
+  const minors = [...programs.keys()];
+  const ends = [Math.min(...minors), Math.max(...minors)];
+  return new Map([...programs].filter(([minor]) => ends.includes(minor) === (whom === 'oldest and newest')));
 }
 
 /** Makes the namespaces, and the suite's own kind. */
