@@ -17,11 +17,17 @@ export type Cluster = {
 
 let made = 0;
 
+/** What else a suite may say about its stack. */
+export type ClusterOptions = Partial<Pick<StackOptions, 'criEndpoint' | 'podSandboxImage' | 'modules'>> & {
+  /** Suites about the API alone do without an edge. */
+  readonly edge?: boolean;
+};
+
 /** Starts cloud and edge, on mini-master or on the cluster of `KUBECONFIG`.
  * @param program the kubectl to use */
 export async function startCluster(
   program: string,
-  options: Partial<Pick<StackOptions, 'criEndpoint' | 'podSandboxImage' | 'modules'>> = {},
+  { edge = true, ...options }: ClusterOptions = {},
 ): Promise<Cluster> {
   const kubeconfig = process.env.KUBECONFIG || undefined;
   const dir = mkdtempSync(join(tmpdir(), 'edgecore-stack-'));
@@ -44,8 +50,10 @@ export async function startCluster(
   await until('the default service account', () =>
     kubectl.value(['serviceaccount', 'default'], '{.metadata.name}'),
   );
-  await stack.startEdge();
-  await stack.registered();
+  if (edge) {
+    await stack.startEdge();
+    await stack.registered();
+  }
   return {
     stack,
     kubectl,
