@@ -213,6 +213,7 @@ function brokerStore(store: Store): BrokerStore {
     durable: (work) => store.durable(work),
     lazy: (work) => store.lazy(work),
     atCommit: (prepare) => store.atCommit(prepare),
+    arrived: (bytes) => store.arrived(bytes),
     withCommit: (work) => store.withCommit(work),
     rows: store.mqtt,
   };

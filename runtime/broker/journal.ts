@@ -81,6 +81,7 @@ export class Journal {
     batch.entries?.push(entry);
     batch.pending += targets.length;
     const size = sizeOf(message);
+    if (waiter) this.store.arrived(size);
     for (let i = 0; i < sessions.length; i++) (sessions[i] as DurableSession).offer(entry.seq, size);
   }
 

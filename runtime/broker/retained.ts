@@ -17,6 +17,8 @@ export class Retained {
   private readonly messages = new Map<string, Message>();
   /** Topics whose row is not what is in memory. */
   private readonly dirty = new Set<string>();
+  /** Whether they are written with the next commit. */
+  private isScheduled = false;
 
   constructor(deps: RetainedDeps) {
     this.deps = deps;
@@ -73,20 +75,45 @@ export class Retained {
 
   /** A topic that changes often within one commit is written once. */
   private note(topic: string, isUrgent: boolean): Promise<void> | undefined {
-    const { store } = this.deps;
     this.dirty.add(topic);
-    if (isUrgent) return store.atCommit(() => () => this.write());
-    if (this.dirty.size === 1) store.withCommit(() => this.write());
-    return undefined;
+    if (!isUrgent) {
+      this.writeLater();
+      return undefined;
+    }
+    let taken: readonly string[] = [];
+    const written = this.deps.store.atCommit(() => {
+      taken = this.takeDirty();
+      return () => this.write(taken);
+    });
+    // What the disk did not take is written when it does, whoever was told that it is not.
+    written.catch(() => {
+      for (const lost of taken) this.dirty.add(lost);
+      this.writeLater();
+    });
+    return written;
   }
 
-  private write(): void {
+  private writeLater(): void {
+    if (this.isScheduled) return;
+    this.isScheduled = true;
+    this.deps.store.withCommit(() => {
+      this.isScheduled = false;
+      this.write(this.takeDirty());
+    });
+  }
+
+  private takeDirty(): readonly string[] {
+    const topics = [...this.dirty];
+    this.dirty.clear();
+    return topics;
+  }
+
+  private write(topics: readonly string[]): void {
     const { store, epoch } = this.deps;
-    for (const topic of this.dirty) {
+    for (const topic of topics) {
       const message = this.messages.get(topic);
       if (message) store.rows.putRetained(topic, encodeRecord({ seq: 0, message, targets: [] }, epoch()));
       else store.rows.removeRetained(topic);
     }
-    this.dirty.clear();
   }
 }

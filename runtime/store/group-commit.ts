@@ -1,17 +1,13 @@
-import { close, fdatasync, open } from 'node:fs';
-import { promisify } from 'node:util';
 import type { Clock, Timer } from '../core/clock.ts';
 import { EdgeError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import { millis, seconds } from '../core/units.ts';
-import type { Database } from './database.ts';
+import { CommitWindow } from './commit-window.ts';
+import type { HealthKeeper } from './health.ts';
+import type { Redo } from './redo.ts';
+import type { Sql } from './sql.ts';
+import type { Volume } from './volume.ts';
 
-const openFile = promisify(open);
-const closeFile = promisify(close);
-const dataSync = promisify(fdatasync);
-
-/** How long a first durable write waits for company; one sync then serves all of them. */
-const WINDOW = millis(4);
 /** How long bookkeeping may wait for a commit of its own. */
 const LAZY_WINDOW = seconds(10);
 /** A checkpoint runs once this long passed without a commit... */
@@ -20,6 +16,8 @@ const IDLE = seconds(30);
  * counts once for each page of them. */
 const COMMITS_PER_CHECKPOINT = 500;
 const PAGE = 4096;
+/** While nothing is committed so many writes wait to be asked for, before they are asked early. */
+const MOST_DEFERRED = 10_000;
 
 type Waiter = { resolve: () => void; reject: (error: Error) => void };
 
@@ -34,65 +32,81 @@ export type GroupCommitStats = { commits: number; syncs: number; checkpoints: nu
  *
  * Every write goes at once into the open transaction, so that later reads see it. The commit appends to the WAL
  * without syncing; an asynchronous fdatasync of the WAL file then makes the whole batch durable, and only then the
- * waiting answers leave. Bookkeeping does not start a sync: it rides along, or is committed after {@link LAZY_WINDOW}. */
+ * waiting answers leave. Bookkeeping does not start a sync: it rides along, or is committed after {@link LAZY_WINDOW}.
+ *
+ * When a commit or a sync fails, who waits is refused, and so is who comes meanwhile; bookkeeping is done again in a new
+ * transaction, which is tried again and again until the disk takes it. */
 export class GroupCommit {
   readonly stats: GroupCommitStats = { commits: 0, syncs: 0, checkpoints: 0 };
-  private readonly db: Database;
-  private readonly path: string;
-  private readonly clock: Clock;
-  private readonly log: Logger;
+  private readonly deps: GroupCommitDeps;
+  private readonly window = new CommitWindow();
   private waiters: Waiter[] = [];
   private deferred: Deferred[] = [];
   private open = false;
   private timer: Timer | undefined;
-  private urgent = false;
-  /** When the first write of the coming batch that somebody waits for came; undefined while there is none. */
-  private awaitedSince: number | undefined;
+  /** When the timer fires, monotonic. */
+  private timerAt = Number.POSITIVE_INFINITY;
+  private retryTimer: Timer | undefined;
   private checkpointedAt = 0;
   /** Commits since the last checkpoint, and the pages of large rows. */
   private walWeight = 0;
   private idleTimer: Timer | undefined;
   /** The sync or checkpoint under way; commits wait behind it. */
   private busy: Promise<void> | undefined;
+  private isClosed = false;
 
-  constructor(deps: { db: Database; path: string; clock: Clock; log: Logger }) {
-    this.db = deps.db;
-    this.path = deps.path;
-    this.clock = deps.clock;
-    this.log = deps.log;
+  constructor(deps: GroupCommitDeps) {
+    this.deps = deps;
+    deps.sql.onWrite = (write) => deps.redo.note(write);
+    if (deps.health.isDegraded) this.retryLater();
   }
 
   /** Runs `work` in the open transaction.
-   * @returns a promise that resolves when it is on disk; rejects with STORE_WRITE_FAILED, then nothing of the batch is */
+   * @returns a promise that resolves when it is on disk; rejects with STORE_WRITE_FAILED: it is not, as far as anybody knows */
   durable(work: () => void): Promise<void> {
-    this.write(work);
+    if (this.deps.health.isDegraded) return Promise.reject(this.refusal());
+    try {
+      this.write(work, false);
+    } catch (error) {
+      if (isSqlError(error)) return Promise.reject(this.failure(error));
+      throw error;
+    }
     return new Promise((resolve, reject) => {
       this.waiters.push({ resolve, reject });
-      this.schedule(true);
+      this.arrived(0);
     });
   }
 
-  /** Runs `work` in the open transaction; it reaches the disk with the next batch or within ten seconds.
+  /** Runs `work` in the open transaction; it reaches the disk with the next batch or within ten seconds. Never throws.
    * For what is sampled again anyway. */
   lazy(work: () => void): void {
-    this.write(work);
-    this.schedule(false);
+    this.writeQuietly(work);
+    this.scheduleLazy();
   }
 
   /** Asks `prepare` what to write when the next batch is about to be committed, soon: what became needless by then is
    * never written.
    * @returns a promise that resolves when it is on disk, at once when there was nothing; rejects as {@link durable} */
   atCommit(prepare: () => (() => void) | undefined): Promise<void> {
+    if (this.deps.health.isDegraded) return Promise.reject(this.refusal());
     return new Promise((resolve, reject) => {
       this.deferred.push({ prepare, waiter: { resolve, reject } });
-      this.schedule(true);
+      this.arrived(0);
     });
+  }
+
+  /** One more of what an {@link atCommit} is about to write is waited for. */
+  arrived(bytes: number): void {
+    if (this.deps.health.isDegraded) return;
+    this.window.arrived(this.deps.clock.monotonic(), bytes);
+    this.scheduleAwaited();
   }
 
   /** Has `work` write with the next batch: bookkeeping that changes often between two commits is written once. */
   withCommit(work: () => void): void {
     this.deferred.push({ prepare: () => work, waiter: undefined });
-    this.schedule(false);
+    if (this.deferred.length > MOST_DEFERRED) this.runDeferred();
+    this.scheduleLazy();
   }
 
   /** Tells of a large row, which fills pages of the WAL. */
@@ -107,76 +121,123 @@ export class GroupCommit {
   }
 
   async close(): Promise<void> {
-    await this.flush();
-    this.timer?.cancel();
-    this.idleTimer?.cancel();
-    await this.checkpoint();
+    while (this.busy) await this.busy;
+    if (this.deps.health.isDegraded) await this.retry();
+    else await this.flush();
+    this.isClosed = true;
+    for (const timer of [this.timer, this.idleTimer, this.retryTimer]) timer?.cancel();
+    if (!this.deps.health.isDegraded) await this.checkpoint();
+    this.retryTimer?.cancel();
   }
 
   private get hasWork(): boolean {
     return this.open || this.deferred.length > 0;
   }
 
-  private write(work: () => void): void {
-    if (!this.open) {
-      this.db.exec('BEGIN');
-      this.open = true;
-    }
+  private refusal(): EdgeError {
+    return this.deps.health.refusal(this.deps.volume.path);
+  }
+
+  private failure(cause: unknown): EdgeError {
+    return new EdgeError('STORE_WRITE_FAILED', { detail: this.deps.volume.path, cause });
+  }
+
+  private begin(): void {
+    if (this.open) return;
+    this.deps.sql.exec('BEGIN');
+    this.open = true;
+  }
+
+  private write(work: () => void, isLazy: boolean): void {
+    const { sql, redo } = this.deps;
+    this.begin();
     // A failed piece of work must not take its neighbours' along.
-    this.db.exec('SAVEPOINT piece');
+    sql.exec('SAVEPOINT piece');
+    redo.recording = isLazy;
     try {
       work();
     } catch (error) {
-      this.db.exec('ROLLBACK TO piece');
+      if (sql.inTransaction) sql.exec('ROLLBACK TO piece');
       throw error;
     } finally {
-      this.db.exec('RELEASE piece');
+      redo.recording = false;
+      // SQLite itself may have rolled everything back.
+      if (sql.inTransaction) sql.exec('RELEASE piece');
+      else this.open = false;
     }
   }
 
-  private schedule(urgent: boolean): void {
-    if (urgent) this.awaitedSince ??= this.clock.monotonic();
-    if (this.timer && (this.urgent || !urgent)) return;
+  private writeQuietly(work: () => void): void {
+    try {
+      this.write(work, true);
+    } catch (error) {
+      this.deps.log.error('a write failed', { error });
+    }
+  }
+
+  private scheduleLazy(): void {
+    if (this.deps.health.isDegraded) return; // the retry takes it along
+    if (!this.timer) this.setTimer(this.deps.clock.monotonic() + LAZY_WINDOW);
+  }
+
+  private scheduleAwaited(): void {
+    const due = this.window.dueAt;
+    // A timer that fires early finds out that it is not time yet: cheaper than one for each message.
+    if (due !== undefined && due < this.timerAt) this.setTimer(due);
+  }
+
+  private setTimer(at: number): void {
+    const { clock } = this.deps;
     this.timer?.cancel();
-    this.urgent = urgent;
-    // What came while the last batch was synced has waited already.
-    const waited = this.clock.monotonic() - (this.awaitedSince ?? 0);
-    const wait = urgent ? millis(Math.max(0, WINDOW - waited)) : LAZY_WINDOW;
-    this.timer = this.clock.after(wait, () => {
-      this.timer = undefined;
-      this.urgent = false;
-      // While a sync is under way its end starts the next commit: the slower the card, the larger the batch.
-      if (!this.busy && this.hasWork) void this.commit();
-    });
+    this.timerAt = at;
+    this.timer = clock.after(millis(Math.max(0, at - clock.monotonic())), () => this.due());
+  }
+
+  private clearTimer(): void {
+    this.timer?.cancel();
+    this.timer = undefined;
+    this.timerAt = Number.POSITIVE_INFINITY;
+  }
+
+  private due(): void {
+    this.clearTimer();
+    const due = this.window.dueAt;
+    if (due !== undefined && due > this.deps.clock.monotonic()) return this.setTimer(due);
+    // While a sync is under way its end starts the next commit: the slower the card, the larger the batch.
+    if (!this.busy && this.hasWork) void this.commit();
   }
 
   private async commit(): Promise<void> {
-    this.timer?.cancel();
-    this.timer = undefined;
-    this.awaitedSince = undefined;
+    const { sql, redo, clock, health } = this.deps;
+    if (health.isDegraded) return; // only the retry commits
+    this.clearTimer();
+    this.window.taken(clock.monotonic());
     this.runDeferred();
     const waiters = this.waiters;
     this.waiters = [];
-    if (!this.open) {
-      for (const waiter of waiters) waiter.resolve();
-      return;
-    }
     try {
-      this.db.exec('COMMIT');
-      this.open = false;
-      this.stats.commits++;
-      this.walWeight++;
-      if (waiters.length > 0) await this.hold(this.sync(`${this.path}-wal`));
+      if (this.open) {
+        sql.exec('COMMIT');
+        this.open = false;
+        redo.clear();
+        this.stats.commits++;
+        this.walWeight++;
+        if (waiters.length > 0) await this.hold(this.syncWal());
+      }
     } catch (error) {
-      this.abandon();
-      const failure = new EdgeError('STORE_WRITE_FAILED', { detail: this.path, cause: error });
-      this.log.error('commit failed', { error: failure });
-      for (const waiter of waiters) waiter.reject(failure);
+      this.fail(error, waiters);
       return;
     }
     for (const waiter of waiters) waiter.resolve();
+    this.window.answered(clock.monotonic());
     if (this.walWeight >= COMMITS_PER_CHECKPOINT) await this.checkpoint();
-    else if (this.hasWork) this.schedule(this.waiters.length > 0 || this.deferred.some((d) => d.waiter));
+    this.goOn();
+  }
+
+  private goOn(): void {
+    if (this.isClosed || this.deps.health.isDegraded) return;
+    if (this.window.dueAt !== undefined) this.scheduleAwaited();
+    else if (this.hasWork) this.scheduleLazy();
     else this.watchIdle();
   }
 
@@ -184,22 +245,92 @@ export class GroupCommit {
     const deferred = this.deferred;
     this.deferred = [];
     for (const { prepare, waiter } of deferred) {
+      if (!waiter) {
+        this.writeQuietly(() => prepare()?.());
+        continue;
+      }
       try {
         const work = prepare();
-        if (work) this.write(work);
-        if (work && waiter) this.waiters.push(waiter);
-        else waiter?.resolve();
+        if (work) this.write(work, false);
+        if (work) this.waiters.push(waiter);
+        else waiter.resolve();
       } catch (error) {
-        const failure = new EdgeError('STORE_WRITE_FAILED', { detail: this.path, cause: error });
-        this.log.error('a write failed', { error: failure });
-        waiter?.reject(failure);
+        const failure = this.failure(error);
+        this.deps.log.error('a write failed', { error: failure });
+        waiter.reject(failure);
       }
     }
   }
 
-  private abandon(): void {
-    if (this.db.inTransaction) this.db.exec('ROLLBACK');
-    this.open = false;
+  /** The disk did not take the batch: who waits is told, and bookkeeping goes into the next one. */
+  private fail(cause: unknown, waiters: readonly Waiter[]): void {
+    const { health, volume } = this.deps;
+    this.rollBack();
+    const failure = health.degrade(volume.path, cause);
+    const refused = [...waiters, ...this.waiters];
+    this.waiters = [];
+    for (const { waiter } of this.deferred) if (waiter) refused.push(waiter);
+    this.deferred = this.deferred.filter(({ waiter }) => !waiter);
+    this.clearTimer();
+    this.window.taken(this.deps.clock.monotonic());
+    for (const waiter of refused) waiter.reject(failure);
+    this.retryLater();
+  }
+
+  private rollBack(): void {
+    const { sql, redo, rolledBack, log } = this.deps;
+    try {
+      if (sql.inTransaction) sql.exec('ROLLBACK');
+      this.open = false;
+      if (redo.size > 0) {
+        this.begin();
+        redo.replay(sql);
+      }
+      rolledBack();
+    } catch (error) {
+      log.error('the database cannot be read', { error });
+    }
+  }
+
+  private retryLater(): void {
+    if (this.isClosed) return;
+    const { clock, health } = this.deps;
+    this.retryTimer?.cancel();
+    this.retryTimer = clock.after(health.nextWait(), () => {
+      if (this.busy) this.retryLater();
+      else void this.retry();
+    });
+  }
+
+  /** Tries whether the disk takes what waits, and at least a page when nothing does. */
+  private async retry(): Promise<void> {
+    const { volume, sql, redo, health } = this.deps;
+    this.retryTimer?.cancel();
+    try {
+      if (!volume.isAtHome || !volume.isTrusted) await this.hold(this.comeHome());
+      this.runDeferred();
+      this.begin();
+      volume.touch();
+      sql.exec('COMMIT');
+      this.open = false;
+      redo.clear();
+      this.stats.commits++;
+      await this.hold(this.syncWal());
+    } catch (error) {
+      this.fail(error, []);
+      return;
+    }
+    health.heal();
+    this.goOn();
+  }
+
+  /** Goes back to the file, or on to one that is written anew, with what was written meanwhile. */
+  private async comeHome(): Promise<void> {
+    const { volume, sql } = this.deps;
+    if (sql.inTransaction && !volume.isTrusted) sql.exec('ROLLBACK'); // what was not awaited is in the redo
+    this.open = sql.inTransaction;
+    await volume.comeHome();
+    this.rollBack();
   }
 
   /** While `work` runs no commit starts. */
@@ -214,7 +345,7 @@ export class GroupCommit {
 
   private watchIdle(): void {
     this.idleTimer?.cancel();
-    this.idleTimer = this.clock.after(IDLE, () => {
+    this.idleTimer = this.deps.clock.after(IDLE, () => {
       if (!this.hasWork && !this.busy) void this.checkpoint();
     });
   }
@@ -222,31 +353,45 @@ export class GroupCommit {
   /** Moves the WAL's pages into the database file: WAL synced before, database synced after, and no commit between,
    * because the first one afterwards starts the WAL over. */
   private async checkpoint(): Promise<void> {
-    if (this.checkpointedAt === this.stats.commits) return;
+    if (this.checkpointedAt === this.stats.commits || this.deps.health.isDegraded) return;
     try {
       this.walWeight = 0;
       await this.hold(this.copyPages());
       this.checkpointedAt = this.stats.commits;
       this.stats.checkpoints++;
     } catch (error) {
-      this.log.warn('checkpoint failed, the WAL goes on growing', { error });
+      if (this.deps.volume.isTrusted)
+        this.deps.log.warn('checkpoint failed, the WAL goes on growing', { error });
+      else this.fail(error, []);
     }
-    if (this.hasWork) this.schedule(true);
+    this.goOn();
   }
 
   private async copyPages(): Promise<void> {
-    await this.sync(`${this.path}-wal`);
-    this.db.exec('PRAGMA wal_checkpoint(PASSIVE)');
-    await this.sync(this.path);
+    await this.syncWal();
+    this.deps.sql.exec('PRAGMA wal_checkpoint(PASSIVE)');
+    await this.deps.volume.syncDatabase();
+    this.stats.syncs++;
   }
 
-  private async sync(path: string): Promise<void> {
-    const fd = await openFile(path, 'r');
-    try {
-      await dataSync(fd);
-      this.stats.syncs++;
-    } finally {
-      await closeFile(fd);
-    }
+  private async syncWal(): Promise<void> {
+    await this.deps.volume.syncWal();
+    this.stats.syncs++;
   }
+}
+
+export type GroupCommitDeps = {
+  readonly sql: Sql;
+  readonly redo: Redo;
+  readonly volume: Volume;
+  readonly health: HealthKeeper;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Writes were undone: what was counted from them is to be counted anew. */
+  readonly rolledBack: () => void;
+};
+
+/** The library's errors, which are about the database; any other is a mistake of the caller. */
+function isSqlError(error: unknown): boolean {
+  return error instanceof Error && error.name === 'SQLite3Error';
 }

@@ -1,4 +1,5 @@
-import type { Database, Statement } from './database.ts';
+import type { Sql } from './sql.ts';
+import { tables } from './tables.ts';
 
 export type OutboxRow = {
   /** Grows with every row; the order of sending. */
@@ -12,44 +13,61 @@ export type OutboxRow = {
   readonly created: number;
 };
 
+export type OutboxTotals = { count: number; bytes: number };
+
 /** Table `outbox`: what must reach the cloud and has not been confirmed. */
 export class OutboxTable {
-  private readonly statements: Record<'add' | 'list' | 'supersede' | 'remove' | 'totals', Statement>;
+  private readonly sql: Sql;
+  /** What {@link totals} gave; its owner counts on from there. */
+  private readonly given: OutboxTotals[] = [];
 
-  constructor(db: Database) {
-    this.statements = {
-      add: db.prepare('INSERT INTO outbox (subject, message, bytes, created) VALUES (?, ?, ?, ?)'),
-      list: db.prepare('SELECT * FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?'),
-      supersede: db.prepare('DELETE FROM outbox WHERE subject = ? RETURNING bytes'),
-      remove: db.prepare('DELETE FROM outbox WHERE seq = ? RETURNING bytes'),
-      totals: db.prepare('SELECT count(*) AS count, coalesce(sum(bytes), 0) AS bytes FROM outbox'),
-    };
+  constructor(sql: Sql) {
+    this.sql = sql;
   }
 
   /** Appends an entry; one with a subject takes the place of the earlier one about it.
    * @returns the size of the entry that gave way, if one did */
-  add(entry: Omit<OutboxRow, 'seq'>): number | undefined {
-    const superseded =
-      entry.subject === null ? undefined : this.statements.supersede.all(entry.subject)[0]?.bytes;
-    this.statements.add.run([entry.subject, entry.message, entry.bytes, entry.created]);
-    return superseded as number | undefined;
+  add({ subject, message, bytes, created }: Omit<OutboxRow, 'seq'>): number | undefined {
+    const [earlier] =
+      subject === null ? [] : this.sql.all('SELECT seq, bytes FROM outbox WHERE subject = ?', [subject]);
+    if (earlier) this.sql.remove(tables.outbox, [earlier.seq ?? null]);
+    this.sql.append(tables.outbox, [subject, message, bytes, created]);
+    return earlier?.bytes as number | undefined;
   }
 
   /** At most `limit` entries after `seq`, oldest first. */
   list(after: number, limit: number): OutboxRow[] {
-    return this.statements.list.all([after, limit]) as OutboxRow[];
+    const columns = tables.outbox.columns.join(', ');
+    return this.sql.all(`SELECT ${columns} FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?`, [
+      after,
+      limit,
+    ]) as OutboxRow[];
   }
 
   /** @returns the size of the entry; undefined when it had given way already */
   remove(seq: number): number | undefined {
-    return this.statements.remove.all(seq)[0]?.bytes as number | undefined;
+    const [row] = this.sql.all('SELECT bytes FROM outbox WHERE seq = ?', [seq]);
+    if (row) this.sql.remove(tables.outbox, [seq]);
+    return row?.bytes as number | undefined;
   }
 
-  totals(): { count: number; bytes: number } {
-    return this.statements.totals.all()[0] as { count: number; bytes: number };
+  /** @returns totals for the caller to keep up; after writes were undone they are set right, see {@link recount} */
+  totals(): OutboxTotals {
+    const totals = this.count();
+    this.given.push(totals);
+    return totals;
   }
 
-  finalize(): void {
-    for (const statement of Object.values(this.statements)) statement.finalize();
+  /** Sets right what was counted from writes that were undone. */
+  recount(): void {
+    if (this.given.length === 0) return;
+    const totals = this.count();
+    for (const given of this.given) Object.assign(given, totals);
+  }
+
+  private count(): OutboxTotals {
+    return this.sql.all(
+      'SELECT count(*) AS count, coalesce(sum(bytes), 0) AS bytes FROM outbox',
+    )[0] as OutboxTotals;
   }
 }
