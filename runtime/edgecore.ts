@@ -96,10 +96,7 @@ export class EdgeCore {
       authority: this.authority,
       limits: eventBus.limits as Partial<BrokerLimits>,
       store: brokerStore(store),
-      listeners: [
-        tcpListener(eventBus.mqttServerInternal.replace('tcp://', ''), eventBus.limits.clients),
-        ...eventBus.listeners,
-      ],
+      listeners: listenersOf(eventBus),
     });
     const bus = new EventBus({ broker, store, twins, outbox: hub.outbox, log });
     const agent = new Edged({
@@ -108,14 +105,15 @@ export class EdgeCore {
       version: deps.version,
       cluster: meta,
       cri: connectCri(edged.tailoredKubeletConfig.containerRuntimeEndpoint),
+      store,
     });
     meta.connect({ pods: agent, devices: twins });
 
-    const page = this.console(deps, { metrics, twins, broker, hub, agent });
+    const page = this.console(deps, { metrics, twins, broker, hub, agent, store });
     this.broker = broker;
-    const mqtt = [this.authority, broker, bus];
     // The page's port also carries MQTT over WebSocket: it opens first and closes after the broker has said goodbye.
-    this.modules = [...page, ...mqtt, modbus, twins, agent, hub, ...this.tunnel(deps, hub, agent)];
+    const local = [...page, this.authority, broker, bus, modbus, twins, agent];
+    this.modules = [...local, hub, ...this.tunnel(deps, hub, agent)];
   }
 
   /** Starts every module in order; when one cannot, those before it are stopped again.
@@ -161,10 +159,7 @@ export class EdgeCore {
     ];
   }
 
-  private console(
-    deps: EdgeCoreDeps,
-    parts: { metrics: Metrics; twins: DeviceTwin; broker: Broker; hub: EdgeHub; agent: Edged },
-  ): Module[] {
+  private console(deps: EdgeCoreDeps, parts: ConsoleParts): Module[] {
     const config = deps.config.modules.console;
     if (!config.enable) return [];
     const { clock, log, assets } = deps;
@@ -181,7 +176,7 @@ export class EdgeCore {
         snapshot: () => snapshotOf({ ...parts, node, version, startedAt, now: clock.now() }),
         metrics: () => parts.metrics.render(),
         onChange: (listener) => {
-          const stops = [parts.twins.onChange(listener), parts.agent.onChange(listener)];
+          const stops = [parts.twins, parts.agent, parts.store].map((part) => part.onChange(listener));
           return () => {
             for (const stop of stops) stop();
           };
@@ -195,6 +190,20 @@ export class EdgeCore {
     ];
   }
 }
+
+function listenersOf({ mqttServerInternal, limits, listeners }: Config['modules']['eventBus']) {
+  return [tcpListener(mqttServerInternal.replace('tcp://', ''), limits.clients), ...listeners];
+}
+
+/** What the console shows. */
+type ConsoleParts = {
+  readonly metrics: Metrics;
+  readonly twins: DeviceTwin;
+  readonly broker: Broker;
+  readonly hub: EdgeHub;
+  readonly agent: Edged;
+  readonly store: Store;
+};
 
 function mqttAuthority({ config, clock, log }: EdgeCoreDeps): FileAuthority {
   const { passwordFile, aclFile, allowAnonymous } = config.modules.eventBus;

@@ -41,6 +41,7 @@ process.stdout.write(JSON.stringify(result(written)));
 function result(bytes: number): DefaultResult {
   const mb_per_hour = (bytes / 1e6 / SECONDS) * 3600;
   if (scenario === 'idle') return { mb_per_hour };
+  if (scenario === 'one_at_a_time') return {};
   const puback_p99_ms = latencies.toSorted((a, b) => a - b)[Math.floor(latencies.length * 0.99)] ?? 0;
   return {
     mb_per_hour,

@@ -18,6 +18,7 @@ import { bytesWrittenBy } from './process-meter.ts';
 
 const NODE = 'edge-flash';
 const SUBSCRIBERS = 5;
+const ONE_AT_A_TIME_SECONDS = 10;
 const QUIET_LIMIT = 90_000;
 const TRACED_SECONDS = 10;
 const TMPFS = 0x01021994;
@@ -37,6 +38,7 @@ const units: Readonly<Record<string, string>> = {
   write_amplification: '1',
   fsync_per_s: '1/s',
   traced_fsync_per_s: '1/s',
+  messages_per_s: '1/s',
   puback_p50_ms: 'ms',
   puback_p99_ms: 'ms',
 };
@@ -46,7 +48,7 @@ const units: Readonly<Record<string, string>> = {
 export async function* benchFlash({ seconds = 120 }: BenchOptions): AsyncGenerator<Figure> {
   const bench = await FlashBench.start();
   try {
-    for (const scenario of ['idle', 'load', 'offline_subscriber'] as const) {
+    for (const scenario of ['idle', 'load', 'offline_subscriber', 'one_at_a_time'] as const) {
       const ours = await bench[scenario](seconds);
       const theirs = defaultFigures(bench.dir, scenario);
       for (const [name, value] of Object.entries(ours)) {
@@ -88,6 +90,7 @@ class FlashBench {
       ports: await freePorts(),
       node: NODE,
       criEndpoint: `unix://${dir}/no-containerd.sock`,
+      modules: { eventBus: { limits: { queueCount: 1_000_000, queueBytes: 256 * 1024 * 1024 } } },
     });
     await stack.startMaster();
     await stack.startShim();
@@ -163,7 +166,7 @@ class FlashBench {
     publisher.close();
     const back = await this.connect('away', false);
     await until('everything was kept', () => back.received >= latencies.length + traced * RATE);
-    back.close();
+    back.close(); // and it is away again
     return {
       write_amplification: written / (latencies.length * payloadOf(0).length),
       mb_per_hour: perHour(written, seconds),
@@ -172,6 +175,27 @@ class FlashBench {
       puback_p50_ms: quantile(latencies, 0.5),
       puback_p99_ms: quantile(latencies, 0.99),
     };
+  }
+
+  /** The same, but the publisher sends the next message when the last one is safe. */
+  async one_at_a_time(): Promise<Figures> {
+    const publisher = await this.connect('publisher', true);
+    publisher.prepare('away/line/3', payloadOf(0), 1);
+    const end = performance.now() + ONE_AT_A_TIME_SECONDS * 1000;
+    const before = publisher.acked;
+    const start = await this.metric('edgecore_store_syncs_total');
+    let sent = before;
+    publisher.onProgress = () => {
+      if (publisher.acked < sent || performance.now() > end) return;
+      sent++;
+      publisher.publish(1);
+    };
+    publisher.onProgress();
+    await elapsed(ONE_AT_A_TIME_SECONDS * 1000);
+    const syncs = (await this.metric('edgecore_store_syncs_total')) - start;
+    const messages = publisher.acked - before;
+    publisher.close();
+    return { messages_per_s: messages / ONE_AT_A_TIME_SECONDS, fsync_per_s: syncs / ONE_AT_A_TIME_SECONDS };
   }
 
   private connect(clientId: string, clean: boolean): Promise<LoadClient> {

@@ -5,7 +5,7 @@ import { type Millis, millis } from '../core/units.ts';
 
 /** Whether what is written reaches the disk, and since when; times are ms since epoch. */
 export type StoreHealth =
-  | { readonly state: 'ok'; readonly since: number }
+  | { readonly state: 'ok'; readonly reason?: never; readonly since: number }
   | { readonly state: 'degraded'; readonly reason: string; readonly since: number };
 
 const FIRST_WAIT = 1000;
