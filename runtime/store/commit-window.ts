@@ -30,12 +30,17 @@ export class CommitWindow {
   private answeredAt = Number.NEGATIVE_INFINITY;
   private credit = FIRST_CREDIT;
   private grant = FIRST_CREDIT;
+  /** Whether the credit is for who answers answers. */
+  private isGranted = false;
 
   /** Somebody waits for what was just written. */
   arrived(now: number, bytes: number): void {
     if (this.firstAt === undefined) {
       this.firstAt = now;
-      if (now - this.takenAt >= REST) this.credit = this.grant = FIRST_CREDIT;
+      if (now - this.takenAt >= REST) {
+        this.credit = this.grant = FIRST_CREDIT;
+        this.isGranted = false;
+      } else if (this.isGranted && !this.mayBeReply(now)) this.credit = 0;
     }
     this.lastAt = now;
     this.count++;
@@ -82,6 +87,7 @@ export class CommitWindow {
     else if (this.isFull || now >= this.takenAt + PACE) this.grant = FIRST_CREDIT;
     else if (this.mayBeReply(firstAt)) {
       this.credit = this.grant;
+      this.isGranted = true;
       this.grant = Math.min(this.grant * 2, MOST_CREDIT);
     }
   }
