@@ -190,8 +190,8 @@ export class Journal {
   }
 
   private read(batch: Batch): Entry[] {
-    const body = this.store.rows.batch(batch.first);
     try {
+      const body = this.store.rows.batch(batch.first);
       const records = decodeRecords(body ?? new Uint8Array(), this.epoch());
       this.remember(batch);
       return records.map((record) => ({ ...record, pending: record.targets.length, waiter: undefined }));

@@ -15,7 +15,7 @@ export type Opened = { readonly db: Database; readonly salvage: Salvage | undefi
 /** Damaged databases and backups that are kept. */
 const KEPT = 2;
 /** A sync costs a whole page of the file system, and each page of SQLite's that changed: small ones cost less. */
-const PAGE_SIZE = 4096;
+const PAGE_SIZE = 1024;
 /** Up to this version of the schema neither it nor the rows had check sums. */
 const LAST_UNMARKED = 2;
 

@@ -2,6 +2,7 @@ import type { Clock, Timer } from '../core/clock.ts';
 import { EdgeError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import { millis, seconds } from '../core/units.ts';
+import { Checkpoints } from './checkpoints.ts';
 import { CommitWindow } from './commit-window.ts';
 import type { HealthKeeper } from './health.ts';
 import type { Redo } from './redo.ts';
@@ -10,23 +11,12 @@ import type { Volume } from './volume.ts';
 
 /** How long bookkeeping may wait for a commit of its own. */
 const LAZY_WINDOW = seconds(10);
-/** A checkpoint runs once this long passed without a commit... */
-const IDLE = seconds(30);
-/** ...or after this many commits, however busy it is, so that the WAL stays at a few megabytes; a commit of large rows
- * counts once for each page of them. */
-const COMMITS_PER_CHECKPOINT = 500;
-const PAGE = 4096;
 /** While nothing is committed so many writes wait to be asked for, before they are asked early. */
 const MOST_DEFERRED = 10_000;
 
 type Waiter = { resolve: () => void; reject: (error: Error) => void };
 
-type Deferred = {
-  readonly prepare: () => (() => void) | undefined;
-  readonly waiter: Waiter | undefined;
-};
-
-export type GroupCommitStats = { commits: number; syncs: number; checkpoints: number };
+type Awaited = { readonly prepare: () => (() => void) | undefined; readonly waiter: Waiter };
 
 /** Groups writes into transactions and makes them durable off the event loop.
  *
@@ -37,26 +27,28 @@ export type GroupCommitStats = { commits: number; syncs: number; checkpoints: nu
  * When a commit or a sync fails, who waits is refused, and so is who comes meanwhile; bookkeeping is done again in a new
  * transaction, which is tried again and again until the disk takes it. */
 export class GroupCommit {
-  readonly stats: GroupCommitStats = { commits: 0, syncs: 0, checkpoints: 0 };
+  /** Transactions committed. */
+  commits = 0;
   private readonly deps: GroupCommitDeps;
   private readonly window = new CommitWindow();
+  private readonly checkpoints: Checkpoints;
   private waiters: Waiter[] = [];
-  private deferred: Deferred[] = [];
+  private awaited: Awaited[] = [];
+  private deferred: (() => void)[] = [];
   private open = false;
   private timer: Timer | undefined;
+  /** When bookkeeping is committed at the latest, monotonic. */
+  private lazyAt: number | undefined;
   /** When the timer fires, monotonic. */
   private timerAt = Number.POSITIVE_INFINITY;
   private retryTimer: Timer | undefined;
-  private checkpointedAt = 0;
-  /** Commits since the last checkpoint, and the pages of large rows. */
-  private walWeight = 0;
-  private idleTimer: Timer | undefined;
   /** The sync or checkpoint under way; commits wait behind it. */
   private busy: Promise<void> | undefined;
   private isClosed = false;
 
   constructor(deps: GroupCommitDeps) {
     this.deps = deps;
+    this.checkpoints = new Checkpoints(deps);
     deps.sql.onWrite = (write) => deps.redo.note(write);
     if (deps.health.isDegraded) this.retryLater();
   }
@@ -90,7 +82,7 @@ export class GroupCommit {
   atCommit(prepare: () => (() => void) | undefined): Promise<void> {
     if (this.deps.health.isDegraded) return Promise.reject(this.refusal());
     return new Promise((resolve, reject) => {
-      this.deferred.push({ prepare, waiter: { resolve, reject } });
+      this.awaited.push({ prepare, waiter: { resolve, reject } });
       this.arrived(0);
     });
   }
@@ -99,25 +91,29 @@ export class GroupCommit {
   arrived(bytes: number): void {
     if (this.deps.health.isDegraded) return;
     this.window.arrived(this.deps.clock.monotonic(), bytes);
-    this.scheduleAwaited();
+    this.schedule();
   }
 
   /** Has `work` write with the next batch: bookkeeping that changes often between two commits is written once. */
   withCommit(work: () => void): void {
-    this.deferred.push({ prepare: () => work, waiter: undefined });
+    this.deferred.push(work);
     if (this.deferred.length > MOST_DEFERRED) this.runDeferred();
     this.scheduleLazy();
   }
 
+  get checkpointCount(): number {
+    return this.checkpoints.done;
+  }
+
   /** Tells of a large row, which fills pages of the WAL. */
   weigh(bytes: number): void {
-    this.walWeight += Math.floor(bytes / PAGE);
+    this.checkpoints.weigh(bytes);
   }
 
   /** Commits and syncs what is open. */
   async flush(): Promise<void> {
     while (this.busy) await this.busy;
-    if (this.hasWork) await this.commit();
+    if (this.hasWork) await this.commit(true);
   }
 
   async close(): Promise<void> {
@@ -125,13 +121,14 @@ export class GroupCommit {
     if (this.deps.health.isDegraded) await this.retry();
     else await this.flush();
     this.isClosed = true;
-    for (const timer of [this.timer, this.idleTimer, this.retryTimer]) timer?.cancel();
-    if (!this.deps.health.isDegraded) await this.checkpoint();
+    this.timer?.cancel();
     this.retryTimer?.cancel();
+    this.checkpoints.stop();
+    await this.checkpoint();
   }
 
   private get hasWork(): boolean {
-    return this.open || this.deferred.length > 0;
+    return this.open || this.deferred.length > 0 || this.awaited.length > 0;
   }
 
   private refusal(): EdgeError {
@@ -177,13 +174,17 @@ export class GroupCommit {
 
   private scheduleLazy(): void {
     if (this.deps.health.isDegraded) return; // the retry takes it along
-    if (!this.timer) this.setTimer(this.deps.clock.monotonic() + LAZY_WINDOW);
+    this.lazyAt ??= this.deps.clock.monotonic() + LAZY_WINDOW;
+    this.schedule();
   }
 
-  private scheduleAwaited(): void {
-    const due = this.window.dueAt;
+  private schedule(): void {
+    const due = Math.min(
+      this.window.dueAt ?? Number.POSITIVE_INFINITY,
+      this.lazyAt ?? Number.POSITIVE_INFINITY,
+    );
     // A timer that fires early finds out that it is not time yet: cheaper than one for each message.
-    if (due !== undefined && due < this.timerAt) this.setTimer(due);
+    if (due < this.timerAt) this.setTimer(due);
   }
 
   private setTimer(at: number): void {
@@ -201,28 +202,34 @@ export class GroupCommit {
 
   private due(): void {
     this.clearTimer();
-    const due = this.window.dueAt;
-    if (due !== undefined && due > this.deps.clock.monotonic()) return this.setTimer(due);
     // While a sync is under way its end starts the next commit: the slower the card, the larger the batch.
-    if (!this.busy && this.hasWork) void this.commit();
+    if (this.busy || !this.hasWork) return;
+    const now = this.deps.clock.monotonic();
+    const isLazyDue = this.lazyAt !== undefined && this.lazyAt <= now;
+    const isDue = this.window.dueAt !== undefined && this.window.dueAt <= now;
+    if (isLazyDue || isDue) void this.commit(isLazyDue);
+    else this.schedule();
   }
 
-  private async commit(): Promise<void> {
-    const { sql, redo, clock, health } = this.deps;
+  /** @param all also when nobody waits for anything */
+  private async commit(all: boolean): Promise<void> {
+    const { sql, redo, volume, clock, health } = this.deps;
     if (health.isDegraded) return; // only the retry commits
     this.clearTimer();
     this.window.taken(clock.monotonic());
-    this.runDeferred();
+    this.askAwaited();
     const waiters = this.waiters;
     this.waiters = [];
+    const isWorth = all || waiters.length > 0;
+    if (isWorth) this.runDeferred();
     try {
-      if (this.open) {
+      if (this.open && isWorth) {
         sql.exec('COMMIT');
         this.open = false;
+        this.lazyAt = undefined;
         redo.clear();
-        this.stats.commits++;
-        this.walWeight++;
-        if (waiters.length > 0) await this.hold(this.syncWal());
+        this.counted();
+        if (waiters.length > 0) await this.hold(volume.syncWal());
       }
     } catch (error) {
       this.fail(error, waiters);
@@ -230,25 +237,24 @@ export class GroupCommit {
     }
     for (const waiter of waiters) waiter.resolve();
     this.window.answered(clock.monotonic());
-    if (this.walWeight >= COMMITS_PER_CHECKPOINT) await this.checkpoint();
+    if (this.checkpoints.isDue) await this.checkpoint();
     this.goOn();
   }
 
   private goOn(): void {
     if (this.isClosed || this.deps.health.isDegraded) return;
-    if (this.window.dueAt !== undefined) this.scheduleAwaited();
-    else if (this.hasWork) this.scheduleLazy();
-    else this.watchIdle();
+    if (this.hasWork) this.scheduleLazy();
+    else
+      this.checkpoints.watchIdle(() => {
+        if (!this.hasWork && !this.busy) void this.checkpoint();
+      });
   }
 
-  private runDeferred(): void {
-    const deferred = this.deferred;
-    this.deferred = [];
-    for (const { prepare, waiter } of deferred) {
-      if (!waiter) {
-        this.writeQuietly(() => prepare()?.());
-        continue;
-      }
+  /** Asks those whose answer somebody waits for what is still to be written. */
+  private askAwaited(): void {
+    const awaited = this.awaited;
+    this.awaited = [];
+    for (const { prepare, waiter } of awaited) {
       try {
         const work = prepare();
         if (work) this.write(work, false);
@@ -262,15 +268,21 @@ export class GroupCommit {
     }
   }
 
+  private runDeferred(): void {
+    const deferred = this.deferred;
+    this.deferred = [];
+    for (const work of deferred) this.writeQuietly(work);
+  }
+
   /** The disk did not take the batch: who waits is told, and bookkeeping goes into the next one. */
   private fail(cause: unknown, waiters: readonly Waiter[]): void {
     const { health, volume } = this.deps;
     this.rollBack();
     const failure = health.degrade(volume.path, cause);
-    const refused = [...waiters, ...this.waiters];
+    const refused = [...waiters, ...this.waiters, ...this.awaited.map(({ waiter }) => waiter)];
     this.waiters = [];
-    for (const { waiter } of this.deferred) if (waiter) refused.push(waiter);
-    this.deferred = this.deferred.filter(({ waiter }) => !waiter);
+    this.awaited = [];
+    this.lazyAt = undefined;
     this.clearTimer();
     this.window.taken(this.deps.clock.monotonic());
     for (const waiter of refused) waiter.reject(failure);
@@ -314,8 +326,8 @@ export class GroupCommit {
       sql.exec('COMMIT');
       this.open = false;
       redo.clear();
-      this.stats.commits++;
-      await this.hold(this.syncWal());
+      this.counted();
+      await this.hold(volume.syncWal());
     } catch (error) {
       this.fail(error, []);
       return;
@@ -343,40 +355,21 @@ export class GroupCommit {
     }
   }
 
-  private watchIdle(): void {
-    this.idleTimer?.cancel();
-    this.idleTimer = this.deps.clock.after(IDLE, () => {
-      if (!this.hasWork && !this.busy) void this.checkpoint();
-    });
+  private counted(): void {
+    this.commits++;
+    this.checkpoints.committed();
   }
 
-  /** Moves the WAL's pages into the database file: WAL synced before, database synced after, and no commit between,
-   * because the first one afterwards starts the WAL over. */
   private async checkpoint(): Promise<void> {
-    if (this.checkpointedAt === this.stats.commits || this.deps.health.isDegraded) return;
+    if (!this.checkpoints.isNeeded || this.deps.health.isDegraded) return;
     try {
-      this.walWeight = 0;
-      await this.hold(this.copyPages());
-      this.checkpointedAt = this.stats.commits;
-      this.stats.checkpoints++;
+      await this.hold(this.checkpoints.run());
     } catch (error) {
       if (this.deps.volume.isTrusted)
         this.deps.log.warn('checkpoint failed, the WAL goes on growing', { error });
       else this.fail(error, []);
     }
     this.goOn();
-  }
-
-  private async copyPages(): Promise<void> {
-    await this.syncWal();
-    this.deps.sql.exec('PRAGMA wal_checkpoint(PASSIVE)');
-    await this.deps.volume.syncDatabase();
-    this.stats.syncs++;
-  }
-
-  private async syncWal(): Promise<void> {
-    await this.deps.volume.syncWal();
-    this.stats.syncs++;
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Sql } from './sql.ts';
+import { squeeze, unsqueeze } from './squeeze.ts';
 import { tables } from './tables.ts';
 
 export type MqttSessionRow = {
@@ -77,14 +78,14 @@ export class MqttTables {
   }
 
   batch(first: number): Uint8Array | undefined {
-    return this.sql.all('SELECT body FROM mqtt_batch WHERE first = ?', [first])[0]?.body as
-      | Uint8Array
-      | undefined;
+    const body = this.sql.all('SELECT body FROM mqtt_batch WHERE first = ?', [first])[0]?.body;
+    return body instanceof Uint8Array ? unsqueeze(body) : undefined;
   }
 
   putBatch({ first, body }: { readonly first: number; readonly body: Uint8Array }): void {
-    this.sql.put(tables.mqttBatch, [first, body]);
-    this.wrote(body.length);
+    const row = squeeze(body);
+    this.sql.put(tables.mqttBatch, [first, row]);
+    this.wrote(row.length);
   }
 
   removeBatch(first: number): void {

@@ -68,7 +68,7 @@ export class Store {
     this.outbox = new OutboxTable(this.sql);
     this.topics = new TopicTable(this.sql);
     this.mqtt = new MqttTables(this.sql, (bytes) => this.commits.weigh(bytes));
-    this.measure(metrics, redo);
+    this.measure(metrics, redo, volume);
   }
 
   /** Writes what somebody will be told is safe.
@@ -120,12 +120,11 @@ export class Store {
     }
   }
 
-  private measure(metrics: MetricSource, redo: Redo): void {
-    const { stats } = this.commits;
-    const { keeper, home } = this;
-    metrics.gauge('edgecore_store_commits_total', 'Transactions committed.', () => stats.commits);
-    metrics.gauge('edgecore_store_syncs_total', 'Syncs of the database files.', () => stats.syncs);
-    metrics.gauge('edgecore_store_checkpoints_total', 'WAL checkpoints.', () => stats.checkpoints);
+  private measure(metrics: MetricSource, redo: Redo, volume: Volume): void {
+    const { keeper, home, commits } = this;
+    metrics.gauge('edgecore_store_commits_total', 'Transactions committed.', () => commits.commits);
+    metrics.gauge('edgecore_store_syncs_total', 'Syncs of the database files.', () => volume.syncs);
+    metrics.gauge('edgecore_store_checkpoints_total', 'WAL checkpoints.', () => commits.checkpointCount);
     metrics.gauge('edgecore_store_degraded', '1 while nothing can be written to the disk.', () =>
       keeper.isDegraded ? 1 : 0,
     );

@@ -6,6 +6,7 @@ import type { Sql } from './sql.ts';
 /** What a commit needs of the files: syncs that are believed only as long as none has failed, and the way back. */
 export class Volume {
   readonly path: string;
+  syncs = 0;
   private readonly home: Home;
   private readonly sql: Sql;
   private readonly syncFile: (path: string) => Promise<void>;
@@ -63,6 +64,7 @@ export class Volume {
   private async sync(path: string): Promise<void> {
     try {
       await this.syncFile(path);
+      this.syncs++;
     } catch (error) {
       this.trusted = false;
       throw error;
