@@ -95,6 +95,7 @@ export class EdgeCore {
       authority: this.authority,
       limits: eventBus.limits as Partial<BrokerLimits>,
       store: brokerStore(store),
+      concealDenials: eventBus.concealDenials,
       listeners: [splitHostPort(eventBus.mqttServerInternal.replace('tcp://', ''))],
     });
     const bus = new EventBus({ broker, store, twins, outbox: hub.outbox, log });

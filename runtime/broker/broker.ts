@@ -5,7 +5,6 @@ import { EdgeError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import type { MetricSource } from '../core/metrics.ts';
 import { type Authority, localOnly } from './auth.ts';
-import { PacketDecoder } from './codec.ts';
 import { type BrokerLimits, defaultBrokerLimits } from './config.ts';
 import { Connection } from './connection.ts';
 import { type BrokerCounters, Hub } from './hub.ts';
@@ -14,6 +13,7 @@ import { memoryBrokerStore } from './memory-store.ts';
 import { makeMessage, type QoS } from './message.ts';
 import type { Peer } from './peer.ts';
 import type { BrokerStore } from './persistence.ts';
+import { reason } from './reason.ts';
 import type { LocalHandler } from './subscription.ts';
 import { isTopic, parseFilter } from './topics.ts';
 
@@ -23,6 +23,8 @@ export type BrokerDeps = {
   readonly authority?: Authority;
   /** Without one everything ends with the process. */
   readonly store?: BrokerStore;
+  /** Says `unspecified` where a client would learn that a rule forbids it a topic. */
+  readonly concealDenials?: boolean;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: MetricSource;
@@ -33,7 +35,6 @@ export class Broker {
   readonly name = 'broker';
   private readonly deps: BrokerDeps;
   private readonly hub: Hub;
-  private readonly decoder = new PacketDecoder();
   private readonly servers: Server[] = [];
   private readonly limits: BrokerLimits;
 
@@ -44,7 +45,8 @@ export class Broker {
     const authority = deps.authority ?? localOnly;
     const store = deps.store ?? memoryBrokerStore();
     const log = deps.log.child('broker');
-    this.hub = new Hub({ limits: this.limits, authority, store, clock, log, metrics });
+    const denial = deps.concealDenials ? reason.unspecified : reason.notAuthorized;
+    this.hub = new Hub({ limits: this.limits, authority, denial, store, clock, log, metrics });
   }
 
   get clients(): number {
@@ -78,7 +80,7 @@ export class Broker {
 
   /** Serves a client on any byte stream. */
   attach(stream: Duplex, peer: Peer): void {
-    new Connection({ hub: this.hub, stream, peer, decoder: this.decoder });
+    new Connection({ hub: this.hub, stream, peer });
   }
 
   /** Publishes from this process. */

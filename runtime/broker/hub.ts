@@ -9,7 +9,7 @@ import { Journal } from './journal.ts';
 import type { Message } from './message.ts';
 import { Flusher } from './outgoing.ts';
 import type { BrokerStore } from './persistence.ts';
-import { reason } from './reason.ts';
+import { type ReasonCode, reason } from './reason.ts';
 import { Retained } from './retained.ts';
 import { Router } from './router.ts';
 import type { Session, Will } from './session.ts';
@@ -34,6 +34,8 @@ export type BrokerCounters = Readonly<
 export type HubDeps = {
   readonly limits: BrokerLimits;
   readonly authority: Authority;
+  /** What a client is told when it may not publish or subscribe. */
+  readonly denial: ReasonCode;
   readonly store: BrokerStore;
   readonly clock: Clock;
   readonly log: Logger;
@@ -44,6 +46,7 @@ export type HubDeps = {
 export class Hub {
   readonly limits: BrokerLimits;
   readonly authority: Authority;
+  readonly denial: ReasonCode;
   readonly clock: Clock;
   readonly log: Logger;
   readonly counters: BrokerCounters;
@@ -55,9 +58,10 @@ export class Hub {
   private readonly connections = new Map<Session, Connection>();
 
   constructor(deps: HubDeps) {
-    const { limits, authority, store, clock, log, metrics } = deps;
+    const { limits, authority, denial, store, clock, log, metrics } = deps;
     this.limits = limits;
     this.authority = authority;
+    this.denial = denial;
     this.clock = clock;
     this.log = log;
     this.counters = makeCounters(metrics);
@@ -82,7 +86,7 @@ export class Hub {
       clock,
       log,
     });
-    this.wills = new Wills({ store, clock, epoch, publish: (message) => void this.publish(message) });
+    this.wills = new Wills({ store, clock, publish: (message) => void this.publish(message) });
     this.measure(metrics);
   }
 
@@ -109,7 +113,10 @@ export class Hub {
     const kept = this.sessions.get(clientId); // a session that ended with its connection is gone by now
     // A session of another user is not given away: messages wait in it that only that one may read.
     const resumes = !clean && kept?.identity?.username === connection.identity?.username;
-    if (kept && !resumes) this.sessions.discard(kept);
+    if (kept && !resumes) {
+      this.wills.sessionEnded(clientId);
+      this.sessions.discard(kept);
+    }
     const present = kept !== undefined && resumes;
     const session = present ? kept : this.sessions.create(clientId, expirySeconds);
     session.expirySeconds = expirySeconds;

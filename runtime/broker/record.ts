@@ -1,4 +1,4 @@
-import type { Delivery, Message, MessageProperties, QoS } from './message.ts';
+import type { Delivery, Message, QoS } from './message.ts';
 
 /** What one session is to get of a message. */
 export type RecordTarget = {
@@ -23,8 +23,8 @@ type Head = {
   /** ms since epoch of its expiry. */
   e?: number;
   f?: string;
-  p?: MessageProperties;
-  c?: string;
+  /** Properties in base64. */
+  p?: string;
   /** Per target: sid, qos, retain, subscription ids. */
   t?: (number | number[])[];
 };
@@ -78,15 +78,13 @@ export function deliveryOf(message: Message, { qos, retain, subscriptionIds }: R
 
 function headOf({ seq, message, targets }: MessageRecord, epoch: number): Head {
   const { qos, retain, expiresAt, from, properties } = message;
-  const { correlationData, ...rest } = properties ?? {};
   return {
     ...(seq > 0 ? { s: seq } : {}),
     q: qos,
     ...(retain ? { r: 1 } : {}),
     ...(expiresAt === undefined ? {} : { e: Math.round(expiresAt + epoch) }),
     ...(from === undefined ? {} : { f: from }),
-    ...(properties ? { p: rest } : {}),
-    ...(correlationData ? { c: Buffer.from(correlationData).toString('base64') } : {}),
+    ...(properties ? { p: properties.toString('base64') } : {}),
     ...(targets.length > 0
       ? { t: targets.flatMap((t) => [t.sid, t.qos, t.retain ? 1 : 0, [...(t.subscriptionIds ?? [])]]) }
       : {}),
@@ -94,16 +92,12 @@ function headOf({ seq, message, targets }: MessageRecord, epoch: number): Head {
 }
 
 function messageOf(head: Head, topic: string, payload: Buffer, epoch: number): Message {
-  const properties = head.p && {
-    ...head.p,
-    ...(head.c === undefined ? {} : { correlationData: Buffer.from(head.c, 'base64') }),
-  };
   return {
     topic,
     payload,
     qos: head.q,
     retain: head.r === 1,
-    properties,
+    properties: head.p === undefined ? undefined : Buffer.from(head.p, 'base64'),
     expiresAt: head.e === undefined ? undefined : head.e - epoch,
     from: head.f,
   };

@@ -1,8 +1,12 @@
 import * as v from 'valibot';
 import { defaultBrokerLimits } from '../broker/config.ts';
+import { seconds } from '../core/units.ts';
 
-const most = (name: NumericLimit, highest: number) =>
-  v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(highest)), defaultBrokerLimits[name]);
+const most = (name: NumericLimit, highest: number, least = 1) =>
+  v.optional(
+    v.pipe(v.number(), v.integer(), v.minValue(least), v.maxValue(highest)),
+    defaultBrokerLimits[name],
+  );
 
 type NumericLimit =
   | 'packetBytes'
@@ -12,7 +16,10 @@ type NumericLimit =
   | 'inflight'
   | 'queueCount'
   | 'queueBytes'
-  | 'socketBytes';
+  | 'socketBytes'
+  | 'keepAlive'
+  | 'topicAliases'
+  | 'retainedCount';
 
 /** `modules.eventBus.limits`: what one client may cost the internal broker. Ours; KubeEdge has none. */
 const brokerLimits = v.strictObject({
@@ -25,6 +32,14 @@ const brokerLimits = v.strictObject({
   queueBytes: most('queueBytes', 2 ** 40),
   queueDrop: v.optional(v.picklist(['oldest', 'newest']), defaultBrokerLimits.queueDrop),
   socketBytes: most('socketBytes', 2 ** 30),
+  keepAlive: most('keepAlive', 65_535),
+  topicAliases: most('topicAliases', 65_535, 0),
+  retainedCount: most('retainedCount', 10_000_000),
+  /** In seconds, as MQTT counts it. */
+  sessionExpiry: v.optional(
+    v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(0xffff_ffff), v.transform(seconds)),
+    defaultBrokerLimits.sessionExpiry / 1000,
+  ),
 });
 
 /** `modules.eventBus`. `mqttMode`: 0 the broker in this process, 1 both, 2 an external one.
@@ -51,6 +66,8 @@ export const eventBusConfig = v.strictObject({
   aclFile: v.optional(v.string(), ''),
   // Left out: clients on this machine need no name, as long as there is no password file.
   allowAnonymous: v.optional(v.boolean()),
+  // Ours: MQTT 5 clients are told 0x80 (unspecified) in place of 0x87 when a rule forbids a topic.
+  concealDenials: v.optional(v.boolean(), false),
   eventBusTLS: v.optional(v.looseObject({ enable: v.optional(v.literal(false), false) }), {}),
 });
 
