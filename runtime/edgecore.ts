@@ -96,6 +96,7 @@ export class EdgeCore {
       limits: eventBus.limits as Partial<BrokerLimits>,
       store: brokerStore(store),
       concealDenials: eventBus.concealDenials,
+      version: `edgecore ${deps.version}`,
       listeners: [splitHostPort(eventBus.mqttServerInternal.replace('tcp://', ''))],
     });
     const bus = new EventBus({ broker, store, twins, outbox: hub.outbox, log });

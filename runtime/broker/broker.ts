@@ -25,6 +25,8 @@ export type BrokerDeps = {
   readonly store?: BrokerStore;
   /** Says `unspecified` where a client would learn that a rule forbids it a topic. */
   readonly concealDenials?: boolean;
+  /** What `$SYS/broker/version` says. */
+  readonly version?: string;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: MetricSource;
@@ -46,7 +48,8 @@ export class Broker {
     const store = deps.store ?? memoryBrokerStore();
     const log = deps.log.child('broker');
     const denial = deps.concealDenials ? reason.unspecified : reason.notAuthorized;
-    this.hub = new Hub({ limits: this.limits, authority, denial, store, clock, log, metrics });
+    const version = deps.version ?? 'edgecore';
+    this.hub = new Hub({ limits: this.limits, authority, denial, version, store, clock, log, metrics });
   }
 
   get clients(): number {

@@ -14,6 +14,7 @@ import { Retained } from './retained.ts';
 import { Router } from './router.ts';
 import type { Session, Will } from './session.ts';
 import { Sessions } from './sessions.ts';
+import { type SysFigures, SysTopics } from './sys-topics.ts';
 import { Wills } from './wills.ts';
 
 export type BrokerCounters = Readonly<
@@ -36,6 +37,8 @@ export type HubDeps = {
   readonly authority: Authority;
   /** What a client is told when it may not publish or subscribe. */
   readonly denial: ReasonCode;
+  /** What the broker calls itself. */
+  readonly version: string;
   readonly store: BrokerStore;
   readonly clock: Clock;
   readonly log: Logger;
@@ -54,11 +57,14 @@ export class Hub {
   readonly router: Router;
   readonly sessions: Sessions;
   readonly wills: Wills;
+  private readonly sysTopics: SysTopics;
   readonly flusher = new Flusher();
   private readonly connections = new Map<Session, Connection>();
+  /** Most clients that were connected at a time. */
+  private mostClients = 0;
 
   constructor(deps: HubDeps) {
-    const { limits, authority, denial, store, clock, log, metrics } = deps;
+    const { limits, authority, denial, version, store, clock, log, metrics } = deps;
     this.limits = limits;
     this.authority = authority;
     this.denial = denial;
@@ -74,6 +80,7 @@ export class Hub {
       retained: this.retained,
       journal,
       topicLevels: limits.topicLevels,
+      sysWatched: (isWatched) => this.sysTopics.watched(isWatched),
       now,
     });
     const { router } = this;
@@ -87,6 +94,13 @@ export class Hub {
       log,
     });
     this.wills = new Wills({ store, clock, publish: (message) => void this.publish(message) });
+    this.sysTopics = new SysTopics({
+      figures: this.figures(version),
+      clock,
+      keep: (message) => this.retained.keepVolatile(message),
+      forget: (topic) => this.retained.forgetVolatile(topic),
+      publish: (message) => void this.publish(message),
+    });
     this.measure(metrics);
   }
 
@@ -123,6 +137,7 @@ export class Hub {
     session.identity = connection.identity;
     session.outlet = connection;
     this.connections.set(session, connection);
+    this.mostClients = Math.max(this.mostClients, this.clients);
     this.wills.connected(session, will);
     this.sessions.resumed(session);
     this.counters.connected.add();
@@ -155,6 +170,31 @@ export class Hub {
     }
     this.wills.stop();
     this.sessions.stop();
+    this.sysTopics.stop();
+  }
+
+  private figures(version: string): SysFigures {
+    const { counters, clock } = this;
+    const started = clock.monotonic();
+    return {
+      version: () => version,
+      uptime: () => `${Math.floor((clock.monotonic() - started) / 1000)} seconds`,
+      'clients/connected': () => this.clients,
+      'clients/disconnected': () => this.sessions.size - this.clients,
+      'clients/maximum': () => this.mostClients,
+      'clients/total': () => this.sessions.size,
+      'messages/received': () => counters.received.value,
+      'messages/sent': () => counters.sent.value,
+      'publish/messages/received': () => counters.received.value,
+      'publish/messages/sent': () => counters.sent.value,
+      'publish/messages/dropped': () => counters.dropped.value,
+      'bytes/received': () => counters.bytesIn.value,
+      'bytes/sent': () => counters.bytesOut.value,
+      'subscriptions/count': () => this.sessions.subscriptions,
+      'retained messages/count': () => this.retained.size,
+      'store/messages/count': () => this.retained.size + this.sessions.queued,
+      'heap/current': () => process.memoryUsage().heapUsed,
+    };
   }
 
   private measure(metrics: MetricSource): void {

@@ -12,6 +12,7 @@ import {
   type Target,
   targetOf,
 } from './subscription.ts';
+import { SYS } from './sys-topics.ts';
 import { isTopic, TopicTrie } from './topics.ts';
 
 /** Who gets the messages of one topic, found once and used until a subscription changes. */
@@ -37,6 +38,8 @@ export type RouterDeps = {
   readonly retained: Retained;
   readonly journal: Journal;
   readonly topicLevels: number;
+  /** Told at each subscription below `$SYS` that comes or goes whether there is one. */
+  readonly sysWatched: (isWatched: boolean) => void;
   /** Monotonic ms. */
   readonly now: () => number;
 };
@@ -58,12 +61,12 @@ export class Router {
 
   add(subscription: Subscription): void {
     this.trie.add(subscription.filter.levels, subscription);
-    this.forget();
+    this.changed(subscription);
   }
 
   remove(subscription: Subscription): void {
     this.trie.remove(subscription.filter.levels, subscription);
-    this.forget();
+    this.changed(subscription);
   }
 
   routeOf(topic: string): Route {
@@ -135,6 +138,11 @@ export class Router {
     const gate = before ?? new Gate();
     this.deps.journal.add(message, durable, gate.enter());
     return gate;
+  }
+
+  private changed({ filter }: Subscription): void {
+    this.forget();
+    if (filter.levels[0] === SYS) this.deps.sysWatched(this.trie.hasBelow(SYS));
   }
 
   private forget(): void {

@@ -83,7 +83,8 @@ function establish(
   const { session, present } = hub.join(connection, { clientId, clean, expirySeconds, will });
   connection.session = session;
   const keepalive = Math.min(packet.keepAlive || Number.POSITIVE_INFINITY, hub.limits.keepAlive);
-  const returnCode = { returnCode: 0, reasonCode: 0, sessionPresent: present };
+  // MQTT 3.1 has no such flag: the byte is reserved there.
+  const returnCode = { returnCode: 0, reasonCode: 0, sessionPresent: present && packet.version > 3 };
   connection.send({
     cmd: 'connack',
     ...returnCode,
