@@ -113,6 +113,17 @@ test('a reason string that would not fit is left out of DISCONNECT [MQTT-3.14.2-
   assert.ok(small.frames.every((frame) => frame.length <= 20));
 });
 
+test('a SUBACK that the client cannot take is not sent, the subscriptions hold [MQTT-3.1.2-24]', async ({
+  join,
+}) => {
+  const client = await join('c', 5, { properties: { maximumPacketSize: 40 } });
+  const subscriptions = Array.from({ length: 50 }, (_, n) => ({ topic: `t/${n}`, qos: 0 as const }));
+  client.send({ cmd: 'subscribe', messageId: 1, subscriptions });
+  client.publish('t/7', 'x');
+  assert.equal(await client.messages(), ['t/7 x']);
+  assert.ok(client.frames.every((frame) => frame.length <= 40));
+});
+
 test('before MQTT 5 the broker’s own limit holds', async ({ start, join }) => {
   const broker = start({ limits: { inflight: 2 } });
   const [sub, pub] = [await join('sub', 4, {}, broker), await join('pub', 4, {}, broker)];

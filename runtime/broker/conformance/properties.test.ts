@@ -1,4 +1,5 @@
 import * as assert from 'uvu/assert';
+import { memoryBrokerStore } from '../memory-store.ts';
 import { brokerSuite, lasting } from './broker-suite.ts';
 import { packet, prefixed, properties, u16, u32 } from './bytes.ts';
 
@@ -87,6 +88,27 @@ test('they wait with a retained message, and with one for a client that is away 
   await late.subscribe('t');
   await late.next('publish');
   for (const client of [second, late]) assert.ok((client.frames.at(-1) as Buffer).includes(travelling));
+});
+
+test('they outlive the broker [MQTT-3.3.2-17]', async ({ start, join }) => {
+  const store = memoryBrokerStore();
+  const before = start({ store });
+  const first = await join('c', 5, lasting, before);
+  await first.subscribe('t', 1, { rh: 2 });
+  first.drop();
+  await first.ended();
+  const pub = await join('pub', 5, {}, before);
+  pub.write(packet(0x33, 't', u16(9), properties(Buffer.of(0x02), u32(60), travelling), Buffer.from('body')));
+  await pub.next('puback');
+  const after = start({ store });
+  await after.start();
+  const second = await join('c', 5, lasting, after);
+  const late = await join('late', 5, {}, after);
+  await late.subscribe('t');
+  for (const client of [second, late]) {
+    assert.is((await client.next('publish')).properties?.messageExpiryInterval, 60);
+    assert.ok((client.frames.at(-1) as Buffer).includes(travelling));
+  }
 });
 
 test('before MQTT 5 they are left out', async ({ join }) => {

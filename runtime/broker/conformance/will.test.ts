@@ -1,4 +1,5 @@
 import * as assert from 'uvu/assert';
+import { memoryBrokerStore } from '../memory-store.ts';
 import type { QoS } from '../message.ts';
 import { TestClient } from '../test-client.ts';
 import { brokerSuite, versions } from './broker-suite.ts';
@@ -205,6 +206,27 @@ for (const [name, topic] of refused) {
     }
   });
 }
+
+test('a power cut takes all clients along: their wills come at the next start, the expiry counted from then on', async ({
+  start,
+  clock,
+  join,
+}) => {
+  const store = memoryBrokerStore();
+  const withExpiry = will({ retain: true, properties: { messageExpiryInterval: 60, willDelayInterval: 9 } });
+  await join('c', 5, withExpiry, start({ store }));
+  const later = will({ topic: 'later', properties: { willDelayInterval: 9 } });
+  await join('d', 5, { ...later, properties: { sessionExpiryInterval: 100 } }, start({ store }));
+  await clock.advance(3_600_000);
+  const after = start({ store });
+  await after.start();
+  const watcher = await join('watcher', 5, {}, after);
+  await watcher.subscribe('#');
+  const { retain, properties: props } = await watcher.next('publish');
+  assert.equal([retain, props?.messageExpiryInterval], [true, 60]);
+  await clock.advance(9_000);
+  assert.is((await watcher.next('publish')).topic, 'later');
+});
 
 test('the broker’s own end publishes no wills', async ({ start, join }) => {
   const broker = start({});
