@@ -47,7 +47,7 @@ export class EdgeCore {
   /** @throws EdgeError MQTT_AUTH_FILE_INVALID, STORE_LOCKED, STORE_WRITE_FAILED, STORE_NEWER */
   constructor(deps: EdgeCoreDeps) {
     const { config, clock, log } = deps;
-    const { edged, edgeHub, eventBus, metaManager } = config.modules;
+    const { edged, edgeHub, metaManager } = config.modules;
     const node = edged.hostnameOverride;
     const metrics = new Metrics();
     const shared = { clock, log, metrics, node, random: deps.random };
@@ -91,16 +91,7 @@ export class EdgeCore {
     });
     const modbus = new ModbusMapper({ ...shared, manager: twins });
     twins.addMapper(modbus);
-    const broker = new Broker({
-      ...shared,
-      authority: this.authority,
-      limits: eventBus.limits as Partial<BrokerLimits>,
-      store: brokerStore(store),
-      listeners: [
-        tcpListener(eventBus.mqttServerInternal.replace('tcp://', ''), eventBus.limits.clients),
-        ...eventBus.listeners,
-      ],
-    });
+    const broker = newBroker({ ...deps, metrics }, this.authority, store);
     const bus = new EventBus({ broker, store, twins, outbox: hub.outbox, log });
     const agent = new Edged({
       ...shared,
@@ -204,6 +195,26 @@ function mqttAuthority({ config, clock, log }: EdgeCoreDeps): FileAuthority {
     allowAnonymous,
     clock,
     log,
+  });
+}
+
+function newBroker(
+  { config, version, clock, log, metrics }: EdgeCoreDeps & { readonly metrics: Metrics },
+  authority: FileAuthority,
+  store: Store,
+): Broker {
+  const { eventBus } = config.modules;
+  const internal = eventBus.mqttServerInternal.replace('tcp://', '');
+  return new Broker({
+    clock,
+    log,
+    metrics,
+    authority,
+    store: brokerStore(store),
+    limits: eventBus.limits as Partial<BrokerLimits>,
+    concealDenials: eventBus.concealDenials,
+    version: `edgecore ${version}`,
+    listeners: [tcpListener(internal, eventBus.limits.clients), ...eventBus.listeners],
   });
 }
 

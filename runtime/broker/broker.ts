@@ -4,7 +4,6 @@ import { EdgeError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import type { MetricSource } from '../core/metrics.ts';
 import { type Authority, localOnly } from './auth.ts';
-import { PacketDecoder } from './codec.ts';
 import { type BrokerLimits, defaultBrokerLimits } from './config.ts';
 import { Connection } from './connection.ts';
 import { type BrokerCounters, Hub } from './hub.ts';
@@ -16,6 +15,7 @@ import { memoryBrokerStore } from './memory-store.ts';
 import { makeMessage, type QoS } from './message.ts';
 import type { Peer } from './peer.ts';
 import type { BrokerStore } from './persistence.ts';
+import { reason } from './reason.ts';
 import type { LocalHandler } from './subscription.ts';
 import { isTopic, parseFilter } from './topics.ts';
 
@@ -25,6 +25,10 @@ export type BrokerDeps = {
   readonly authority?: Authority;
   /** Without one everything ends with the process. */
   readonly store?: BrokerStore;
+  /** Says `unspecified` where a client would learn that a rule forbids it a topic. */
+  readonly concealDenials?: boolean;
+  /** What `$SYS/broker/version` says. */
+  readonly version?: string;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: MetricSource;
@@ -34,7 +38,6 @@ export type BrokerDeps = {
 export class Broker {
   readonly name = 'broker';
   private readonly hub: Hub;
-  private readonly decoder = new PacketDecoder();
   private readonly listeners: readonly Listener[];
   private readonly limits: BrokerLimits;
 
@@ -44,7 +47,9 @@ export class Broker {
     const authority = deps.authority ?? localOnly;
     const store = deps.store ?? memoryBrokerStore();
     const log = deps.log.child('broker');
-    this.hub = new Hub({ limits: this.limits, authority, store, clock, log, metrics });
+    const denial = deps.concealDenials ? reason.unspecified : reason.notAuthorized;
+    const version = deps.version ?? 'edgecore';
+    this.hub = new Hub({ limits: this.limits, authority, denial, version, store, clock, log, metrics });
     const shared = { clock, log: deps.log, metrics, packetBytes: this.limits.packetBytes };
     this.listeners = deps.listeners.map((config) => createListener(config, shared));
   }
@@ -83,7 +88,7 @@ export class Broker {
 
   /** Serves a client on any byte stream. */
   attach(stream: Duplex, peer: Peer): void {
-    new Connection({ hub: this.hub, stream, peer, decoder: this.decoder });
+    new Connection({ hub: this.hub, stream, peer });
   }
 
   /** Publishes from this process. */

@@ -11,8 +11,7 @@ const FIRST_ROOM = 4096;
  * @returns where it has read up to, `end` unless it took the packets behind it along; -1 ends the reading */
 export type OnFrame = (data: Buffer, start: number, end: number) => number;
 
-/** Cuts a byte stream into exact control packets, in place. mqtt-packet's own parser can read past the end of a packet
- * into the next one, so it only ever gets one packet at a time.
+/** Cuts a byte stream into exact control packets, in place: whoever reads one cannot read into the next.
  * @source MQTT-2.1.4 (v5), MQTT-2.2.3 (v3.1.1): remaining length is a variable byte integer of at most four bytes */
 export class FrameReader {
   private readonly limit: number;

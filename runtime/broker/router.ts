@@ -13,6 +13,7 @@ import {
   type Target,
   targetOf,
 } from './subscription.ts';
+import { SYS } from './sys-topics.ts';
 import { isTopic, TopicTrie } from './topics.ts';
 
 /** Who gets the messages of one topic, found once and used until a subscription changes. */
@@ -40,6 +41,8 @@ export type RouterDeps = {
   readonly retained: Retained;
   readonly journal: Journal;
   readonly topicLevels: number;
+  /** Told at each subscription below `$SYS` that comes or goes whether there is one. */
+  readonly sysWatched: (isWatched: boolean) => void;
   /** Monotonic ms. */
   readonly now: () => number;
 };
@@ -61,12 +64,12 @@ export class Router {
 
   add(subscription: Subscription): void {
     this.trie.add(subscription.filter.levels, subscription);
-    this.forget();
+    this.changed(subscription);
   }
 
   remove(subscription: Subscription): void {
     this.trie.remove(subscription.filter.levels, subscription);
-    this.forget();
+    this.changed(subscription);
   }
 
   routeOf(topic: string): Route {
@@ -145,6 +148,11 @@ export class Router {
     const fresh = receiversOf(found, message.retain);
     if (!from?.durable && route.shares.length === 0) receivers[kind] = fresh;
     return fresh;
+  }
+
+  private changed({ filter }: Subscription): void {
+    this.forget();
+    if (filter.levels[0] === SYS) this.deps.sysWatched(this.trie.hasBelow(SYS));
   }
 
   private forget(): void {

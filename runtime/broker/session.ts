@@ -16,7 +16,12 @@ export interface Outlet {
   pubrel(id: number): void;
 }
 
-export type Will = { readonly message: Message; readonly delaySeconds: number };
+export type Will = {
+  readonly message: Message;
+  readonly delaySeconds: number;
+  /** The message's expiry, which begins when it is published. */
+  readonly expirySeconds: number | undefined;
+};
 
 /** What the broker knows of a client between and during its connections. @source MQTT 5 §4.1 */
 export abstract class Session {

@@ -2,9 +2,13 @@ import * as v from 'valibot';
 import { defaultBrokerLimits } from '../broker/config.ts';
 import { listenerConfig, placeOf } from '../broker/listeners/config.ts';
 import { pathOf } from '../core/config-fields.ts';
+import { seconds } from '../core/units.ts';
 
-const most = (name: NumericLimit, highest: number) =>
-  v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(highest)), defaultBrokerLimits[name]);
+const most = (name: NumericLimit, highest: number, least = 1) =>
+  v.optional(
+    v.pipe(v.number(), v.integer(), v.minValue(least), v.maxValue(highest)),
+    defaultBrokerLimits[name],
+  );
 
 type NumericLimit =
   | 'packetBytes'
@@ -14,7 +18,10 @@ type NumericLimit =
   | 'inflight'
   | 'queueCount'
   | 'queueBytes'
-  | 'socketBytes';
+  | 'socketBytes'
+  | 'keepAlive'
+  | 'topicAliases'
+  | 'retainedCount';
 
 /** `modules.eventBus.limits`: what one client may cost the internal broker. Ours; KubeEdge has none. */
 const brokerLimits = v.strictObject({
@@ -27,6 +34,14 @@ const brokerLimits = v.strictObject({
   queueBytes: most('queueBytes', 2 ** 40),
   queueDrop: v.optional(v.picklist(['oldest', 'newest']), defaultBrokerLimits.queueDrop),
   socketBytes: most('socketBytes', 2 ** 30),
+  keepAlive: most('keepAlive', 65_535),
+  topicAliases: most('topicAliases', 65_535, 0),
+  retainedCount: most('retainedCount', 10_000_000),
+  /** In seconds, as MQTT counts it. */
+  sessionExpiry: v.optional(
+    v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(0xffff_ffff), v.transform(seconds)),
+    defaultBrokerLimits.sessionExpiry / 1000,
+  ),
 });
 
 /** `modules.eventBus` by its keys. `mqttMode`: 0 the broker in this process, 1 both, 2 an external one.
@@ -55,6 +70,8 @@ const keys = v.strictObject({
   aclFile: v.optional(v.string(), ''),
   // Left out: clients on this machine need no name, as long as there is no password file.
   allowAnonymous: v.optional(v.boolean()),
+  // Ours: MQTT 5 clients are told 0x80 (unspecified) in place of 0x87 when a rule forbids a topic.
+  concealDenials: v.optional(v.boolean(), false),
   eventBusTLS: v.optional(v.looseObject({ enable: v.optional(v.literal(false), false) }), {}),
 });
 
