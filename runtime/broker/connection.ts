@@ -36,7 +36,6 @@ const ACK_SIZE = 4;
 export class Connection implements Outlet {
   readonly hub: Hub;
   readonly peer: Peer;
-  readonly acks: AckQueue;
   /** Set by CONNECT. */
   session: Session | undefined;
   version: ProtocolVersion | undefined;
@@ -54,7 +53,9 @@ export class Connection implements Outlet {
   private readonly stream: Duplex;
   private readonly frames: FrameReader;
   private readonly out: Outgoing;
-  private readonly publishes: PublishPath;
+  /** Made when first used: most clients of a gateway only listen. */
+  private publishPath: PublishPath | undefined;
+  private ackQueue: AckQueue | undefined;
   private timer: Timer | undefined;
   private keepAlive = 0;
   private heard = 0;
@@ -67,17 +68,25 @@ export class Connection implements Outlet {
     const { limits, clock, log, flusher } = deps.hub;
     this.receiveMaximum = limits.inflight;
     this.packetBytes = deps.peer.packetBytes ?? limits.packetBytes;
-    this.frames = new FrameReader(this.packetBytes, (data, start, end) => this.take(data, start, end));
+    this.frames = new FrameReader(this.packetBytes, this);
     this.out = new Outgoing(deps.stream, flusher);
-    this.publishes = new PublishPath(this);
-    this.acks = new AckQueue((qos, id, code, error) =>
-      this.publishes.settled(qos, id, code as ReasonCode, error),
-    );
     this.timer = clock.after(limits.connectTimeout, () => this.close());
     this.stream.on('data', (chunk: Buffer) => this.read(chunk));
     this.stream.on('error', (error) => log.debug('connection failed', () => ({ reason: errorText(error) })));
     this.stream.on('end', () => this.close());
     this.stream.on('close', () => this.ended());
+  }
+
+  get acks(): AckQueue {
+    this.ackQueue ??= new AckQueue((qos, id, code, error) =>
+      this.publishes.settled(qos, id, code as ReasonCode, error),
+    );
+    return this.ackQueue;
+  }
+
+  private get publishes(): PublishPath {
+    this.publishPath ??= new PublishPath(this);
+    return this.publishPath;
   }
 
   get isClosed(): boolean {
@@ -217,8 +226,9 @@ export class Connection implements Outlet {
     }
   }
 
-  /** @returns up to where it has read, -1 when reading must stop */
-  private take(data: Buffer, start: number, end: number): number {
+  /** Takes one packet of the frame reader.
+   * @returns up to where it has read, -1 when reading must stop */
+  take(data: Buffer, start: number, end: number): number {
     let next = end;
     try {
       const type = (data[start] as number) >> 4;

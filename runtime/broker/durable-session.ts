@@ -44,7 +44,6 @@ export class DurableSession extends Session {
    * than it did. */
   private unsent: number[] = [];
   private isDiscarded = false;
-  private readonly isTaken = (id: number): boolean => this.inflight.has(id);
 
   constructor(clientId: string, sid: number, deps: DurableDeps) {
     super(clientId);
@@ -101,7 +100,7 @@ export class DurableSession extends Session {
         this.finish(seq);
         continue;
       }
-      const id = this.nextId(this.isTaken);
+      const id = this.nextId(this.inflight);
       if (delivery.qos === 2) {
         storing ??= [];
         storing.push({ sid: this.sid, seq, packetId: id, state: 'sent' });

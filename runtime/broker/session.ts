@@ -74,9 +74,9 @@ export abstract class Session {
   /** It ends: what is kept of it goes. */
   abstract discard(): void;
 
-  protected nextId(isTaken: (id: number) => boolean): number {
+  protected nextId(taken: ReadonlyMap<number, unknown>): number {
     do this.lastId = (this.lastId % 65_535) + 1;
-    while (isTaken(this.lastId));
+    while (taken.has(this.lastId));
     return this.lastId;
   }
 }

@@ -50,9 +50,11 @@ export class TestClient {
     this.version = version;
     const parser = mqtt.parser({ protocolVersion: version });
     parser.on('packet', (packet: Packet) => this.take(packet));
-    const reader = new FrameReader(2 ** 28, (data, start, end) => {
-      this.frames.push(Buffer.from(data.subarray(start, end)));
-      return end;
+    const reader = new FrameReader(2 ** 28, {
+      take: (data, start, end) => {
+        this.frames.push(Buffer.from(data.subarray(start, end)));
+        return end;
+      },
     });
     near.on('data', (chunk: Buffer) => {
       reader.push(chunk);
