@@ -6,6 +6,7 @@ import { kubectlPrograms } from '../kubectl.ts';
 import { busyboxPod } from '../kubernetes/busybox-pod.ts';
 import { type Cluster, startCluster } from '../kubernetes/cluster.ts';
 import { until } from '../program.ts';
+import { prove, writeContract } from './contract.ts';
 import { CutProxy, type LinkMode } from './cut-proxy.ts';
 import { random, seed } from './seed.ts';
 import { TwinPublisher } from './twin-publisher.ts';
@@ -49,6 +50,7 @@ test.before(async (context) => {
 
 test.after(async ({ cluster, containerd, proxy, load }) => {
   load.watch.stop();
+  writeContract();
   await cluster.close();
   await proxy.stop();
   await containerd.stop();
@@ -65,6 +67,12 @@ test.after.each(({ load }) => {
 async function local({ cluster }: Pick<Context, 'cluster'>): Promise<ConsoleSnapshot> {
   const response = await fetch(`http://127.0.0.1:${cluster.stack.options.ports.console}/api/state`);
   return (await response.json()) as ConsoleSnapshot;
+}
+
+/** What the load was, for the record. */
+function acknowledged({ load }: Context): string {
+  const sum = load.publishers.reduce((n, publisher) => n + publisher.acknowledged, 0);
+  return `${sum} values acknowledged since the start, none lost, none after a newer one`;
 }
 
 const pause = (most: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, random() * most));
@@ -115,12 +123,15 @@ if (canRunContainers() && kubectlProgram) {
       await cluster.stack.startEdge();
       slowest = Math.max(slowest, performance.now() - at);
     }
-    process.stdout.write(`slowest of ${EDGE_KILLS} boots: ${Math.round(slowest)} ms\n`);
     await settled(context);
     await until('the pod runs, never started twice', async () => {
       const path = '{.status.phase} {.status.containerStatuses[0].restartCount}';
       return (await cluster.kubectl.value(['pod', 'kept'], path)) === 'Running 0';
     });
+    prove(
+      'edge-killed',
+      `${EDGE_KILLS} kills, slowest boot ${Math.round(slowest)} ms, ${acknowledged(context)}`,
+    );
   });
 
   test(`${SHIM_KILLS} times the shim is killed under load`, async (context) => {
@@ -140,6 +151,7 @@ if (canRunContainers() && kubectlProgram) {
     }
     await cluster.kubectl.run(['delete', 'pod', '-l', 'suite=edge', '--timeout=60s']);
     await until('no pod is left on the node', async () => (await local(context)).pods.length === 0);
+    prove('shim-killed', `${SHIM_KILLS} kills, ${acknowledged(context)}`);
   });
 
   test(`${LINK_CUTS} times the link is cut, slowed or silenced under load`, async (context) => {
@@ -158,6 +170,7 @@ if (canRunContainers() && kubectlProgram) {
       await progress(context);
     }
     await settled(context);
+    prove('link-cut', `${LINK_CUTS} cuts, ${acknowledged(context)}`);
   });
 
   test('a silent link is noticed within 45 s', async (context) => {
@@ -165,9 +178,9 @@ if (canRunContainers() && kubectlProgram) {
     const at = performance.now();
     await until('the node notices', async () => (await local(context)).link.state !== 'online', 60_000);
     const took = performance.now() - at;
-    process.stdout.write(`a silent link was noticed after ${Math.round(took / 1000)} s\n`);
     context.proxy.become({ kind: 'open' });
     await settled(context);
+    prove('half-open', `noticed after ${Math.round(took / 1000)} s`);
     assert.ok(took < 45_000, `${took} ms`);
   });
 }
