@@ -6,8 +6,14 @@ type Waiting = { settled: boolean; error: unknown; readonly send: Settle };
 /** Sends acknowledgements in the order of what they acknowledge, although what they wait for ends in any order.
  * [MQTT-4.6.0-2] [MQTT-4.6.0-3] */
 export class AckQueue {
+  private readonly onProgress: () => void;
   private waiting: Waiting[] = [];
   private head = 0;
+
+  /** @param onProgress is called when there are fewer */
+  constructor(onProgress: () => void = () => {}) {
+    this.onProgress = onProgress;
+  }
 
   get length(): number {
     return this.waiting.length - this.head;
@@ -45,5 +51,6 @@ export class AckQueue {
       this.waiting.splice(0, this.head);
       this.head = 0;
     }
+    this.onProgress();
   }
 }

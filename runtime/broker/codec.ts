@@ -1,4 +1,8 @@
 import mqtt, { type Packet } from 'mqtt-packet';
+import { errorText } from '../core/errors.ts';
+import { checkPacket } from './packet-check.ts';
+import type { PacketFault } from './packet-fields.ts';
+import { reason } from './reason.ts';
 
 export type ProtocolVersion = 3 | 4 | 5;
 export type { Packet };
@@ -6,29 +10,33 @@ export type { Packet };
 // Its table of all 65,536 encoded numbers takes 15 MB of resident memory.
 (mqtt.writeToStream as unknown as { cacheNumbers: boolean }).cacheNumbers = false;
 
+const CONNECT = 1;
+
 /** Decodes exact control packets. Parsing is synchronous, so one parser a version serves every connection. */
 export class PacketDecoder {
   private readonly parsers = new Map<ProtocolVersion, ReturnType<typeof mqtt.parser>>();
   private packet: Packet | undefined;
-  private fault: Error | undefined;
+  private fault: unknown;
 
   /** @param version undefined before CONNECT has told it
-   * @returns the packet, or the error that it is malformed with */
-  decode(frame: Buffer, version: ProtocolVersion | undefined): Packet | Error {
+   * @returns the packet, or what is wrong with it */
+  decode(frame: Buffer, version: ProtocolVersion | undefined): Packet | PacketFault {
+    const wrong = checkPacket(frame, version);
+    if (wrong) return wrong;
     this.packet = undefined;
     this.fault = undefined;
-    // A CONNECT switches the parser to its version, so each one gets a parser of its own.
-    const parser = version === undefined ? this.newParser(undefined) : this.parserOf(version);
+    // A CONNECT switches the parser to its version, also one that comes where none may: it gets a parser of its own.
+    const own = version === undefined || (frame[0] as number) >> 4 === CONNECT ? undefined : version;
+    const parser = own === undefined ? this.newParser(version) : this.parserOf(own);
     try {
       const left = parser.parse(frame);
-      if (this.fault === undefined && (this.packet === undefined || left > 0))
-        this.fault = new Error('length does not match');
+      if (left > 0) this.fault ??= 'length does not match';
     } catch (error) {
-      this.fault = error instanceof Error ? error : new Error(String(error));
+      this.fault ??= error;
     }
     if (this.fault === undefined && this.packet !== undefined) return this.packet;
-    if (version !== undefined) this.parsers.delete(version); // a parser that met an error stays in it
-    return this.fault ?? new Error('incomplete');
+    if (own !== undefined) this.parsers.delete(own); // a parser that met an error stays in it
+    return { code: reason.malformedPacket, fault: errorText(this.fault ?? 'incomplete') };
   }
 
   private parserOf(version: ProtocolVersion): ReturnType<typeof mqtt.parser> {

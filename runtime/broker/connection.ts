@@ -1,26 +1,33 @@
 import type { Duplex } from 'node:stream';
 import type { Timer } from '../core/clock.ts';
 import { errorText } from '../core/errors.ts';
-import { millis } from '../core/units.ts';
+import { mebibytes, millis } from '../core/units.ts';
 import { AckQueue } from './ack-queue.ts';
 import type { Identity } from './auth.ts';
 import { encode, type Packet, type PacketDecoder, type ProtocolVersion } from './codec.ts';
 import { FrameReader } from './frame.ts';
 import { handleShortAck } from './handlers/ack.ts';
+import { refuseProtocol } from './handlers/connect.ts';
 import { handlePacket } from './handlers/handle.ts';
 import { PublishPath } from './handlers/publish.ts';
 import type { Hub } from './hub.ts';
 import { type Delivery, encodeWithProperties, needsProperties, plainSize, writePlain } from './message.ts';
 import { Outgoing } from './outgoing.ts';
+import type { PacketFault } from './packet-fields.ts';
 import type { Peer } from './peer.ts';
 import { type ReasonCode, reason } from './reason.ts';
 import type { Outlet, Session } from './session.ts';
 import type { TopicAliases } from './topic-aliases.ts';
 
-/** How many QoS 1 and 2 messages of one client may wait for the disk before its socket is left unread. */
+/** How many QoS 1 and 2 messages of one client may wait for the disk before its socket is left unread, and their bytes. */
 const PENDING_ACKS = 1000;
+const PENDING_BYTES = mebibytes(1);
+/** A chunk of so many bytes is a sign of life although it ends no packet; fewer may be a peer that plays for time. */
+const LIVELY = 512;
 /** What a peer that does not read has before its socket is destroyed. */
 const LINGER = millis(2000);
+/** First byte of every connection. [MQTT-3.1.0-1] */
+const CONNECT = 0x10;
 /** Packet types. @source MQTT 5 §2.1.2 */
 const PUBLISH = 3;
 const PUBACK = 4;
@@ -32,7 +39,7 @@ const ACK_SIZE = 4;
 export class Connection implements Outlet {
   readonly hub: Hub;
   readonly peer: Peer;
-  readonly acks = new AckQueue();
+  readonly acks = new AckQueue(() => this.regulate());
   /** Set by CONNECT. */
   session: Session | undefined;
   version: ProtocolVersion | undefined;
@@ -51,6 +58,12 @@ export class Connection implements Outlet {
   private timer: Timer | undefined;
   private keepAlive = 0;
   private heard = 0;
+  private isNew = true;
+  /** Bytes of its messages that wait for the disk. */
+  private pendingBytes = 0;
+  /** What is left to do for packets that cost much, a piece a turn; no packet is taken before that. */
+  private readonly chores: (() => void)[] = [];
+  private isResting = false;
   private closed = false;
 
   constructor(deps: { hub: Hub; stream: Duplex; peer: Peer; decoder: PacketDecoder }) {
@@ -60,14 +73,20 @@ export class Connection implements Outlet {
     this.decoder = deps.decoder;
     const { limits, clock, log, flusher } = deps.hub;
     this.receiveMaximum = limits.inflight;
-    this.frames = new FrameReader(limits.packetBytes, (data, start, end) => this.take(data, start, end));
+    const first = Math.min(limits.connectBytes, limits.packetBytes);
+    this.frames = new FrameReader(first, (data, start, end) => this.take(data, start, end));
     this.out = new Outgoing(deps.stream, flusher);
     this.publishes = new PublishPath(this);
-    this.timer = clock.after(limits.connectTimeout, () => this.close());
+    this.timer = clock.after(limits.connectTimeout, () => {
+      this.hub.refuse('connectTimeout');
+      this.close();
+    });
     this.stream.on('data', (chunk: Buffer) => this.read(chunk));
     this.stream.on('error', (error) => log.debug('connection failed', () => ({ reason: errorText(error) })));
+    this.stream.on('drain', () => this.drained());
     this.stream.on('end', () => this.close());
     this.stream.on('close', () => this.ended());
+    this.hub.arrived(this);
   }
 
   get isClosed(): boolean {
@@ -76,6 +95,11 @@ export class Connection implements Outlet {
 
   get congested(): boolean {
     return this.out.pending > this.hub.limits.socketBytes;
+  }
+
+  get blocked(): boolean {
+    // Only then the stream says when it is empty again.
+    return this.stream.writableNeedDrain && this.congested;
   }
 
   /** Writes a packet. */
@@ -134,18 +158,48 @@ export class Connection implements Outlet {
   accepted(keepAliveSeconds: number): void {
     this.timer?.cancel();
     this.timer = undefined;
+    this.frames.limit = this.hub.limits.packetBytes;
     this.keepAlive = keepAliveSeconds * 1500;
     this.heard = this.hub.clock.monotonic();
     if (this.keepAlive > 0) this.watch(this.keepAlive);
   }
 
-  /** Holds back reading until so much of what was sent is on disk that more may come: TCP slows the publisher. */
-  throttle(): void {
-    if (this.acks.length >= PENDING_ACKS && !this.stream.isPaused()) this.stream.pause();
+  /** A message of this client waits for the disk; a negative number says that it does not any more. */
+  pending(bytes: number): void {
+    this.pendingBytes += bytes;
   }
 
-  unthrottle(): void {
-    if (this.acks.length < PENDING_ACKS / 2 && this.stream.isPaused()) this.stream.resume();
+  /** Takes no more packets of this client in this turn of the event loop, nor in the next ones until its chores are done:
+   * what costs the broker much and the client little must not keep the others waiting. */
+  rest(chore?: () => void): void {
+    if (chore) this.chores.push(chore);
+    if (this.isResting || this.closed) return;
+    this.isResting = true;
+    this.frames.hold();
+    this.regulate();
+    setImmediate(() => this.work());
+  }
+
+  /** Answers once all of this is on disk; answers keep their order. */
+  afterAll(kept: readonly Promise<unknown>[], answer: () => void): void {
+    if (kept.length === 0) return answer();
+    const settle = this.acks.later((error) => {
+      if (error === undefined) this.attempt(answer);
+      else this.fail(reason.unspecified);
+    });
+    Promise.all(kept).then(
+      () => settle(),
+      (error) => settle(error ?? new Error('not kept')),
+    );
+  }
+
+  /** Does what may fail outside of a packet's handling: a failure ends this connection alone. */
+  attempt(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.failed(error);
+    }
   }
 
   /** Ends a connection with the reason, which MQTT 5 clients are told. */
@@ -161,15 +215,15 @@ export class Connection implements Outlet {
   /** A packet that broke the protocol ends the connection. [MQTT-4.13.1-1] */
   broken(code: ReasonCode, why: string): void {
     if (this.closed) return;
-    const { counters, log } = this.hub;
-    if (code === reason.packetTooLarge) counters.refused.add();
-    else counters.malformed.add();
-    log.warn('a client broke the protocol', {
-      client: this.session?.clientId,
-      peer: this.peer.address,
-      reason: why,
-    });
+    if (code === reason.packetTooLarge) this.hub.refuse(this.session ? 'packetBytes' : 'connectBytes');
+    else this.hub.counters.malformed.add();
+    this.hub.complain(this, why);
     this.fail(code, why);
+  }
+
+  /** Drops the connection at once. */
+  destroy(): void {
+    this.stream.destroy();
   }
 
   /** Ends the connection after what was written. */
@@ -179,9 +233,12 @@ export class Connection implements Outlet {
     this.timer?.cancel();
     this.out.flush();
     this.stream.end();
+    // Read to its end: what came and was not read would make the kernel drop what was written.
+    this.stream.resume();
     // A peer that does not read must not keep the socket: what was written has until then.
     const linger = this.hub.clock.after(LINGER, () => this.stream.destroy());
     this.stream.once('close', () => linger.cancel());
+    this.hub.lingers(this);
     this.hub.left(this);
   }
 
@@ -189,20 +246,79 @@ export class Connection implements Outlet {
     this.closed = true;
     this.timer?.cancel();
     this.hub.left(this);
+    this.hub.gone(this);
   }
 
   private read(chunk: Buffer): void {
     if (this.closed) return;
-    const { clock, counters, flusher } = this.hub;
-    this.heard = clock.monotonic();
+    const { clock, counters } = this.hub;
     counters.bytesIn.add(chunk.length);
+    if (this.isNew && chunk[0] !== CONNECT) return this.broken(reason.protocolError, 'CONNECT comes first');
+    this.isNew = false;
+    const { count } = this.frames;
+    this.cut(chunk);
+    if (chunk.length >= LIVELY || this.frames.count !== count) this.heard = clock.monotonic();
+  }
+
+  /** @param chunk undefined for what was held back */
+  private cut(chunk: Buffer | undefined): void {
+    const { flusher } = this.hub;
     flusher.begin();
     try {
-      const fault = this.frames.push(chunk);
+      const fault = chunk ? this.frames.push(chunk) : this.frames.goOn();
       if (fault) this.broken(fault === 'too-large' ? reason.packetTooLarge : reason.malformedPacket, fault);
     } finally {
       flusher.end();
     }
+    this.regulate();
+  }
+
+  private work(): void {
+    const { flusher } = this.hub;
+    flusher.begin();
+    const chore = this.closed ? undefined : this.chores.shift();
+    if (chore) this.attempt(chore);
+    flusher.end();
+    if (this.closed) return;
+    if (this.chores.length > 0) {
+      setImmediate(() => this.work());
+      return;
+    }
+    this.isResting = false;
+    this.cut(undefined);
+  }
+
+  /** Reads on, or not: TCP slows a peer whose messages wait for the disk, or who does not take the answers. */
+  private regulate(): void {
+    if (this.closed) return;
+    const isPaused = this.stream.isPaused();
+    const share = isPaused ? 0.5 : 1;
+    const wait = this.isResting || this.storeLags(share) || (this.blocked && this.isFlooded);
+    if (wait === isPaused) return;
+    if (wait) this.stream.pause();
+    else this.stream.resume();
+  }
+
+  private storeLags(share: number): boolean {
+    return this.acks.length >= PENDING_ACKS * share || this.pendingBytes >= PENDING_BYTES * share;
+  }
+
+  /** More waits in the socket than messages alone make: answers to who does not read. */
+  private get isFlooded(): boolean {
+    return this.out.pending > 2 * this.hub.limits.socketBytes;
+  }
+
+  /** The peer has taken everything. */
+  private drained(): void {
+    if (this.stream.isPaused()) this.heard = this.hub.clock.monotonic();
+    this.session?.pump();
+    this.regulate();
+  }
+
+  private failed(error: unknown): void {
+    const client = this.session?.clientId;
+    this.hub.log.error('a packet could not be handled', { client, reason: errorText(error) });
+    this.fail(reason.implementationError);
   }
 
   /** @returns up to where it has read, -1 when reading must stop */
@@ -215,21 +331,20 @@ export class Connection implements Outlet {
       else if (type === PUBLISH && this.session) next = this.publishes.take(this.session, data, start, end);
       else this.decode(data, start, end);
     } catch (error) {
-      const client = this.session?.clientId;
-      this.hub.log.error('a packet could not be handled', { client, reason: errorText(error) });
-      this.fail(reason.implementationError);
+      this.failed(error);
     }
     return this.closed ? -1 : next;
   }
 
   private decode(data: Buffer, start: number, end: number): void {
     const packet = this.decoder.decode(data.subarray(start, end), this.version);
-    if (packet instanceof Error) this.broken(reason.malformedPacket, packet.message);
-    else handlePacket(this, packet);
+    if (!('fault' in packet)) return handlePacket(this, packet);
+    if (packet.code === reason.unsupportedProtocol && !this.session) refuseProtocol(this);
+    else this.broken(packet.code, packet.fault);
   }
 
   /** Decodes one packet for a handler that has looked at it in place. */
-  decodeWhole(data: Buffer, start: number, end: number): Packet | Error {
+  decodeWhole(data: Buffer, start: number, end: number): Packet | PacketFault {
     return this.decoder.decode(data.subarray(start, end), this.version);
   }
 
@@ -241,7 +356,9 @@ export class Connection implements Outlet {
   private watch(wait: number): void {
     this.timer = this.hub.clock.after(millis(wait), () => {
       const silent = this.hub.clock.monotonic() - this.heard;
-      if (silent >= this.keepAlive) this.fail(reason.keepAliveTimeout);
+      // Nobody is silent whom we do not listen to.
+      if (this.stream.isPaused() && !this.blocked) this.watch(this.keepAlive);
+      else if (silent >= this.keepAlive) this.fail(reason.keepAliveTimeout);
       else this.watch(this.keepAlive - silent);
     });
   }

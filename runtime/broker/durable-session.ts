@@ -89,7 +89,7 @@ export class DurableSession extends Session {
     const { outlet } = this;
     const { journal, now } = this.deps;
     let storing: OutgoingRow[] | undefined;
-    while (outlet && this.inflight.size < outlet.receiveMaximum) {
+    while (outlet && this.inflight.size < outlet.receiveMaximum && !outlet.blocked) {
       const seq = this.backlog.shift();
       if (seq < 0) break;
       const delivery = this.deliveryFrom(journal.entry(seq));

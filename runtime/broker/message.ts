@@ -115,8 +115,15 @@ export function encodeWithProperties(
 }
 
 /** Bytes that a queued message is counted with. */
-export function sizeOf({ payload, topic }: Message): number {
-  return payload.length + topic.length + 64;
+export function sizeOf({ payload, topic, properties }: Message): number {
+  return payload.length + topic.length + 64 + (properties ? propertyBytes(properties) : 0);
+}
+
+function propertyBytes({ userProperties, correlationData, contentType, responseTopic }: MessageProperties) {
+  let sum = (correlationData?.length ?? 0) + (contentType?.length ?? 0) + (responseTopic?.length ?? 0);
+  for (const [name, values] of Object.entries(userProperties ?? {}))
+    for (const value of Array.isArray(values) ? values : [values]) sum += name.length + value.length + 32;
+  return sum;
 }
 
 export function isExpired(message: Message, now: number): boolean {

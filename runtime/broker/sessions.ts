@@ -34,6 +34,8 @@ export class Sessions {
   private readonly byClient = new Map<string, Session>();
   private readonly expiries = new Map<Session, Timer>();
   private nextSid = 1;
+  /** Of all clients. */
+  subscriptions = 0;
 
   constructor(deps: SessionsDeps) {
     this.deps = deps;
@@ -85,6 +87,7 @@ export class Sessions {
     this.expiries.get(session)?.cancel();
     this.expiries.delete(session);
     for (const subscription of session.subscriptions.values()) this.deps.router.remove(subscription);
+    this.subscriptions -= session.subscriptions.size;
     session.subscriptions.clear();
     session.discard();
     if (this.byClient.get(session.clientId) === session) this.byClient.delete(session.clientId);
@@ -96,6 +99,7 @@ export class Sessions {
     const { router, store } = this.deps;
     const earlier = session.subscriptions.get(name);
     if (earlier) router.remove(earlier);
+    else this.subscriptions++;
     session.subscriptions.set(name, subscription);
     router.add(subscription);
     if (!(session instanceof DurableSession)) return undefined;
@@ -112,6 +116,7 @@ export class Sessions {
     const subscription = session.subscriptions.get(name);
     if (!subscription) return undefined;
     session.subscriptions.delete(name);
+    this.subscriptions--;
     this.deps.router.remove(subscription);
     if (!(session instanceof DurableSession)) return true;
     const { store } = this.deps;
@@ -166,6 +171,7 @@ export class Sessions {
     const { qos, noLocal, retainAsPublished, id } = options;
     const subscription = { kind: 'client', filter, session, qos, noLocal, retainAsPublished, id } as const;
     session.subscriptions.set(name, subscription);
+    this.subscriptions++;
     this.deps.router.add(subscription);
   }
 

@@ -6,25 +6,41 @@ const most = (name: NumericLimit, highest: number) =>
 
 type NumericLimit =
   | 'packetBytes'
+  | 'connectBytes'
   | 'clients'
+  | 'connecting'
+  | 'sessions'
+  | 'clientIdBytes'
   | 'subscriptionsPerClient'
+  | 'subscriptions'
   | 'topicLevels'
+  | 'topicBytes'
   | 'inflight'
   | 'queueCount'
   | 'queueBytes'
-  | 'socketBytes';
+  | 'socketBytes'
+  | 'retainedCount'
+  | 'retainedBytes';
 
 /** `modules.eventBus.limits`: what one client may cost the internal broker. Ours; KubeEdge has none. */
 const brokerLimits = v.strictObject({
   packetBytes: most('packetBytes', 268_435_455),
+  connectBytes: most('connectBytes', 1_048_576),
   clients: most('clients', 100_000),
+  connecting: most('connecting', 100_000),
+  sessions: most('sessions', 1_000_000),
+  clientIdBytes: most('clientIdBytes', 65_535),
   subscriptionsPerClient: most('subscriptionsPerClient', 1_000_000),
+  subscriptions: most('subscriptions', 10_000_000),
   topicLevels: most('topicLevels', 1000),
+  topicBytes: most('topicBytes', 65_535),
   inflight: most('inflight', 65_535),
   queueCount: most('queueCount', 10_000_000),
   queueBytes: most('queueBytes', 2 ** 40),
   queueDrop: v.optional(v.picklist(['oldest', 'newest']), defaultBrokerLimits.queueDrop),
   socketBytes: most('socketBytes', 2 ** 30),
+  retainedCount: most('retainedCount', 1_000_000),
+  retainedBytes: most('retainedBytes', 2 ** 32),
 });
 
 /** `modules.eventBus`. `mqttMode`: 0 the broker in this process, 1 both, 2 an external one.

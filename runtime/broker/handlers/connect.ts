@@ -5,7 +5,7 @@ import type { Connection } from '../connection.ts';
 import { type Message, makeMessage } from '../message.ts';
 import { connackReturnCode, type ReasonCode, reason } from '../reason.ts';
 import { TopicAliases } from '../topic-aliases.ts';
-import { isTopic } from '../topics.ts';
+import { isTopic, overLimit } from '../topics.ts';
 import { TOPIC_ALIASES } from './publish.ts';
 
 const MAX_RECEIVE = 65_535;
@@ -16,11 +16,14 @@ const NEVER = 0xffff_ffff;
 export function handleConnect(connection: Connection, packet: IConnectPacket): void {
   connection.version = (packet.protocolVersion ?? 4) as ProtocolVersion;
   const refusal =
-    checkVersion(packet) ?? checkClientId(packet) ?? checkMethod(packet) ?? checkWill(connection, packet);
+    checkVersion(packet) ??
+    checkClientId(connection, packet) ??
+    checkMethod(packet) ??
+    checkWill(connection, packet);
   if (refusal !== undefined) return refuse(connection, refusal);
   const assigned = packet.clientId === '' ? `auto-${randomUUID()}` : undefined;
   const clientId = assigned ?? packet.clientId;
-  const denied = authenticate(connection, packet, clientId) ?? checkCapacity(connection);
+  const denied = authenticate(connection, packet, clientId) ?? checkCapacity(connection, packet, clientId);
   if (denied !== undefined) return refuse(connection, denied);
   establish(connection, packet, clientId, assigned);
 }
@@ -30,7 +33,12 @@ function checkVersion(packet: IConnectPacket): ReasonCode | undefined {
 }
 
 /** [MQTT-3.1.3-8] no id without clean session in 3.1.1; 3.1 wants an id in any case */
-function checkClientId(packet: IConnectPacket): ReasonCode | undefined {
+function checkClientId({ hub }: Connection, packet: IConnectPacket): ReasonCode | undefined {
+  const longest = Math.max(Buffer.byteLength(packet.clientId), Buffer.byteLength(packet.username ?? ''));
+  if (longest > hub.limits.clientIdBytes) {
+    hub.refuse('clientIdBytes');
+    return reason.clientIdInvalid;
+  }
   if (packet.clientId !== '') return undefined;
   const allowed = packet.protocolVersion === 5 || (packet.protocolVersion === 4 && packet.clean);
   return allowed ? undefined : reason.clientIdInvalid;
@@ -43,6 +51,11 @@ function checkMethod(packet: IConnectPacket): ReasonCode | undefined {
 
 function checkWill(connection: Connection, { will }: IConnectPacket): ReasonCode | undefined {
   if (!will) return undefined;
+  const over = overLimit(will.topic, connection.hub.limits);
+  if (over) {
+    connection.hub.refuse(over);
+    return reason.topicInvalid;
+  }
   return isTopic(will.topic, connection.hub.limits.topicLevels) ? undefined : reason.topicInvalid;
 }
 
@@ -62,8 +75,22 @@ function authenticate(
   return answer === 'bad-credentials' ? reason.badUserNameOrPassword : reason.notAuthorized;
 }
 
-function checkCapacity({ hub }: Connection): ReasonCode | undefined {
-  return hub.clients < hub.limits.clients ? undefined : reason.serverBusy;
+/** A client that takes its own connection over needs no more room. */
+function checkCapacity(
+  { hub }: Connection,
+  packet: IConnectPacket,
+  clientId: string,
+): ReasonCode | undefined {
+  const { limits, sessions } = hub;
+  if (hub.clients >= limits.clients && !hub.isConnected(clientId)) {
+    hub.refuse('clients');
+    return reason.serverBusy;
+  }
+  if (expiryFor(packet) > 0 && sessions.size >= limits.sessions && !sessions.get(clientId)) {
+    hub.refuse('sessions');
+    return reason.quotaExceeded;
+  }
+  return undefined;
 }
 
 function establish(
@@ -80,9 +107,7 @@ function establish(
   connection.wantsReasons = properties.requestProblemInformation !== false;
   const aliases = Math.min(properties.topicAliasMaximum ?? 0, TOPIC_ALIASES);
   if (aliases > 0) connection.aliases = new TopicAliases(aliases);
-  // Before MQTT 5 a session that is not clean lives until the server ends it. [MQTT-3.1.2-6]
-  const life = clean ? 0 : Number.POSITIVE_INFINITY;
-  const expirySeconds = five ? expiryOf(properties.sessionExpiryInterval) : life;
+  const expirySeconds = expiryFor(packet);
   const will = packet.will && {
     message: willMessage(connection, packet, clientId),
     delaySeconds: willDelay(packet),
@@ -117,6 +142,12 @@ function offer({ hub: { limits } }: Connection, packet: IConnectPacket, assigned
   };
 }
 
+/** Before MQTT 5 a session that is not clean lives until the server ends it. [MQTT-3.1.2-6] */
+function expiryFor({ protocolVersion, clean, properties }: IConnectPacket): number {
+  if (protocolVersion === 5) return expiryOf(properties?.sessionExpiryInterval);
+  return (clean ?? true) ? 0 : Number.POSITIVE_INFINITY;
+}
+
 function expiryOf(interval: number | undefined): number {
   if (interval === NEVER) return Number.POSITIVE_INFINITY;
   return interval ?? 0;
@@ -137,6 +168,13 @@ function willMessage({ hub }: Connection, { will }: IConnectPacket, from: string
     properties: Object.keys(properties).length > 0 ? properties : undefined,
     expiresAt: expiry === undefined ? undefined : hub.clock.monotonic() + expiry * 1000,
   });
+}
+
+/** A version that nobody knows: the answer has the form of 3.1.1, which every client understands. [MQTT-3.1.2-2] */
+export function refuseProtocol(connection: Connection): void {
+  connection.hub.counters.malformed.add();
+  connection.version = 4;
+  refuse(connection, reason.unsupportedProtocol);
 }
 
 function refuse(connection: Connection, code: ReasonCode): void {

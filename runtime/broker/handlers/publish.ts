@@ -3,12 +3,13 @@ import type { IPublishPacket } from 'mqtt-packet';
 import { errorText } from '../../core/errors.ts';
 import type { Connection } from '../connection.ts';
 import { frameSize } from '../frame.ts';
-import type { Message, MessageProperties } from '../message.ts';
+import { type Message, type MessageProperties, sizeOf } from '../message.ts';
 import { PublishFrame } from '../publish-frame.ts';
 import { type ReasonCode, reason } from '../reason.ts';
 import type { Route } from '../router.ts';
 import type { Session } from '../session.ts';
 import type { Target } from '../subscription.ts';
+import { overLimit } from '../topics.ts';
 
 /** Most topic aliases that a client may set. */
 export const TOPIC_ALIASES = 32;
@@ -126,7 +127,7 @@ export class PublishPath {
     const { hub } = connection;
     hub.counters.received.add();
     const packet = connection.decodeWhole(data, start, end);
-    if (packet instanceof Error) return connection.broken(reason.malformedPacket, packet.message);
+    if ('fault' in packet) return connection.broken(packet.code, packet.fault);
     if (packet.cmd !== 'publish') return connection.broken(reason.malformedPacket, 'not a PUBLISH');
     const { properties = {}, qos, messageId = 0 } = packet;
     // Only a server sends subscription identifiers. [MQTT-3.3.4-6]
@@ -173,7 +174,11 @@ export class PublishPath {
     const { hub, identity } = connection;
     const route = hub.router.routeOf(topic);
     if (!route.isTopic) {
-      connection.broken(reason.topicInvalid, 'not a topic that can be published to');
+      const limit = overLimit(topic, hub.limits);
+      if (limit) {
+        hub.refuse(limit);
+        connection.fail(reason.topicInvalid, `over the limit ${limit}`);
+      } else connection.broken(reason.topicInvalid, 'not a topic that can be published to');
       return undefined;
     }
     // `$SYS` is the broker's own. [MQTT-4.7.2-1]
@@ -186,16 +191,28 @@ export class PublishPath {
 
   private receive(session: Session, route: Route, qos: number, id: number, message: Message): void {
     const { connection } = this;
+    const { hub } = connection;
+    if (qos > 0 && connection.version === 5 && message.retain) {
+      const limit = hub.retained.limitFor(message);
+      if (limit) {
+        hub.refuse(limit);
+        connection.acks.now(() => this.answer(session, qos, id, reason.quotaExceeded));
+        return;
+      }
+    }
     if (qos === 2) {
       // A message whose id is still held is the same one again. [MQTT-4.3.3-10]
       if (!session.hold(id)) {
         connection.acks.now(() => this.answer(session, 2, id, reason.success));
         return;
       }
-      if (session.held > connection.hub.limits.inflight)
-        return connection.broken(reason.receiveMaximumExceeded, 'more messages under way than allowed');
+      // Before MQTT 5 a client is told no Receive Maximum: its ids are the limit. [MQTT-3.3.4-7]
+      if (connection.version === 5 && session.held > hub.limits.inflight) {
+        hub.refuse('inflight');
+        return connection.fail(reason.receiveMaximumExceeded, 'more messages under way than allowed');
+      }
     }
-    const gate = connection.hub.router.deliver(route, message, session);
+    const gate = hub.router.deliver(route, message, session);
     if (qos === 0) {
       gate?.onOpen(() => {}); // QoS 0 is told to nobody: its loss neither
       return;
@@ -207,14 +224,15 @@ export class PublishPath {
       else connection.acks.now(() => this.answer(session, qos, id, code));
       return;
     }
+    const size = sizeOf(message);
+    connection.pending(size);
     gate.onOpen(
       connection.acks.later((error) => {
+        connection.pending(-size);
         if (error === undefined) this.answer(session, qos, id, code);
         else this.notKept(session, qos, id, error);
-        connection.unthrottle();
       }),
     );
-    connection.throttle();
   }
 
   private notKept(session: Session, qos: number, id: number, error: unknown): void {
@@ -247,10 +265,14 @@ function free(session: Session, id: number): void {
 
 function toMessage(connection: Connection, session: Session, topic: string, packet: IPublishPacket): Message {
   const { topicAlias: _, messageExpiryInterval: expiry, ...rest } = packet.properties ?? {};
-  const properties: MessageProperties = rest;
+  const { correlationData } = rest;
+  // Copies, as of the payload: the packet is a window on the socket's buffer, and the message may live long.
+  const properties: MessageProperties = {
+    ...rest,
+    ...(correlationData ? { correlationData: Buffer.from(correlationData) } : {}),
+  };
   return {
     topic,
-    // A copy: the packet is a window on the socket's buffer, and the message may live long.
     payload: Buffer.from(packet.payload),
     qos: packet.qos,
     retain: packet.retain,

@@ -18,7 +18,8 @@ export function handleUnsubscribe(
   const messageId = packet.messageId ?? 0;
   const answer = (): void =>
     connection.send({ cmd: 'unsuback', messageId, granted: connection.version === 5 ? granted : [] });
-  const kept = removed.filter((done) => done instanceof Promise);
-  if (kept.length === 0) return answer();
-  Promise.all(kept).then(answer, () => connection.fail(reason.unspecified));
+  connection.afterAll(
+    removed.filter((done) => done instanceof Promise),
+    answer,
+  );
 }
