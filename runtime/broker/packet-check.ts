@@ -31,6 +31,8 @@ export function checkPacket(frame: Buffer, version: number | undefined): PacketF
 
 function checkBody(type: number, fields: PacketFields, version: number | undefined): PacketFault | undefined {
   const isFive = version === 5;
+  if (type === CONNECT && version !== undefined)
+    return { code: reason.protocolError, fault: 'CONNECT twice' }; // [MQTT-3.1.0-2]
   if (type === CONNECT) return checkConnect(fields);
   if (type === PUBLISH) return checkPublish(fields, isFive);
   if (type >= PUBACK && type <= PUBCOMP) return checkAck(type, fields, isFive);
