@@ -69,6 +69,10 @@ export class DurableSession extends Session {
   /** Takes a message of the journal: sends it, or keeps its number for later. */
   offer(seq: number, size: number): void {
     const { limits, dropped, journal } = this.deps;
+    if (this.backlog.length === 0 && this.mayTake()) {
+      this.backlog.push(seq, size);
+      return this.pump();
+    }
     const isFull = (): boolean =>
       this.backlog.length >= limits.queueCount || this.backlog.bytes + size > limits.queueBytes;
     if (isFull() && (limits.queueDrop === 'newest' || size > limits.queueBytes)) {
@@ -89,7 +93,7 @@ export class DurableSession extends Session {
     const { outlet } = this;
     const { journal, now } = this.deps;
     let storing: OutgoingRow[] | undefined;
-    while (outlet && this.inflight.size < outlet.receiveMaximum && !outlet.blocked) {
+    while (outlet && this.mayTake()) {
       const seq = this.backlog.shift();
       if (seq < 0) break;
       const delivery = this.deliveryFrom(journal.entry(seq));
@@ -217,6 +221,11 @@ export class DurableSession extends Session {
       inflight.delivery = this.deliveryFrom(this.deps.journal.entry(inflight.seq));
       if (!inflight.delivery) this.inflight.delete(id);
     }
+  }
+
+  private mayTake(): boolean {
+    const { outlet } = this;
+    return outlet !== undefined && this.inflight.size < outlet.receiveMaximum && !outlet.blocked;
   }
 
   private deliveryFrom(entry: Entry | undefined): Delivery | undefined {

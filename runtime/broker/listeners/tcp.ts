@@ -9,7 +9,7 @@ export function listenTcp(
   address: { readonly host: string; readonly port: number },
   accept: (socket: Socket, peer: Peer) => void,
 ): Promise<Server> {
-  const server = createServer({ noDelay: true }, (socket) => {
+  const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 }, (socket) => {
     const remote = socket.remoteAddress ?? '';
     accept(socket, { address: `${remote}:${socket.remotePort}`, local: isLoopback(remote) });
   });
