@@ -6,8 +6,9 @@ export type BrokerLimits = {
   readonly packetBytes: Bytes;
   /** Largest CONNECT: until then nobody knows who it is. */
   readonly connectBytes: Bytes;
+  /** Connected clients; beside them as many connections may be closing. */
   readonly clients: number;
-  /** Connections that have not sent CONNECT yet; the one that has waited longest gives way. As many may be closing. */
+  /** Connections that have not sent CONNECT yet; the one that has waited longest gives way. */
   readonly connecting: number;
   /** Sessions, with or without connection, when one more is to outlive its connection. */
   readonly sessions: number;

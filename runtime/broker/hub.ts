@@ -134,13 +134,13 @@ export class Hub {
    * nothing cannot keep out who speaks at once. */
   arrived(connection: Connection): void {
     this.connecting.add(connection);
-    this.trim(this.connecting);
+    this.trim(this.connecting, this.limits.connecting);
   }
 
   /** A connection is closed on our side. */
   lingers(connection: Connection): void {
     this.closing.add(connection);
-    this.trim(this.closing);
+    this.trim(this.closing, this.limits.clients);
   }
 
   /** Its stream has ended. */
@@ -229,9 +229,9 @@ export class Hub {
     this.sessions.stop();
   }
 
-  private trim(connections: Set<Connection>): void {
+  private trim(connections: Set<Connection>, most: number): void {
     for (const oldest of connections) {
-      if (connections.size <= this.limits.connecting) return;
+      if (connections.size <= most) return;
       connections.delete(oldest);
       if (connections === this.connecting) this.refuse('connecting');
       oldest.destroy();

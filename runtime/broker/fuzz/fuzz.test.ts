@@ -19,7 +19,7 @@ import { ValidSessions } from './valid-sessions.ts';
 import { turn, Wire } from './wire.ts';
 
 /** Streams of one run; every tenth is not mutated. */
-const CASES = Number(process.env.N) || (process.env.EDGECORE_LONG === 'true' ? 20_000_000 : 200_000);
+const CASES = process.env.EDGECORE_LONG === 'true' ? 20_000_000 : 200_000;
 /** Cases between two exchanges of the neighbours. */
 const BETWEEN = 100;
 /** Turns of the event loop that the end of a connection may take. */
