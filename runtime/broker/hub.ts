@@ -116,7 +116,8 @@ export class Hub {
       clock,
       log,
     });
-    this.wills = new Wills({ store, clock, epoch, publish: (message) => void this.publish(message) });
+    const publish = (message: Message): void => void this.publish(message);
+    this.wills = new Wills({ store, clock, epoch, publish, longest: limits.sessionExpiry });
     this.measure(metrics);
   }
 

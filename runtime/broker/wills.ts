@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '../core/clock.ts';
-import { millis } from '../core/units.ts';
+import { type Millis, millis } from '../core/units.ts';
 import type { Message } from './message.ts';
 import type { BrokerStore } from './persistence.ts';
 import { decodeRecords, encodeRecord } from './record.ts';
@@ -11,6 +11,8 @@ export type WillsDeps = {
   readonly publish: (message: Message) => void;
   /** ms since epoch minus monotonic ms. */
   readonly epoch: () => number;
+  /** Longest life of a session without connection; no will waits longer. */
+  readonly longest: Millis;
 };
 
 /** Wills of connected clients and of those whose delay runs; they are kept, because a power cut takes all clients along.
@@ -70,7 +72,8 @@ export class Wills {
       this.forget(clientId);
     };
     if (seconds === 0) return publish();
-    this.delayed.set(clientId, this.deps.clock.after(millis(Math.min(seconds * 1000, 2 ** 31 - 1)), publish));
+    const delay = millis(Math.min(seconds * 1000, this.deps.longest, 2 ** 31 - 1));
+    this.delayed.set(clientId, this.deps.clock.after(delay, publish));
   }
 
   private forget(clientId: string): void {

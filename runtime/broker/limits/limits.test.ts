@@ -304,6 +304,25 @@ test('a turn in a shared subscription is forgotten with it', async ({ start }) =
   assert.is(turns.size, 0);
 });
 
+test('a will waits no longer than its session may live [MQTT-3.1.3-9]', async ({ start, clock }) => {
+  const broker = start({ sessionExpiry: millis(60_000) });
+  const [dying, heir] = [new TestClient(broker, 5), new TestClient(broker)];
+  const will = {
+    topic: 'gone',
+    payload: Buffer.from('x'),
+    qos: 0 as const,
+    retain: false,
+    properties: { willDelayInterval: 1_000_000 },
+  };
+  await heir.connect('heir');
+  await heir.subscribe('gone');
+  await dying.connect('dying', { will, properties: { sessionExpiryInterval: 0xffff_ffff } });
+  dying.drop();
+  await dying.ended();
+  await clock.advance(60_000);
+  assert.is((await heir.next('publish')).topic, 'gone');
+});
+
 test('a module that throws has refused the message, and nobody else suffers', async ({ start }) => {
   const broker = start({});
   broker.subscribe('t', () => {
