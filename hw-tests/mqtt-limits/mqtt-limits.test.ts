@@ -94,7 +94,8 @@ test('thousands of connections that say CONNECT and drop leave nothing', async (
   const left = ['clients', 'sessions', 'connecting', 'closing'] as const;
   const counts = (): Promise<number[]> => Promise.all(left.map((name) => node.metric(name)));
   await until('they are gone', async () => `${await counts()}` === '1,1,0,0');
-  assert.ok(note(context, '5,000 connections that CONNECT and drop', before, longest) < 25);
+  const grown = note(context, '5,000 connections that CONNECT and drop', before, longest);
+  assert.ok(grown < 40, `${grown} MB`);
 });
 
 test('thousands of connections that say nothing give way to one that does', async (context) => {
@@ -115,7 +116,7 @@ test('thousands of connections that say nothing give way to one that does', asyn
   assert.ok((await node.metric('limit_reached_total{limit="connecting"}')) >= 3000 - CONNECTING);
   const grown = note(context, '3,000 connections that say nothing', before, longest);
   await Promise.all(silent.map((client) => Promise.race([client.left(), timeout('one stays open')])));
-  assert.ok(grown < 25, `${grown} MB`);
+  assert.ok(grown < 40, `${grown} MB`);
 });
 
 test('a CONNECT of one byte a second is not waited for', async (context) => {
@@ -166,7 +167,8 @@ test('a packet that claims 256 MB, and a million garbage bytes, cost nothing', a
     await Promise.race([garbage.left(), timeout('it is not cut off')]);
   }
   await round(context);
-  assert.ok(note(context, '200 claims of 256 MB and 200 MB of garbage', before) < 30);
+  const grown = note(context, '200 claims of 256 MB and 200 MB of garbage', before);
+  assert.ok(grown < 50, `${grown} MB`);
 });
 
 test('clients that never read cost a bounded part, and the others nothing', async (context) => {
@@ -225,7 +227,7 @@ test('who asks on and on and never reads the answers is not heard any more', asy
   assert.is(isTaken, false, `${sent} bytes were taken`);
   const grown = note(context, `PINGREQ without end, ${(sent / 2 ** 20).toFixed(0)} MB taken`, before);
   deaf.drop();
-  assert.ok(grown < 25, `${grown} MB`);
+  assert.ok(grown < 40, `${grown} MB`);
 });
 
 /** Publishes QoS 1 to a session whose client is away, for ten seconds, as fast as the kernel takes it.

@@ -79,7 +79,7 @@ export class Connection implements Outlet {
     this.publishes = new PublishPath(this);
     this.timer = clock.after(limits.connectTimeout, () => {
       this.hub.refuse('connectTimeout');
-      this.close();
+      this.drop();
     });
     this.stream.on('data', (chunk: Buffer) => this.read(chunk));
     this.stream.on('error', (error) => log.debug('connection failed', () => ({ reason: errorText(error) })));
@@ -205,7 +205,8 @@ export class Connection implements Outlet {
   /** Ends a connection with the reason, which MQTT 5 clients are told. */
   fail(code: ReasonCode, why?: string): void {
     if (this.closed) return;
-    if (this.session && this.version === 5) {
+    if (!this.session) return this.drop();
+    if (this.version === 5) {
       const properties = why !== undefined && this.wantsReasons ? { properties: { reasonString: why } } : {};
       this.send({ cmd: 'disconnect', reasonCode: code, ...properties });
     }
@@ -221,9 +222,10 @@ export class Connection implements Outlet {
     this.fail(code, why);
   }
 
-  /** Drops the connection at once. */
-  destroy(): void {
+  /** Drops the connection at once: whoever has not said CONNECT is owed nothing, not even being read to the end. */
+  drop(): void {
     this.stream.destroy();
+    this.ended();
   }
 
   /** Ends the connection after what was written. */

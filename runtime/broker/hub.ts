@@ -225,7 +225,7 @@ export class Hub {
       if (connection.session) this.wills.drop(connection.session);
       connection.fail(reason.serverShuttingDown);
     }
-    for (const connection of [...this.connecting]) connection.close();
+    for (const connection of [...this.connecting]) connection.drop();
     this.wills.stop();
     this.sessions.stop();
   }
@@ -235,7 +235,7 @@ export class Hub {
       if (connections.size <= most) return;
       connections.delete(oldest);
       if (connections === this.connecting) this.refuse('connecting');
-      oldest.destroy();
+      oldest.drop();
     }
   }
 
