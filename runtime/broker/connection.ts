@@ -1,19 +1,21 @@
 import type { Duplex } from 'node:stream';
 import type { Timer } from '../core/clock.ts';
 import { errorText } from '../core/errors.ts';
-import { mebibytes, millis } from '../core/units.ts';
+import { type Bytes, bytes, mebibytes, millis } from '../core/units.ts';
 import { AckQueue } from './ack-queue.ts';
 import type { Identity } from './auth.ts';
-import { encode, type Packet, type PacketDecoder, type ProtocolVersion } from './codec.ts';
+import { encode, type Packet, type ProtocolVersion } from './codec.ts';
+import { readClientPacket } from './decode/client-packet.ts';
+import { UnsupportedVersion } from './decode/connect-packet.ts';
+import { PacketFault } from './decode/packet-reader.ts';
 import { FrameReader } from './frame.ts';
 import { handleShortAck } from './handlers/ack.ts';
-import { refuseProtocol } from './handlers/connect.ts';
+import { refuse } from './handlers/connect.ts';
 import { handlePacket } from './handlers/handle.ts';
 import { PublishPath } from './handlers/publish.ts';
 import type { Hub } from './hub.ts';
 import { type Delivery, encodeWithProperties, needsProperties, plainSize, writePlain } from './message.ts';
 import { Outgoing } from './outgoing.ts';
-import type { PacketFault } from './packet-fields.ts';
 import type { Peer } from './peer.ts';
 import { type ReasonCode, reason } from './reason.ts';
 import type { Outlet, Session } from './session.ts';
@@ -39,44 +41,44 @@ const ACK_SIZE = 4;
 export class Connection implements Outlet {
   readonly hub: Hub;
   readonly peer: Peer;
-  readonly acks = new AckQueue(() => this.regulate());
   /** Set by CONNECT. */
   session: Session | undefined;
   version: ProtocolVersion | undefined;
   identity: Identity | undefined;
+  /** Largest packet that is read. */
+  readonly packetBytes: Bytes;
   receiveMaximum: number;
   maximumPacketSize = Number.POSITIVE_INFINITY;
   /** Topics by number, for a client that wants them. */
   aliases: TopicAliases | undefined;
   /** False when the client wants no reasons but in CONNACK and DISCONNECT. [MQTT-3.1.2-29] */
   wantsReasons = true;
+  /** The client is a bridge before MQTT 5: every subscription of it is no-local and retain-as-published. */
+  isBridge = false;
   private readonly stream: Duplex;
-  private readonly decoder: PacketDecoder;
   private readonly frames: FrameReader;
   private readonly out: Outgoing;
-  private readonly publishes: PublishPath;
+  /** Made when first used: most clients of a gateway only listen. */
+  private publishPath: PublishPath | undefined;
+  private ackQueue: AckQueue | undefined;
   private timer: Timer | undefined;
   private keepAlive = 0;
   private heard = 0;
   private isNew = true;
-  /** Bytes of its messages that wait for the disk. */
-  private pendingBytes = 0;
   /** What is left to do for packets that cost much, a piece a turn; no packet is taken before that. */
-  private readonly chores: (() => void)[] = [];
+  private chores: (() => void)[] | undefined;
   private isResting = false;
   private closed = false;
 
-  constructor(deps: { hub: Hub; stream: Duplex; peer: Peer; decoder: PacketDecoder }) {
+  constructor(deps: { hub: Hub; stream: Duplex; peer: Peer }) {
     this.hub = deps.hub;
     this.stream = deps.stream;
     this.peer = deps.peer;
-    this.decoder = deps.decoder;
     const { limits, clock, log, flusher } = deps.hub;
     this.receiveMaximum = limits.inflight;
-    const first = Math.min(limits.connectBytes, limits.packetBytes);
-    this.frames = new FrameReader(first, (data, start, end) => this.take(data, start, end));
+    this.packetBytes = deps.peer.packetBytes ?? limits.packetBytes;
+    this.frames = new FrameReader(bytes(Math.min(limits.connectBytes, this.packetBytes)), this);
     this.out = new Outgoing(deps.stream, flusher);
-    this.publishes = new PublishPath(this);
     this.timer = clock.after(limits.connectTimeout, () => {
       this.hub.refuse('connectTimeout');
       this.drop();
@@ -87,6 +89,21 @@ export class Connection implements Outlet {
     this.stream.on('end', () => this.close());
     this.stream.on('close', () => this.ended());
     this.hub.arrived(this);
+  }
+
+  get acks(): AckQueue {
+    this.ackQueue ??= new AckQueue(
+      (qos, id, code, error) => this.publishes.settled(qos, id, code as ReasonCode, error),
+      () => {
+        if (this.stream.isPaused()) this.regulate();
+      },
+    );
+    return this.ackQueue;
+  }
+
+  private get publishes(): PublishPath {
+    this.publishPath ??= new PublishPath(this);
+    return this.publishPath;
   }
 
   get isClosed(): boolean {
@@ -102,10 +119,11 @@ export class Connection implements Outlet {
     return this.stream.writableNeedDrain && this.congested;
   }
 
-  /** Writes a packet. */
+  /** Writes a packet, unless it is larger than the client takes. [MQTT-3.1.2-24] */
   send(packet: Packet): void {
     if (this.closed) return;
     const bytes = encode(packet, this.version ?? 4);
+    if (bytes.length > this.maximumPacketSize) return;
     this.hub.counters.bytesOut.add(bytes.length);
     this.out.append(bytes);
   }
@@ -126,7 +144,7 @@ export class Connection implements Outlet {
     const { counters } = this.hub;
     if (needsProperties(delivery, version) || this.aliases) {
       const bytes = this.encodeFive(delivery, id, dup);
-      if (bytes.length > this.maximumPacketSize) return false;
+      if (!bytes) return false;
       counters.bytesOut.add(bytes.length);
       this.out.append(bytes);
     } else {
@@ -158,21 +176,20 @@ export class Connection implements Outlet {
   accepted(keepAliveSeconds: number): void {
     this.timer?.cancel();
     this.timer = undefined;
-    this.frames.limit = this.hub.limits.packetBytes;
+    this.frames.limit = this.packetBytes;
+    this.peer.accepted?.();
     this.keepAlive = keepAliveSeconds * 1500;
     this.heard = this.hub.clock.monotonic();
     if (this.keepAlive > 0) this.watch(this.keepAlive);
   }
 
-  /** A message of this client waits for the disk; a negative number says that it does not any more. */
-  pending(bytes: number): void {
-    this.pendingBytes += bytes;
-  }
-
   /** Takes no more packets of this client in this turn of the event loop, nor in the next ones until its chores are done:
    * what costs the broker much and the client little must not keep the others waiting. */
   rest(chore?: () => void): void {
-    if (chore) this.chores.push(chore);
+    if (chore) {
+      this.chores ??= [];
+      this.chores.push(chore);
+    }
     if (this.isResting || this.closed) return;
     this.isResting = true;
     this.frames.hold();
@@ -207,7 +224,7 @@ export class Connection implements Outlet {
     if (this.closed) return;
     if (!this.session) return this.drop();
     if (this.version === 5) {
-      const properties = why !== undefined && this.wantsReasons ? { properties: { reasonString: why } } : {};
+      const properties = this.mayTell(why) ? { properties: { reasonString: why } } : {};
       this.send({ cmd: 'disconnect', reasonCode: code, ...properties });
     }
     this.close();
@@ -278,11 +295,11 @@ export class Connection implements Outlet {
   private work(): void {
     const { flusher } = this.hub;
     flusher.begin();
-    const chore = this.closed ? undefined : this.chores.shift();
+    const chore = this.closed ? undefined : this.chores?.shift();
     if (chore) this.attempt(chore);
     flusher.end();
     if (this.closed) return;
-    if (this.chores.length > 0) {
+    if (this.chores && this.chores.length > 0) {
       setImmediate(() => this.work());
       return;
     }
@@ -302,7 +319,9 @@ export class Connection implements Outlet {
   }
 
   private storeLags(share: number): boolean {
-    return this.acks.length >= PENDING_ACKS * share || this.pendingBytes >= PENDING_BYTES * share;
+    const { ackQueue } = this;
+    if (!ackQueue) return false;
+    return ackQueue.length >= PENDING_ACKS * share || ackQueue.bytes >= PENDING_BYTES * share;
   }
 
   /** More waits in the socket than messages alone make: answers to who does not read. */
@@ -323,36 +342,50 @@ export class Connection implements Outlet {
     this.fail(reason.implementationError);
   }
 
-  /** @returns up to where it has read, -1 when reading must stop */
-  private take(data: Buffer, start: number, end: number): number {
+  /** Takes one packet of the frame reader.
+   * @returns up to where it has read, -1 when reading must stop */
+  take(data: Buffer, start: number, end: number): number {
     let next = end;
     try {
       const type = (data[start] as number) >> 4;
       if (type >= PUBACK && type <= PUBCOMP && end - start === ACK_SIZE && this.session)
         handleShortAck(this, this.session, data, start);
       else if (type === PUBLISH && this.session) next = this.publishes.take(this.session, data, start, end);
-      else this.decode(data, start, end);
+      else handlePacket(this, readClientPacket(data, start, end, this.version));
     } catch (error) {
-      this.failed(error);
+      this.caught(error);
     }
     return this.closed ? -1 : next;
   }
 
-  private decode(data: Buffer, start: number, end: number): void {
-    const packet = this.decoder.decode(data.subarray(start, end), this.version);
-    if (!('fault' in packet)) return handlePacket(this, packet);
-    if (packet.code === reason.unsupportedProtocol && !this.session) refuseProtocol(this);
-    else this.broken(packet.code, packet.fault);
+  private caught(error: unknown): void {
+    if (error instanceof UnsupportedVersion) {
+      if (this.session) return this.broken(reason.protocolError, 'CONNECT twice'); // [MQTT-3.1.0-2]
+      this.hub.counters.malformed.add();
+      this.version = error.answerIn;
+      refuse(this, error.code);
+    } else if (error instanceof PacketFault) this.broken(error.code, error.message);
+    else this.failed(error);
   }
 
-  /** Decodes one packet for a handler that has looked at it in place. */
-  decodeWhole(data: Buffer, start: number, end: number): Packet | PacketFault {
-    return this.decoder.decode(data.subarray(start, end), this.version);
+  /** Whether the client wants to know the reason, and can take it. [MQTT-3.14.2-3] */
+  private mayTell(why: string | undefined): why is string {
+    // Fixed header, reason code, lengths and the property's identifier.
+    return why !== undefined && this.wantsReasons && Buffer.byteLength(why) + 14 <= this.maximumPacketSize;
   }
 
-  private encodeFive(delivery: Delivery, id: number, dup: boolean): Buffer {
-    const alias = this.aliases?.of(delivery.message.topic);
-    return encodeWithProperties(delivery, id, dup, this.hub.clock.monotonic(), alias);
+  /** @returns undefined when the client cannot take it */
+  private encodeFive(delivery: Delivery, id: number, dup: boolean): Buffer | undefined {
+    const now = this.hub.clock.monotonic();
+    const { topic } = delivery.message;
+    const alias = this.aliases?.of(topic);
+    const bytes = encodeWithProperties(delivery, id, dup, now, alias);
+    if (bytes.length <= this.maximumPacketSize) return bytes;
+    if (!alias || alias.known) return undefined;
+    // The client has not heard of the alias; without it the packet is shorter.
+    this.aliases?.takeBack(topic);
+    const shorter = encodeWithProperties(delivery, id, dup, now);
+    return shorter.length <= this.maximumPacketSize ? shorter : undefined;
   }
 
   private watch(wait: number): void {

@@ -40,8 +40,10 @@ export class DurableSession extends Session {
   private readonly ids = new Set<number>();
   /** QoS 2 messages that are done although earlier ones are not. */
   private readonly doneAhead = new Set<number>();
+  /** Packet ids under way whose turn to be sent again, after a reconnect, has not come: the client takes fewer at a time
+   * than it did. */
+  private unsent: number[] = [];
   private isDiscarded = false;
-  private readonly isTaken = (id: number): boolean => this.inflight.has(id);
 
   constructor(clientId: string, sid: number, deps: DurableDeps) {
     super(clientId);
@@ -92,6 +94,7 @@ export class DurableSession extends Session {
   pump(): void {
     const { outlet } = this;
     const { journal, now } = this.deps;
+    if (this.unsent.length > 0) this.sendAgain();
     let storing: OutgoingRow[] | undefined;
     while (outlet && this.mayTake()) {
       const seq = this.backlog.shift();
@@ -101,7 +104,7 @@ export class DurableSession extends Session {
         this.finish(seq);
         continue;
       }
-      const id = this.nextId(this.isTaken);
+      const id = this.nextId(this.inflight);
       if (delivery.qos === 2) {
         storing ??= [];
         storing.push({ sid: this.sid, seq, packetId: id, state: 'sent' });
@@ -113,10 +116,7 @@ export class DurableSession extends Session {
   }
 
   resume(): void {
-    for (const [id, { delivery, state }] of this.inflight) {
-      if (state === 'released') this.outlet?.pubrel(id);
-      else if (state === 'sent' && delivery) this.outlet?.publish(delivery, id, true);
-    }
+    this.unsent = [...this.inflight.keys()];
     this.pump();
   }
 
@@ -124,6 +124,7 @@ export class DurableSession extends Session {
     const inflight = this.inflight.get(id);
     if (!inflight) return false;
     this.inflight.delete(id);
+    if (this.unsent.length > 0) this.unsent = this.unsent.filter((each) => each !== id);
     if (inflight.state === 'released' || inflight.delivery?.qos === 2) this.noteDone(inflight.seq, id);
     this.finish(inflight.seq);
     this.pump();
@@ -257,6 +258,23 @@ export class DurableSession extends Session {
     if (inflight?.state !== 'storing' || !inflight.delivery) return;
     inflight.state = 'sent';
     if (this.outlet && !this.outlet.publish(inflight.delivery, id, false)) this.acknowledge(id);
+  }
+
+  /** In the order in which it was sent first, and no more than the client takes. [MQTT-4.4.0-1] [MQTT-3.3.4-9] */
+  private sendAgain(): void {
+    const { outlet } = this;
+    while (outlet && this.unsent.length > 0) {
+      if (this.inflight.size - this.unsent.length >= outlet.receiveMaximum) return;
+      const id = this.unsent.shift() as number;
+      const inflight = this.inflight.get(id);
+      if (inflight?.state === 'released') outlet.pubrel(id);
+      else if (
+        inflight?.state === 'sent' &&
+        inflight.delivery &&
+        !outlet.publish(inflight.delivery, id, true)
+      )
+        this.acknowledge(id); // this connection takes no packet as large [MQTT-3.1.2-25]
+    }
   }
 
   private noteDone(seq: number, packetId: number): void {

@@ -53,6 +53,10 @@ export class Retained {
    * @returns for QoS 1 and 2, resolves when it is on disk */
   keep(message: Message): Promise<void> | undefined {
     const { topic, payload, qos } = message;
+    if (topic.startsWith('$SYS/')) {
+      this.keepVolatile(message);
+      return undefined;
+    }
     const limit = this.limitFor(message);
     if (limit) this.deps.refuse(limit);
     if (limit || payload.length === 0) {
@@ -70,6 +74,11 @@ export class Retained {
   /** Keeps a message in memory alone: it is made anew at the next start. */
   keepVolatile(message: Message): void {
     this.set(message);
+  }
+
+  /** Lets go of what {@link keepVolatile} kept. */
+  forgetVolatile(topic: string): void {
+    this.remove(topic);
   }
 
   /** The messages that a new subscription to `levels` gets. */

@@ -18,7 +18,12 @@ export interface Outlet {
   pubrel(id: number): void;
 }
 
-export type Will = { readonly message: Message; readonly delaySeconds: number };
+export type Will = {
+  readonly message: Message;
+  readonly delaySeconds: number;
+  /** The message's expiry, which begins when it is published. */
+  readonly expirySeconds: number | undefined;
+};
 
 /** What the broker knows of a client between and during its connections. @source MQTT 5 §4.1 */
 export abstract class Session {
@@ -71,9 +76,9 @@ export abstract class Session {
   /** It ends: what is kept of it goes. */
   abstract discard(): void;
 
-  protected nextId(isTaken: (id: number) => boolean): number {
+  protected nextId(taken: ReadonlyMap<number, unknown>): number {
     do this.lastId = (this.lastId % 65_535) + 1;
-    while (isTaken(this.lastId));
+    while (taken.has(this.lastId));
     return this.lastId;
   }
 }

@@ -34,7 +34,7 @@ export class Sessions {
   private readonly byClient = new Map<string, Session>();
   private readonly expiries = new Map<Session, Timer>();
   private nextSid = 1;
-  /** Of all clients. */
+  /** Subscriptions of all clients. */
   subscriptions = 0;
 
   constructor(deps: SessionsDeps) {

@@ -46,6 +46,8 @@ export class GroupCommit {
   private open = false;
   private timer: Timer | undefined;
   private urgent = false;
+  /** When the first write of the coming batch that somebody waits for came; undefined while there is none. */
+  private awaitedSince: number | undefined;
   private checkpointedAt = 0;
   /** Commits since the last checkpoint, and the pages of large rows. */
   private walWeight = 0;
@@ -133,10 +135,14 @@ export class GroupCommit {
   }
 
   private schedule(urgent: boolean): void {
+    if (urgent) this.awaitedSince ??= this.clock.monotonic();
     if (this.timer && (this.urgent || !urgent)) return;
     this.timer?.cancel();
     this.urgent = urgent;
-    this.timer = this.clock.after(urgent ? WINDOW : LAZY_WINDOW, () => {
+    // What came while the last batch was synced has waited already.
+    const waited = this.clock.monotonic() - (this.awaitedSince ?? 0);
+    const wait = urgent ? millis(Math.max(0, WINDOW - waited)) : LAZY_WINDOW;
+    this.timer = this.clock.after(wait, () => {
       this.timer = undefined;
       this.urgent = false;
       // While a sync is under way its end starts the next commit: the slower the card, the larger the batch.
@@ -147,6 +153,7 @@ export class GroupCommit {
   private async commit(): Promise<void> {
     this.timer?.cancel();
     this.timer = undefined;
+    this.awaitedSince = undefined;
     this.runDeferred();
     const waiters = this.waiters;
     this.waiters = [];

@@ -1,10 +1,10 @@
 import mqtt, { type Packet } from 'mqtt-packet';
 import type { Broker } from '../broker.ts';
 import { frameSize } from '../frame.ts';
-import { checkPacket } from '../packet-check.ts';
 import { PublishFrame } from '../publish-frame.ts';
 import { TestClient } from '../test-client.ts';
 import { isTopic } from '../topics.ts';
+import { faultOf } from './fault-of.ts';
 import { Wire } from './wire.ts';
 
 /** A well-behaved client beside the broken ones, which exchanges messages with itself. */
@@ -76,8 +76,8 @@ export class Witness {
     if (type === 6) this.answer(0x70, frame);
     if (type !== 3) return;
     this.messages++;
-    const wrong = checkPacket(frame, this.version);
-    if (wrong) return this.note(wrong.fault, frame);
+    const wrong = faultOf(frame, this.version);
+    if (wrong !== undefined) return this.note(wrong, frame);
     if (!this.publish.read(frame, 0, frame.length, this.version === 5)) return this.note('malformed', frame);
     const { topicStart, topicEnd, qos, id } = this.publish;
     if (!isTopic(frame.toString('utf8', topicStart, topicEnd), 64)) this.note('no topic', frame);

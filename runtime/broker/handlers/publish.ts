@@ -1,18 +1,18 @@
 import { isUtf8 } from 'node:buffer';
-import type { IPublishPacket } from 'mqtt-packet';
 import { errorText } from '../../core/errors.ts';
+import type { Waiter } from '../ack-queue.ts';
+import { mayPublish } from '../auth.ts';
 import type { Connection } from '../connection.ts';
+import { PacketFault, PacketReader } from '../decode/packet-reader.ts';
+import { type Properties, readProperties } from '../decode/properties.ts';
 import { frameSize } from '../frame.ts';
-import { type Message, type MessageProperties, sizeOf } from '../message.ts';
+import { type Message, sizeOf } from '../message.ts';
 import { PublishFrame } from '../publish-frame.ts';
 import { type ReasonCode, reason } from '../reason.ts';
 import type { Route } from '../router.ts';
 import type { Session } from '../session.ts';
 import type { Target } from '../subscription.ts';
 import { overLimit } from '../topics.ts';
-
-/** Most topic aliases that a client may set. */
-export const TOPIC_ALIASES = 32;
 
 const PUBACK = 0x40;
 const PUBREC = 0x50;
@@ -29,6 +29,10 @@ export class PublishPath {
   private last: Route | undefined;
   /** Topics by alias, set by the client. [MQTT-3.3.2-8] */
   private aliases: Map<number, string> | undefined;
+  /** What the acknowledgement of the packet under way will say, should it have to wait. */
+  private readonly opening = { qos: 0, id: 0, code: reason.success as ReasonCode, bytes: 0 };
+  private readonly ticket = (): Waiter =>
+    this.connection.acks.open(this.opening.qos, this.opening.id, this.opening.code, this.opening.bytes);
 
   constructor(connection: Connection) {
     this.connection = connection;
@@ -44,7 +48,8 @@ export class PublishPath {
       return end;
     }
     if (frame.hasProperties || (isFive && frame.topicStart === frame.topicEnd)) {
-      this.takeWithProperties(session, data, start, end);
+      connection.hub.counters.received.add();
+      this.takeWithProperties(session);
       return end;
     }
     const route = this.routeOfFrame(session);
@@ -121,50 +126,65 @@ export class PublishPath {
     }
   }
 
-  /** Properties, aliases: the general decoder reads the packet. */
-  private takeWithProperties(session: Session, data: Buffer, start: number, end: number): void {
-    const { connection } = this;
-    const { hub } = connection;
-    hub.counters.received.add();
-    const packet = connection.decodeWhole(data, start, end);
-    if ('fault' in packet) return connection.broken(packet.code, packet.fault);
-    if (packet.cmd !== 'publish') return connection.broken(reason.malformedPacket, 'not a PUBLISH');
-    const { properties = {}, qos, messageId = 0 } = packet;
+  /** @throws PacketFault */
+  private takeWithProperties(session: Session): void {
+    const reader = new PacketReader(frame.data, frame.payloadStart - 1, frame.end);
+    const properties = readProperties(reader, 'publish');
+    frame.payloadStart = reader.at;
     // Only a server sends subscription identifiers. [MQTT-3.3.4-6]
-    if (properties.subscriptionIdentifier !== undefined)
-      return connection.broken(reason.protocolError, 'a subscription identifier from a client');
-    const topic = this.resolveTopic(packet);
-    if (topic === undefined) return connection.broken(reason.topicAliasInvalid, 'an invalid topic alias');
-    if (topic === '') return connection.broken(reason.protocolError, 'neither a topic nor an alias');
-    const { responseTopic } = properties;
-    // [MQTT-3.3.2-14] the response topic has no wildcards
-    if (responseTopic !== undefined && /[+#]/.test(responseTopic))
-      return connection.broken(reason.protocolError, 'wildcards in the response topic');
-    const route = this.allowed(session, topic, qos, messageId);
-    if (route) this.receive(session, route, qos, messageId, toMessage(connection, session, topic, packet));
+    if (properties.subscriptionId !== undefined)
+      throw new PacketFault('a subscription identifier from a client', reason.protocolError);
+    const { qos, id } = frame;
+    const topic = this.topicOf(properties);
+    const route = topic === undefined ? undefined : this.allowed(session, topic, qos, id);
+    if (route) this.receive(session, route, qos, id, this.toMessage(session, route, properties));
   }
 
-  private resolveTopic({ topic, properties }: IPublishPacket): string | undefined {
-    const alias = properties?.topicAlias;
-    if (alias === undefined) return topic;
-    if (alias < 1 || alias > TOPIC_ALIASES) return undefined;
+  private toMessage(session: Session, { topic }: Route, properties: Properties): Message {
+    const { messageExpiry, travelling } = properties;
+    const now = this.connection.hub.clock.monotonic();
+    return {
+      topic,
+      payload: frame.payload(),
+      qos: frame.qos,
+      retain: frame.retain,
+      properties: travelling,
+      expiresAt: messageExpiry === undefined ? undefined : now + messageExpiry * 1000,
+      from: session.clientId,
+    };
+  }
+
+  /** The packet's topic, or the one that its alias stands for.
+   * @throws PacketFault */
+  private topicOf({ topicAlias }: Properties): string | undefined {
+    const isNamed = frame.topicEnd > frame.topicStart;
+    if (topicAlias === undefined) {
+      if (!isNamed) throw new PacketFault('neither a topic nor an alias', reason.protocolError);
+      return this.readTopic();
+    }
+    // [MQTT-3.3.2-8] [MQTT-3.2.2-17]
+    if (topicAlias < 1 || topicAlias > this.connection.hub.limits.topicAliases)
+      throw new PacketFault('an invalid topic alias', reason.topicAliasInvalid);
     this.aliases ??= new Map();
-    if (topic === '') return this.aliases.get(alias);
-    this.aliases.set(alias, topic);
+    const topic = isNamed ? this.readTopic() : this.aliases.get(topicAlias);
+    if (topic === undefined) throw new PacketFault('an unknown topic alias', reason.protocolError);
+    this.aliases.set(topicAlias, topic);
     return topic;
+  }
+
+  /** @throws PacketFault */
+  private readTopic(): string {
+    const bytes = frame.data.subarray(frame.topicStart, frame.topicEnd);
+    if (!isUtf8(bytes)) throw new PacketFault('a topic that is not UTF-8'); // [MQTT-1.5.4-1]
+    return bytes.toString();
   }
 
   /** @returns the route of the packet's topic; undefined when it was refused */
   private routeOfFrame(session: Session): Route | undefined {
     const { last, connection } = this;
     if (last && last.epoch === connection.hub.router.epoch && frame.isFor(last.topicBytes)) return last;
-    const bytes = frame.data.subarray(frame.topicStart, frame.topicEnd);
-    if (!isUtf8(bytes)) {
-      connection.broken(reason.malformedPacket, 'a topic that is not UTF-8'); // [MQTT-1.5.4-1]
-      return undefined;
-    }
     const { qos, id } = frame;
-    const route = this.allowed(session, bytes.toString(), qos, id);
+    const route = this.allowed(session, this.readTopic(), qos, id);
     if (route) this.last = route;
     return route;
   }
@@ -181,18 +201,30 @@ export class PublishPath {
       } else connection.broken(reason.topicInvalid, 'not a topic that can be published to');
       return undefined;
     }
-    // `$SYS` is the broker's own. [MQTT-4.7.2-1]
-    if (!topic.startsWith('$SYS/') && identity && hub.authority.authorize(identity, 'publish', topic))
-      return route;
+    if (identity && mayPublish(hub.authority, identity, topic)) return route;
     hub.counters.denied.add();
-    this.answer(session, qos, id, reason.notAuthorized);
+    this.answer(session, qos, id, hub.denial);
     return undefined;
   }
 
   private receive(session: Session, route: Route, qos: number, id: number, message: Message): void {
     const { connection } = this;
     const { hub } = connection;
-    if (qos > 0 && connection.version === 5 && message.retain) {
+    if (qos === 2) {
+      // A message whose id is still held is the same one again. [MQTT-4.3.3-10]
+      if (!session.hold(id)) {
+        // In its turn: behind the one of the first copy, should that still wait for the disk.
+        connection.acks.now(() => this.answer(session, 2, id, reason.success));
+        return;
+      }
+      // Before MQTT 5 a client is told no Receive Maximum: its ids are the limit. [MQTT-3.3.4-7]
+      if (connection.version === 5 && session.held > hub.limits.inflight) {
+        free(session, id); // it was not taken: when the client is back it sends it again
+        hub.refuse('inflight');
+        return connection.fail(reason.receiveMaximumExceeded, 'more messages under way than allowed');
+      }
+    }
+    if (message.retain && qos > 0 && connection.version === 5) {
       const limit = hub.retained.limitFor(message);
       if (limit) {
         hub.refuse(limit);
@@ -200,39 +232,28 @@ export class PublishPath {
         return;
       }
     }
-    if (qos === 2) {
-      // A message whose id is still held is the same one again. [MQTT-4.3.3-10]
-      if (!session.hold(id)) {
-        connection.acks.now(() => this.answer(session, 2, id, reason.success));
-        return;
-      }
-      // Before MQTT 5 a client is told no Receive Maximum: its ids are the limit. [MQTT-3.3.4-7]
-      if (connection.version === 5 && session.held > hub.limits.inflight) {
-        hub.refuse('inflight');
-        return connection.fail(reason.receiveMaximumExceeded, 'more messages under way than allowed');
-      }
-    }
-    const gate = hub.router.deliver(route, message, session);
+    const { router } = hub;
     if (qos === 0) {
-      gate?.onOpen(() => {}); // QoS 0 is told to nobody: its loss neither
+      router.deliver(route, message, session); // QoS 0 is told to nobody: its loss neither
       return;
     }
     const hasReceivers = route.targets.length + route.shares.length + route.locals.length > 0;
-    const code = hasReceivers ? reason.success : reason.noMatchingSubscribers;
-    if (!gate) {
-      if (connection.acks.length === 0) this.answer(session, qos, id, code);
-      else connection.acks.now(() => this.answer(session, qos, id, code));
-      return;
-    }
-    const size = sizeOf(message);
-    connection.pending(size);
-    gate.onOpen(
-      connection.acks.later((error) => {
-        connection.pending(-size);
-        if (error === undefined) this.answer(session, qos, id, code);
-        else this.notKept(session, qos, id, error);
-      }),
-    );
+    this.opening.qos = qos;
+    this.opening.id = id;
+    this.opening.code = hasReceivers ? reason.success : reason.noMatchingSubscribers;
+    this.opening.bytes = sizeOf(message);
+    if (router.deliver(route, message, session, this.ticket)) return;
+    if (connection.acks.length === 0) this.answer(session, qos, id, this.opening.code);
+    else this.ticket().settle();
+  }
+
+  /** An acknowledgement that has waited for the disk, or for its turn. */
+  settled(qos: number, id: number, code: ReasonCode, error: unknown): void {
+    const { connection } = this;
+    const { session } = connection;
+    if (!session) return;
+    if (error === undefined) this.answer(session, qos, id, code);
+    else this.notKept(session, qos, id, error);
   }
 
   private notKept(session: Session, qos: number, id: number, error: unknown): void {
@@ -261,23 +282,4 @@ export class PublishPath {
 function free(session: Session, id: number): void {
   const freed = session.letGo(id);
   if (freed instanceof Promise) freed.catch(() => {});
-}
-
-function toMessage(connection: Connection, session: Session, topic: string, packet: IPublishPacket): Message {
-  const { topicAlias: _, messageExpiryInterval: expiry, ...rest } = packet.properties ?? {};
-  const { correlationData } = rest;
-  // Copies, as of the payload: the packet is a window on the socket's buffer, and the message may live long.
-  const properties: MessageProperties = {
-    ...rest,
-    ...(correlationData ? { correlationData: Buffer.from(correlationData) } : {}),
-  };
-  return {
-    topic,
-    payload: Buffer.from(packet.payload),
-    qos: packet.qos,
-    retain: packet.retain,
-    from: session.clientId,
-    properties: Object.keys(properties).length > 0 ? properties : undefined,
-    expiresAt: expiry === undefined ? undefined : connection.hub.clock.monotonic() + expiry * 1000,
-  };
 }
