@@ -5,6 +5,9 @@ import { memoryOf } from '../../build/bench/process-meter.ts';
 import { Program } from '../program.ts';
 import { freePorts } from '../stack.ts';
 
+/** A listener that turns nobody away, so that the broker itself has to deal with the flood. */
+const wideOpen = { maxPending: 100_000, connectionsPerSecond: 100_000, connectionBurst: 100_000 };
+
 /** edgecore as it is built, without a cloud: its broker is what is looked at. */
 export class LoneNode {
   readonly port: number;
@@ -20,10 +23,11 @@ export class LoneNode {
   /** @param limits `modules.eventBus.limits` */
   static async start(dir: string, limits: Readonly<Record<string, unknown>>): Promise<LoneNode> {
     const ports = await freePorts();
+    const open = ports.plc; // there is no PLC here
     const data = join(dir, 'edgecore');
     mkdirSync(data, { recursive: true });
     const config = join(dir, 'edgecore.yaml');
-    writeFileSync(config, stringify(configOf(data, ports, limits)), { mode: 0o600 });
+    writeFileSync(config, stringify(configOf(data, ports, open, limits)), { mode: 0o600 });
     const program = new Program({
       name: 'edgecore',
       command: 'dist/edgecore/edgecore',
@@ -32,7 +36,7 @@ export class LoneNode {
       isReady: (line) => line.includes('"message":"started"'),
     });
     await program.ready();
-    return new LoneNode(program, ports.mqtt, ports.console);
+    return new LoneNode(program, open, ports.console);
   }
 
   /** Resident memory in MB. */
@@ -73,6 +77,7 @@ export class LoneNode {
 function configOf(
   data: string,
   ports: Awaited<ReturnType<typeof freePorts>>,
+  open: number,
   limits: Readonly<Record<string, unknown>>,
 ) {
   const certificates = {
@@ -100,7 +105,11 @@ function configOf(
         websocket: { server: `127.0.0.1:${ports.cloudhub}` },
         ...certificates,
       },
-      eventBus: { mqttServerInternal: `tcp://127.0.0.1:${ports.mqtt}`, limits },
+      eventBus: {
+        mqttServerInternal: `tcp://127.0.0.1:${ports.mqtt}`,
+        listeners: [{ type: 'tcp', address: `127.0.0.1:${open}`, ...wideOpen }],
+        limits,
+      },
       console: { address: `127.0.0.1:${ports.console}` },
     },
   };
