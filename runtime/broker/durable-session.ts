@@ -71,6 +71,10 @@ export class DurableSession extends Session {
   /** Takes a message of the journal: sends it, or keeps its number for later. */
   offer(seq: number, size: number): void {
     const { limits, dropped, journal } = this.deps;
+    if (this.backlog.length === 0 && this.mayTake()) {
+      this.backlog.push(seq, size);
+      return this.pump();
+    }
     const isFull = (): boolean =>
       this.backlog.length >= limits.queueCount || this.backlog.bytes + size > limits.queueBytes;
     if (isFull() && (limits.queueDrop === 'newest' || size > limits.queueBytes)) {
@@ -92,7 +96,7 @@ export class DurableSession extends Session {
     const { journal, now } = this.deps;
     if (this.unsent.length > 0) this.sendAgain();
     let storing: OutgoingRow[] | undefined;
-    while (outlet && this.inflight.size < outlet.receiveMaximum) {
+    while (outlet && this.mayTake()) {
       const seq = this.backlog.shift();
       if (seq < 0) break;
       const delivery = this.deliveryFrom(journal.entry(seq));
@@ -218,6 +222,11 @@ export class DurableSession extends Session {
       inflight.delivery = this.deliveryFrom(this.deps.journal.entry(inflight.seq));
       if (!inflight.delivery) this.inflight.delete(id);
     }
+  }
+
+  private mayTake(): boolean {
+    const { outlet } = this;
+    return outlet !== undefined && this.inflight.size < outlet.receiveMaximum && !outlet.blocked;
   }
 
   private deliveryFrom(entry: Entry | undefined): Delivery | undefined {

@@ -185,6 +185,8 @@ export class Journal {
   private remove(batch: Batch): void {
     const at = this.indexOf(batch.first);
     if (this.batches[at] === batch) this.batches.splice(at, 1);
+    const cached = this.cache.indexOf(batch);
+    if (cached >= 0) this.cache.splice(cached, 1);
     if (batch.state === 'stored') this.store.withCommit(() => this.store.rows.removeBatch(batch.first));
   }
 

@@ -8,6 +8,8 @@ export interface Outlet {
   readonly receiveMaximum: number;
   /** True while more than its share of bytes waits in the socket. */
   readonly congested: boolean;
+  /** True while that is so and the session will be asked to pump when it is over. */
+  readonly blocked: boolean;
   /** Writes a PUBLISH; false when the client cannot take it (its Maximum Packet Size). */
   publish(delivery: Delivery, id: number, dup: boolean): boolean;
   /** Writes QoS 0 packets of one topic as they came, `data[start, end)`, when they are in the client's own format.

@@ -34,6 +34,8 @@ export class Sessions {
   private readonly byClient = new Map<string, Session>();
   private readonly expiries = new Map<Session, Timer>();
   private nextSid = 1;
+  /** Subscriptions of all clients. */
+  subscriptions = 0;
 
   constructor(deps: SessionsDeps) {
     this.deps = deps;
@@ -47,13 +49,6 @@ export class Sessions {
   get queued(): number {
     let sum = 0;
     for (const { queued } of this.byClient.values()) sum += queued;
-    return sum;
-  }
-
-  /** Subscriptions of all clients. */
-  get subscriptions(): number {
-    let sum = 0;
-    for (const { subscriptions } of this.byClient.values()) sum += subscriptions.size;
     return sum;
   }
 
@@ -92,6 +87,7 @@ export class Sessions {
     this.expiries.get(session)?.cancel();
     this.expiries.delete(session);
     for (const subscription of session.subscriptions.values()) this.deps.router.remove(subscription);
+    this.subscriptions -= session.subscriptions.size;
     session.subscriptions.clear();
     session.discard();
     if (this.byClient.get(session.clientId) === session) this.byClient.delete(session.clientId);
@@ -103,6 +99,7 @@ export class Sessions {
     const { router, store } = this.deps;
     const earlier = session.subscriptions.get(name);
     if (earlier) router.remove(earlier);
+    else this.subscriptions++;
     session.subscriptions.set(name, subscription);
     router.add(subscription);
     if (!(session instanceof DurableSession)) return undefined;
@@ -119,6 +116,7 @@ export class Sessions {
     const subscription = session.subscriptions.get(name);
     if (!subscription) return undefined;
     session.subscriptions.delete(name);
+    this.subscriptions--;
     this.deps.router.remove(subscription);
     if (!(session instanceof DurableSession)) return true;
     const { store } = this.deps;
@@ -173,6 +171,7 @@ export class Sessions {
     const { qos, noLocal, retainAsPublished, id } = options;
     const subscription = { kind: 'client', filter, session, qos, noLocal, retainAsPublished, id } as const;
     session.subscriptions.set(name, subscription);
+    this.subscriptions++;
     this.deps.router.add(subscription);
   }
 

@@ -54,14 +54,15 @@ export class TransientSession extends Session {
     if (qos === 0) {
       if (outlet.congested) this.deps.dropped.add();
       else outlet.publish(delivery, 0, false);
-    } else if (this.queued === 0 && this.inflight.size < outlet.receiveMaximum) this.send(delivery);
+    } else if (this.queued === 0 && this.inflight.size < outlet.receiveMaximum && !outlet.blocked)
+      this.send(delivery);
     else this.wait(delivery);
   }
 
   pump(): void {
     const { outlet, queue } = this;
     if (!queue) return;
-    while (outlet && this.inflight.size < outlet.receiveMaximum) {
+    while (outlet && this.inflight.size < outlet.receiveMaximum && !outlet.blocked) {
       const delivery = queue.shift();
       if (!delivery) return;
       if (delivery.message.expiresAt !== undefined && isExpired(delivery.message, this.deps.now())) continue;

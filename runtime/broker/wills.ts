@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '../core/clock.ts';
-import { millis } from '../core/units.ts';
+import { type Millis, millis } from '../core/units.ts';
 import type { Message } from './message.ts';
 import type { BrokerStore } from './persistence.ts';
 import { decodeRecords, encodeRecord } from './record.ts';
@@ -9,6 +9,8 @@ export type WillsDeps = {
   readonly store: BrokerStore;
   readonly clock: Clock;
   readonly publish: (message: Message) => void;
+  /** Longest life of a session without connection; no will waits longer. */
+  readonly longest: Millis;
 };
 
 /** setTimeout's longest wait. */
@@ -33,7 +35,7 @@ export class Wills {
     this.delayed.delete(clientId);
     session.will = will;
     if (will) {
-      const row = { clientId, delay: delayOf(will, session), message: encodeWill(will) };
+      const row = { clientId, delay: this.delayOf(will, session), message: encodeWill(will) };
       store.lazy(() => store.rows.putWill(row));
     } else if (hadOne) store.lazy(() => store.rows.removeWill(clientId));
   }
@@ -49,7 +51,7 @@ export class Wills {
   left(session: Session): void {
     const { will, clientId } = session;
     session.will = undefined;
-    if (will) this.publishAfter(clientId, will, delayOf(will, session) * 1000);
+    if (will) this.publishAfter(clientId, will, this.delayOf(will, session) * 1000);
   }
 
   /** The session ends, because the client wants another one: its will waits no longer. [MQTT-3.1.2-8] */
@@ -87,15 +89,15 @@ export class Wills {
     this.forget(clientId);
   }
 
+  /** In seconds; a session that ends takes no will along. */
+  private delayOf({ delaySeconds }: Will, { expirySeconds }: Session): number {
+    return Math.min(delaySeconds, expirySeconds, this.deps.longest / 1000);
+  }
+
   private forget(clientId: string): void {
     const { store } = this.deps;
     store.lazy(() => store.rows.removeWill(clientId));
   }
-}
-
-/** In seconds; a session that ends takes no will along. */
-function delayOf({ delaySeconds }: Will, { expirySeconds }: Session): number {
-  return Math.min(delaySeconds, expirySeconds);
 }
 
 /** A record whose expiry is counted from 0, since nobody knows when the will is published. */

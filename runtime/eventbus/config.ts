@@ -12,23 +12,36 @@ const most = (name: NumericLimit, highest: number, least = 1) =>
 
 type NumericLimit =
   | 'packetBytes'
+  | 'connectBytes'
   | 'clients'
+  | 'connecting'
+  | 'sessions'
+  | 'clientIdBytes'
   | 'subscriptionsPerClient'
+  | 'subscriptions'
   | 'topicLevels'
+  | 'topicBytes'
   | 'inflight'
   | 'queueCount'
   | 'queueBytes'
   | 'socketBytes'
   | 'keepAlive'
   | 'topicAliases'
-  | 'retainedCount';
+  | 'retainedCount'
+  | 'retainedBytes';
 
 /** `modules.eventBus.limits`: what one client may cost the internal broker. Ours; KubeEdge has none. */
 const brokerLimits = v.strictObject({
   packetBytes: most('packetBytes', 268_435_455),
+  connectBytes: most('connectBytes', 1_048_576),
   clients: most('clients', 100_000),
+  connecting: most('connecting', 100_000),
+  sessions: most('sessions', 1_000_000),
+  clientIdBytes: most('clientIdBytes', 65_535),
   subscriptionsPerClient: most('subscriptionsPerClient', 1_000_000),
+  subscriptions: most('subscriptions', 10_000_000),
   topicLevels: most('topicLevels', 1000),
+  topicBytes: most('topicBytes', 65_535),
   inflight: most('inflight', 65_535),
   queueCount: most('queueCount', 10_000_000),
   queueBytes: most('queueBytes', 2 ** 40),
@@ -37,6 +50,7 @@ const brokerLimits = v.strictObject({
   keepAlive: most('keepAlive', 65_535),
   topicAliases: most('topicAliases', 65_535, 0),
   retainedCount: most('retainedCount', 10_000_000),
+  retainedBytes: most('retainedBytes', 2 ** 40),
   /** In seconds, as MQTT counts it. */
   sessionExpiry: v.optional(
     v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(0xffff_ffff), v.transform(seconds)),

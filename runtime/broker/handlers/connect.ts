@@ -6,7 +6,7 @@ import { makeMessage } from '../message.ts';
 import { connackReturnCode, type ReasonCode, reason } from '../reason.ts';
 import type { Will } from '../session.ts';
 import { TopicAliases } from '../topic-aliases.ts';
-import { isTopic } from '../topics.ts';
+import { isTopic, overLimit } from '../topics.ts';
 
 const MAX_RECEIVE = 65_535;
 const NEVER = 0xffff_ffff;
@@ -15,17 +15,22 @@ const NEVER = 0xffff_ffff;
  * @source MQTT 5 §3.1.4, MQTT 3.1.1 §3.1.4 */
 export function handleConnect(connection: Connection, packet: ConnectPacket): void {
   connection.version = packet.version;
-  const refusal = checkClientId(packet) ?? checkMethod(packet) ?? checkWill(connection, packet);
+  const refusal = checkClientId(connection, packet) ?? checkMethod(packet) ?? checkWill(connection, packet);
   if (refusal !== undefined) return refuse(connection, refusal);
   const assigned = packet.clientId === '' ? `auto-${randomUUID()}` : undefined;
   const clientId = assigned ?? packet.clientId;
-  const denied = authenticate(connection, packet, clientId) ?? checkCapacity(connection);
+  const denied = authenticate(connection, packet, clientId) ?? checkCapacity(connection, packet, clientId);
   if (denied !== undefined) return refuse(connection, denied);
   establish(connection, packet, clientId, assigned);
 }
 
 /** [MQTT-3.1.3-8] no id without clean session in 3.1.1; 3.1 wants an id in any case */
-function checkClientId(packet: ConnectPacket): ReasonCode | undefined {
+function checkClientId({ hub }: Connection, packet: ConnectPacket): ReasonCode | undefined {
+  const longest = Math.max(Buffer.byteLength(packet.clientId), Buffer.byteLength(packet.username ?? ''));
+  if (longest > hub.limits.clientIdBytes) {
+    hub.refuse('clientIdBytes');
+    return reason.clientIdInvalid;
+  }
   if (packet.clientId !== '') return undefined;
   const allowed = packet.version === 5 || (packet.version === 4 && packet.clean);
   return allowed ? undefined : reason.clientIdInvalid;
@@ -38,6 +43,11 @@ function checkMethod(packet: ConnectPacket): ReasonCode | undefined {
 
 function checkWill(connection: Connection, { will }: ConnectPacket): ReasonCode | undefined {
   if (!will) return undefined;
+  const over = overLimit(will.topic, connection.hub.limits);
+  if (over) {
+    connection.hub.refuse(over);
+    return reason.topicInvalid;
+  }
   return isTopic(will.topic, connection.hub.limits.topicLevels) ? undefined : reason.topicInvalid;
 }
 
@@ -57,8 +67,18 @@ function authenticate(
   return answer === 'bad-credentials' ? reason.badUserNameOrPassword : reason.notAuthorized;
 }
 
-function checkCapacity({ hub }: Connection): ReasonCode | undefined {
-  return hub.clients < hub.limits.clients ? undefined : reason.serverBusy;
+/** A client that takes its own connection over needs no more room. */
+function checkCapacity({ hub }: Connection, packet: ConnectPacket, clientId: string): ReasonCode | undefined {
+  const { limits, sessions } = hub;
+  if (hub.clients >= limits.clients && !hub.isConnected(clientId)) {
+    hub.refuse('clients');
+    return reason.serverBusy;
+  }
+  if (expiryFor(packet) > 0 && sessions.size >= limits.sessions && !sessions.get(clientId)) {
+    hub.refuse('sessions');
+    return reason.quotaExceeded;
+  }
+  return undefined;
 }
 
 function establish(
@@ -76,9 +96,7 @@ function establish(
   connection.isBridge = packet.isBridge && !five;
   const aliases = Math.min(properties.topicAliasMaximum ?? 0, hub.limits.topicAliases);
   if (aliases > 0) connection.aliases = new TopicAliases(aliases);
-  // Before MQTT 5 a session that is not clean lives until the server ends it. [MQTT-3.1.2-6]
-  const life = clean ? 0 : Number.POSITIVE_INFINITY;
-  const expirySeconds = five ? expiryOf(properties.sessionExpiry) : life;
+  const expirySeconds = expiryFor(packet);
   const will = packet.will && willOf(packet.will, clientId);
   const { session, present } = hub.join(connection, { clientId, clean, expirySeconds, will });
   connection.session = session;
@@ -113,6 +131,12 @@ function offer(
     topicAliasMaximum: limits.topicAliases,
     ...(assigned === undefined ? {} : { assignedClientIdentifier: assigned }),
   };
+}
+
+/** Before MQTT 5 a session that is not clean lives until the server ends it. [MQTT-3.1.2-6] */
+function expiryFor({ version, clean, properties }: ConnectPacket): number {
+  if (version === 5) return expiryOf(properties.sessionExpiry);
+  return clean ? 0 : Number.POSITIVE_INFINITY;
 }
 
 function expiryOf(interval: number | undefined): number {

@@ -8,7 +8,7 @@ export function handleDisconnect(connection: Connection, session: Session, packe
   const expiry = packet.sessionExpiry;
   // A session that was to end with its connection cannot be made to live on. [MQTT-3.1.2-23]
   if (expiry !== undefined && expiry > 0 && session.expirySeconds === 0)
-    return connection.fail(reason.protocolError);
+    return connection.broken(reason.protocolError, 'a session that was to end lives on');
   if (expiry !== undefined)
     session.expirySeconds = expiry === 0xffff_ffff ? Number.POSITIVE_INFINITY : expiry;
   if (packet.code !== reason.disconnectWithWill) connection.hub.wills.drop(session);

@@ -13,10 +13,10 @@ export function handlePacket(connection: Connection, packet: ClientPacket): void
   const { session } = connection;
   if (packet.cmd === 'connect') {
     if (session)
-      connection.fail(reason.protocolError); // [MQTT-3.1.0-2] CONNECT only once
+      connection.broken(reason.protocolError, 'CONNECT twice'); // [MQTT-3.1.0-2]
     else handleConnect(connection, packet);
   } else if (!session) {
-    connection.close(); // [MQTT-3.1.0-1] CONNECT comes first; nobody to tell yet
+    connection.broken(reason.protocolError, 'CONNECT comes first'); // [MQTT-3.1.0-1]
   } else {
     handleInSession(connection, session, packet);
   }
@@ -47,7 +47,7 @@ function handleInSession(
       handleDisconnect(connection, session, packet);
       break;
     case 'auth': // without an authentication method in CONNECT [MQTT-4.12.0-6]
-      connection.fail(reason.protocolError);
+      connection.broken(reason.protocolError, 'AUTH without a method');
       break;
     default:
       packet satisfies never;

@@ -6,12 +6,13 @@ import type { Connection } from '../connection.ts';
 import { PacketFault, PacketReader } from '../decode/packet-reader.ts';
 import { type Properties, readProperties } from '../decode/properties.ts';
 import { frameSize } from '../frame.ts';
-import type { Message } from '../message.ts';
+import { type Message, sizeOf } from '../message.ts';
 import { PublishFrame } from '../publish-frame.ts';
 import { type ReasonCode, reason } from '../reason.ts';
 import type { Route } from '../router.ts';
 import type { Session } from '../session.ts';
 import type { Target } from '../subscription.ts';
+import { overLimit } from '../topics.ts';
 
 const PUBACK = 0x40;
 const PUBREC = 0x50;
@@ -29,9 +30,9 @@ export class PublishPath {
   /** Topics by alias, set by the client. [MQTT-3.3.2-8] */
   private aliases: Map<number, string> | undefined;
   /** What the acknowledgement of the packet under way will say, should it have to wait. */
-  private readonly opening = { qos: 0, id: 0, code: reason.success as ReasonCode };
+  private readonly opening = { qos: 0, id: 0, code: reason.success as ReasonCode, bytes: 0 };
   private readonly ticket = (): Waiter =>
-    this.connection.acks.open(this.opening.qos, this.opening.id, this.opening.code);
+    this.connection.acks.open(this.opening.qos, this.opening.id, this.opening.code, this.opening.bytes);
 
   constructor(connection: Connection) {
     this.connection = connection;
@@ -193,7 +194,11 @@ export class PublishPath {
     const { hub, identity } = connection;
     const route = hub.router.routeOf(topic);
     if (!route.isTopic) {
-      connection.broken(reason.topicInvalid, 'not a topic that can be published to');
+      const limit = overLimit(topic, hub.limits);
+      if (limit) {
+        hub.refuse(limit);
+        connection.fail(reason.topicInvalid, `over the limit ${limit}`);
+      } else connection.broken(reason.topicInvalid, 'not a topic that can be published to');
       return undefined;
     }
     if (identity && mayPublish(hub.authority, identity, topic)) return route;
@@ -204,6 +209,7 @@ export class PublishPath {
 
   private receive(session: Session, route: Route, qos: number, id: number, message: Message): void {
     const { connection } = this;
+    const { hub } = connection;
     if (qos === 2) {
       // A message whose id is still held is the same one again. [MQTT-4.3.3-10]
       if (!session.hold(id)) {
@@ -211,13 +217,22 @@ export class PublishPath {
         connection.acks.now(() => this.answer(session, 2, id, reason.success));
         return;
       }
-      // Before MQTT 5 a client knows of no such limit.
-      if (session.held > connection.hub.limits.inflight && connection.version === 5) {
+      // Before MQTT 5 a client is told no Receive Maximum: its ids are the limit. [MQTT-3.3.4-7]
+      if (connection.version === 5 && session.held > hub.limits.inflight) {
         free(session, id); // it was not taken: when the client is back it sends it again
-        return connection.broken(reason.receiveMaximumExceeded, 'more messages under way than allowed');
+        hub.refuse('inflight');
+        return connection.fail(reason.receiveMaximumExceeded, 'more messages under way than allowed');
       }
     }
-    const { router } = connection.hub;
+    if (message.retain && qos > 0 && connection.version === 5) {
+      const limit = hub.retained.limitFor(message);
+      if (limit) {
+        hub.refuse(limit);
+        connection.acks.now(() => this.answer(session, qos, id, reason.quotaExceeded));
+        return;
+      }
+    }
+    const { router } = hub;
     if (qos === 0) {
       router.deliver(route, message, session); // QoS 0 is told to nobody: its loss neither
       return;
@@ -226,8 +241,9 @@ export class PublishPath {
     this.opening.qos = qos;
     this.opening.id = id;
     this.opening.code = hasReceivers ? reason.success : reason.noMatchingSubscribers;
-    if (router.deliver(route, message, session, this.ticket)) connection.throttle();
-    else if (connection.acks.length === 0) this.answer(session, qos, id, this.opening.code);
+    this.opening.bytes = sizeOf(message);
+    if (router.deliver(route, message, session, this.ticket)) return;
+    if (connection.acks.length === 0) this.answer(session, qos, id, this.opening.code);
     else this.ticket().settle();
   }
 
@@ -238,7 +254,6 @@ export class PublishPath {
     if (!session) return;
     if (error === undefined) this.answer(session, qos, id, code);
     else this.notKept(session, qos, id, error);
-    connection.unthrottle();
   }
 
   private notKept(session: Session, qos: number, id: number, error: unknown): void {

@@ -11,7 +11,8 @@ export function handleUnsubscribe(connection: Connection, session: Session, pack
   const messageId = packet.id;
   const answer = (): void =>
     connection.send({ cmd: 'unsuback', messageId, granted: connection.version === 5 ? granted : [] });
-  const kept = removed.filter((done) => done instanceof Promise);
-  if (kept.length === 0) return answer();
-  Promise.all(kept).then(answer, () => connection.fail(reason.unspecified));
+  connection.afterAll(
+    removed.filter((done) => done instanceof Promise),
+    answer,
+  );
 }
