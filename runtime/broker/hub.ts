@@ -82,7 +82,13 @@ export class Hub {
       clock,
       log,
     });
-    this.wills = new Wills({ store, clock, epoch, publish: (message) => void this.publish(message) });
+    this.wills = new Wills({
+      store,
+      clock,
+      epoch,
+      publish: (message) => void this.publish(message),
+      lifeOf: (clientId) => this.sessions.get(clientId)?.expirySeconds ?? 0,
+    });
     this.measure(metrics);
   }
 

@@ -21,6 +21,16 @@ export class SeqQueue {
     this.bytes += size;
   }
 
+  /** Puts one back before the oldest. */
+  unshift(seq: number, size: number): void {
+    if (this.count === this.seqs.length) this.grow();
+    this.head = (this.head + this.seqs.length - 1) % this.seqs.length;
+    this.seqs[this.head] = seq;
+    this.sizes[this.head] = size;
+    this.count++;
+    this.bytes += size;
+  }
+
   /** The oldest, -1 when there is none. */
   peek(): number {
     return this.count > 0 ? (this.seqs[this.head] as number) : -1;

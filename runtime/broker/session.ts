@@ -1,3 +1,4 @@
+import type { Settle } from './ack-queue.ts';
 import type { Identity } from './auth.ts';
 import type { Delivery, Message, QoS } from './message.ts';
 import type { ClientSubscription, Match } from './subscription.ts';
@@ -29,6 +30,8 @@ export abstract class Session {
   identity: Identity | undefined;
   will: Will | undefined;
   outlet: Outlet | undefined;
+  /** QoS 2 messages of the client that are not safe yet, with who else asks: the client sent one of them again. */
+  private securing: Map<number, Settle[]> | undefined;
   private lastId = 0;
 
   constructor(clientId: string) {
@@ -65,6 +68,25 @@ export abstract class Session {
   /** PUBREL, or a message that is refused: the id is free.
    * @returns undefined when it was not held; a promise when PUBCOMP has to wait for the disk */
   abstract letGo(id: number): Promise<void> | true | undefined;
+
+  /** A held message is on its way to safety.
+   * @returns to be called at the end of it */
+  secure(id: number): Settle {
+    const asking: Settle[] = [];
+    this.securing ??= new Map();
+    this.securing.set(id, asking);
+    return (error) => {
+      if (this.securing?.get(id) === asking) this.securing.delete(id);
+      for (const settle of asking) settle(error);
+    };
+  }
+
+  /** Calls back when a held message is safe, at once when it is. */
+  whenSafe(id: number, settle: Settle): void {
+    const asking = this.securing?.get(id);
+    if (asking) asking.push(settle);
+    else settle();
+  }
 
   /** It ends: what is kept of it goes. */
   abstract discard(): void;

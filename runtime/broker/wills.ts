@@ -9,6 +9,8 @@ export type WillsDeps = {
   readonly store: BrokerStore;
   readonly clock: Clock;
   readonly publish: (message: Message) => void;
+  /** Seconds that the client's session outlives its connection. */
+  readonly lifeOf: (clientId: string) => number;
   /** ms since epoch minus monotonic ms. */
   readonly epoch: () => number;
 };
@@ -55,7 +57,7 @@ export class Wills {
   load(): void {
     for (const { clientId, delay, message } of this.deps.store.rows.wills()) {
       const [record] = decodeRecords(message, this.deps.epoch());
-      if (record) this.publishAfter(clientId, record.message, delay);
+      if (record) this.publishAfter(clientId, record.message, Math.min(delay, this.deps.lifeOf(clientId)));
     }
   }
 

@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { IPublishPacket } from 'mqtt-packet';
 import { errorText } from '../../core/errors.ts';
+import type { Settle } from '../ack-queue.ts';
 import type { Connection } from '../connection.ts';
 import { frameSize } from '../frame.ts';
 import type { Message, MessageProperties } from '../message.ts';
@@ -188,12 +189,12 @@ export class PublishPath {
     const { connection } = this;
     if (qos === 2) {
       // A message whose id is still held is the same one again. [MQTT-4.3.3-10]
-      if (!session.hold(id)) {
-        connection.acks.now(() => this.answer(session, 2, id, reason.success));
-        return;
-      }
-      if (session.held > connection.hub.limits.inflight)
+      if (!session.hold(id)) return this.again(session, id);
+      // Before MQTT 5 a client is not told how many it may send.
+      if (connection.version === 5 && session.held > connection.hub.limits.inflight) {
+        free(session, id);
         return connection.broken(reason.receiveMaximumExceeded, 'more messages under way than allowed');
+      }
     }
     const gate = connection.hub.router.deliver(route, message, session);
     if (qos === 0) {
@@ -207,14 +208,22 @@ export class PublishPath {
       else connection.acks.now(() => this.answer(session, qos, id, code));
       return;
     }
-    gate.onOpen(
-      connection.acks.later((error) => {
-        if (error === undefined) this.answer(session, qos, id, code);
-        else this.notKept(session, qos, id, error);
-        connection.unthrottle();
-      }),
-    );
+    const settle = connection.acks.later((error) => {
+      if (error === undefined) this.answer(session, qos, id, code);
+      else this.notKept(session, qos, id, error);
+      connection.unthrottle();
+    });
+    gate.onOpen(qos === 2 && session.durable ? both(settle, session.secure(id)) : settle);
     connection.throttle();
+  }
+
+  /** The client has not heard of its message, perhaps because it is not safe yet: then it waits like the first one did. */
+  private again(session: Session, id: number): void {
+    const settle = this.connection.acks.later((error) => {
+      if (error === undefined) this.answer(session, 2, id, reason.success);
+      else this.notKept(session, 2, id, error);
+    });
+    session.whenSafe(id, settle);
   }
 
   private notKept(session: Session, qos: number, id: number, error: unknown): void {
@@ -237,6 +246,13 @@ export class PublishPath {
     if (qos === 2 && code >= 0x80 && this.connection.version === 5) free(session, id);
     this.connection.sendAck(qos === 1 ? PUBACK : PUBREC, id, code);
   }
+}
+
+function both(first: Settle, second: Settle): Settle {
+  return (error) => {
+    first(error);
+    second(error);
+  };
 }
 
 /** The exchange ends with an error: whether the disk hears of it does not matter to the client. */
