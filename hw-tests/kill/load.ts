@@ -5,6 +5,8 @@ import { SessionClient } from './session-client.ts';
 const WINDOW = 24;
 const PER_TICK = 5;
 const TICK = 10;
+/** How often one of the connections breaks, without any harm to the broker. */
+const BREAK = 25;
 /** Every so many messages one is large, so that checkpoints come. */
 const LARGE_EVERY = 25;
 const LARGE = 40_000;
@@ -78,6 +80,10 @@ export class Load {
   /** Publishes, and lets the visitor come and go, until {@link pause}. */
   run(): void {
     this.timers = this.publishers.map((client, i) => setInterval(() => this.tick(client, `p${i}`), TICK));
+    const everyone = [...this.publishers, ...this.subscribers];
+    this.timers.push(
+      setInterval(() => everyone[Math.floor(this.options.random() * everyone.length)]?.drop(), BREAK),
+    );
     this.leave();
   }
 
@@ -96,9 +102,11 @@ export class Load {
   }
 
   private tick(client: SessionClient, name: string): void {
+    // One QoS for a topic: a QoS 1 message that comes again may follow a QoS 2 one that does not.
+    const stateQos = this.publishers.indexOf(client) % 4 < 2 ? 1 : 2;
     for (let i = 0; i < PER_TICK && client.pending < WINDOW; i++) {
       const at = this.sent++;
-      if (at % 10 === 9) this.publish(client, `state/${name}`, at % 20 === 9 ? 1 : 2, true, 20);
+      if (at % 10 === 9) this.publish(client, `state/${name}`, stateQos, true, 20);
       else {
         const qos = this.options.random() < 0.5 ? 1 : 2;
         this.publish(client, `load/${name}/q${qos}`, qos, false, at % LARGE_EVERY === 0 ? LARGE : 100);

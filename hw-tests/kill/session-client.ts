@@ -30,6 +30,7 @@ type Exchange = {
   readonly done: () => void;
 };
 
+/** ms between attempts; the first one after a connection comes at once. */
 const RECONNECT = 15;
 const SESSION_EXPIRY = 86_400;
 
@@ -46,6 +47,7 @@ export class SessionClient {
   private socket: Socket | undefined;
   private timer: NodeJS.Timeout | undefined;
   private wanted = false;
+  private isRefused = false;
   private lastId = 0;
   /** The broker has acknowledged something: the session is on its disk. */
   private isKept = false;
@@ -66,6 +68,11 @@ export class SessionClient {
   start(): void {
     this.wanted = true;
     this.open();
+  }
+
+  /** The network fails for a moment. */
+  drop(): void {
+    this.socket?.destroy();
   }
 
   /** Ends the connection; the session stays.
@@ -115,14 +122,18 @@ export class SessionClient {
       socket.destroy();
     });
     socket.setNoDelay(true);
-    socket.on('connect', () => this.send(this.connectPacket()));
+    socket.on('connect', () => {
+      this.isRefused = false;
+      this.send(this.connectPacket());
+    });
     socket.on('data', (chunk: Buffer) => parser.parse(chunk));
     socket.on('error', () => {}); // 'close' follows
     socket.on('close', () => {
       if (this.socket !== socket) return;
       this.isOnline = false;
       for (const resolve of this.pings.splice(0)) resolve();
-      if (this.wanted) this.timer = setTimeout(() => this.open(), RECONNECT);
+      if (this.wanted) this.timer = setTimeout(() => this.open(), this.isRefused ? RECONNECT : 0);
+      this.isRefused = true;
     });
   }
 
