@@ -204,6 +204,45 @@ test('PUBCOMP leaves only when the id is free on disk; a refusal leaves it as it
   assert.equal(node.store.disk().incoming(), []);
 });
 
+test('PUBREL again over a new connection is not answered before the id is free on disk either', async ({
+  node,
+  pub,
+}) => {
+  await publish(pub, 2, '1');
+  await pub.next('pubrec');
+  await node.commit();
+  pub.send({ cmd: 'pubrel', messageId: 101 });
+  await settled();
+  pub.drop();
+  await settled();
+  const again = await node.client('pub', 5);
+  again.send({ cmd: 'pubrel', messageId: 101 });
+  await again.settled();
+  assert.equal(again.received, []);
+  await node.commit();
+  assert.is((await again.next('pubcomp')).reasonCode ?? 0, 0);
+  assert.equal(node.store.disk().incoming(), []);
+});
+
+test('an id whose message was refused is free, however often the disk refuses', async ({ node, pub }) => {
+  await node.away('sub', 't', 2);
+  await publish(pub, 2, '1');
+  await node.refuse();
+  assert.is((await pub.next('pubrec')).reasonCode, 0x80);
+  await node.refuse();
+  await node.refuse();
+  await publish(pub, 2, '1');
+  await node.commit();
+  assert.is((await pub.next('pubrec')).reasonCode ?? 0, 0);
+  pub.send({ cmd: 'pubrel', messageId: 101 });
+  await node.commit();
+  await pub.next('pubcomp');
+  const sub = await node.client('sub');
+  await node.commit();
+  assert.equal(await texts(sub), ['1']);
+  assert.equal(node.store.disk().incoming(), []);
+});
+
 test('a QoS 2 message that its publisher sends again after a kill is not delivered again', async ({
   node,
   pub,

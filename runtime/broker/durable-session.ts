@@ -41,6 +41,8 @@ export class DurableSession extends Session {
   private readonly backlog = new SeqQueue();
   /** Packet ids of QoS 2 messages that the client has sent and not released. */
   private readonly ids = new Set<number>();
+  /** Those that are released, until the disk knows. */
+  private readonly freeing = new Map<number, Promise<void>>();
   /** QoS 2 messages that are done although earlier ones are not. */
   private readonly doneAhead = new Set<number>();
   /** What the client has, and the disk did not want to know. */
@@ -160,14 +162,25 @@ export class DurableSession extends Session {
   }
 
   letGo(id: number): Promise<void> | undefined {
-    if (!this.ids.delete(id)) return undefined;
+    const under = this.freeing.get(id); // the client has not heard of it, and asks over a new connection
+    if (under || !this.ids.delete(id)) return under;
     const { store } = this.deps;
-    return store
+    const freed = store
       .durable(() => store.rows.removeIncoming(this.sid, id))
       .catch((error: unknown) => {
         this.ids.add(id); // as on disk: the client asks again
         throw error;
-      });
+      })
+      .finally(() => this.freeing.delete(id));
+    this.freeing.set(id, freed);
+    return freed;
+  }
+
+  forget(id: number): void {
+    if (!this.ids.delete(id)) return;
+    const { store } = this.deps;
+    // Behind the write that {@link hold} asked for, also after a commit that the disk refused.
+    store.lazy(() => store.rows.removeIncoming(this.sid, id));
   }
 
   discard(): void {

@@ -65,9 +65,12 @@ export abstract class Session {
   /** How many such ids are held. */
   abstract readonly held: number;
 
-  /** PUBREL, or a message that is refused: the id is free.
+  /** PUBREL: the id is free.
    * @returns undefined when it was not held; a promise when PUBCOMP has to wait for the disk */
   abstract letGo(id: number): Promise<void> | true | undefined;
+
+  /** Its message was refused: the id is free. */
+  abstract forget(id: number): void;
 
   /** A held message is on its way to safety.
    * @returns to be called at the end of it */

@@ -68,6 +68,21 @@ test('a subscription that was ended does not come back', async ({ node }) => {
   assert.equal(again.received, []);
 });
 
+test('an UNSUBSCRIBE that the disk refused is not said to be done when it comes again', async ({ node }) => {
+  const client = await node.subscriber('c', 't', 1);
+  client.send({ cmd: 'unsubscribe', messageId: 9, unsubscriptions: ['t'] });
+  await settled();
+  await node.refuse();
+  await client.ended();
+  const again = await node.client('c');
+  again.send({ cmd: 'unsubscribe', messageId: 9, unsubscriptions: ['t'] });
+  await again.settled();
+  assert.equal(again.received, []);
+  await node.commit();
+  await again.next('unsuback');
+  assert.equal(node.store.disk().subscriptions(), []);
+});
+
 test('a subscription that the disk refuses is not granted', async ({ node }) => {
   const client = await node.client('c');
   void client.subscribe('t', 1).catch(() => {});

@@ -111,15 +111,18 @@ export class Sessions {
     });
   }
 
-  /** @returns undefined when there was none */
-  unsubscribe(session: Session, name: string): Promise<void> | true | undefined {
+  /** @returns whether there was one, and for a durable session, what resolves when there is none on disk: one that is
+   * not here may be there, when its end was refused or is still on its way */
+  unsubscribe(session: Session, name: string): { existed: boolean; kept: Promise<void> | undefined } {
+    const { store, router } = this.deps;
     const subscription = session.subscriptions.get(name);
-    if (!subscription) return undefined;
-    session.subscriptions.delete(name);
-    this.deps.router.remove(subscription);
-    if (!(session instanceof DurableSession)) return true;
-    const { store } = this.deps;
-    return store.durable(() => store.rows.removeSubscription(session.sid, name));
+    if (subscription) router.remove(subscription);
+    const existed = session.subscriptions.delete(name);
+    const kept =
+      session instanceof DurableSession
+        ? store.durable(() => store.rows.removeSubscription(session.sid, name))
+        : undefined;
+    return { existed, kept };
   }
 
   /** Takes up what the last process left: sessions with their subscriptions, and what waits for them. */

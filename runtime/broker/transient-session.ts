@@ -90,6 +90,10 @@ export class TransientSession extends Session {
     return this.ids?.delete(id) || undefined;
   }
 
+  forget(id: number): void {
+    this.ids?.delete(id);
+  }
+
   discard(): void {
     this.inflight.clear();
     this.queue = undefined;

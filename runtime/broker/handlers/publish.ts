@@ -192,7 +192,7 @@ export class PublishPath {
       if (!session.hold(id)) return this.again(session, id);
       // Before MQTT 5 a client is not told how many it may send.
       if (connection.version === 5 && session.held > connection.hub.limits.inflight) {
-        free(session, id);
+        session.forget(id);
         return connection.broken(reason.receiveMaximumExceeded, 'more messages under way than allowed');
       }
     }
@@ -235,7 +235,7 @@ export class PublishPath {
     if (connection.version === 5) this.answer(session, qos, id, reason.unspecified);
     // Before MQTT 5 there is no way to say no: without an answer the client sends it again when it is back.
     else {
-      if (qos === 2) free(session, id);
+      if (qos === 2) session.forget(id);
       connection.fail(reason.unspecified);
     }
   }
@@ -243,7 +243,7 @@ export class PublishPath {
   private answer(session: Session, qos: number, id: number, code: ReasonCode): void {
     if (qos === 0) return;
     // A PUBREC with an error ends the exchange, and the id is free again. [MQTT-4.3.3-9]
-    if (qos === 2 && code >= 0x80 && this.connection.version === 5) free(session, id);
+    if (qos === 2 && code >= 0x80 && this.connection.version === 5) session.forget(id);
     this.connection.sendAck(qos === 1 ? PUBACK : PUBREC, id, code);
   }
 }
@@ -253,12 +253,6 @@ function both(first: Settle, second: Settle): Settle {
     first(error);
     second(error);
   };
-}
-
-/** The exchange ends with an error: whether the disk hears of it does not matter to the client. */
-function free(session: Session, id: number): void {
-  const freed = session.letGo(id);
-  if (freed instanceof Promise) freed.catch(() => {});
 }
 
 function toMessage(connection: Connection, session: Session, topic: string, packet: IPublishPacket): Message {

@@ -14,11 +14,11 @@ export function handleUnsubscribe(
   const removed = packet.unsubscriptions.map((filter) =>
     connection.hub.sessions.unsubscribe(session, filter),
   );
-  const granted = removed.map((done) => (done ? reason.success : reason.noSubscriptionExisted));
+  const granted = removed.map(({ existed }) => (existed ? reason.success : reason.noSubscriptionExisted));
   const messageId = packet.messageId ?? 0;
   const answer = (): void =>
     connection.send({ cmd: 'unsuback', messageId, granted: connection.version === 5 ? granted : [] });
-  const kept = removed.filter((done) => done instanceof Promise);
+  const kept = removed.flatMap((result) => result.kept ?? []);
   if (kept.length === 0) return answer();
   Promise.all(kept).then(answer, () => connection.fail(reason.unspecified));
 }
