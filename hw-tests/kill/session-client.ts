@@ -48,7 +48,6 @@ export class SessionClient {
   private timer: NodeJS.Timeout | undefined;
   private wanted = false;
   private isRefused = false;
-  private lastId = 0;
   /** The broker has acknowledged something: the session is on its disk. */
   private isKept = false;
   private readonly pings: (() => void)[] = [];
@@ -90,9 +89,9 @@ export class SessionClient {
 
   /** @returns resolves when the broker has acknowledged it: PUBACK, or PUBCOMP */
   publish(message: Outbound): Promise<void> {
-    do this.lastId = (this.lastId % 65_535) + 1;
-    while (this.exchanges.has(this.lastId));
-    const id = this.lastId;
+    // The lowest that is free: an id that the broker still holds would soon meet another message.
+    let id = 1;
+    while (this.exchanges.has(id)) id++;
     return new Promise((done) => {
       const exchange: Exchange = { message, step: 'publish', sent: false, done };
       this.exchanges.set(id, exchange);
