@@ -2,10 +2,10 @@ import { ModbusMapper } from '../mappers/modbus/modbus.ts';
 import { FileAuthority } from './broker/auth/file-authority.ts';
 import { Broker } from './broker/broker.ts';
 import type { BrokerLimits } from './broker/config.ts';
+import { tcpListener } from './broker/listeners/config.ts';
 import type { BrokerStore } from './broker/persistence.ts';
 import type { Config } from './config/schema.ts';
 import { Console } from './console/console.ts';
-import { splitHostPort } from './core/address.ts';
 import type { Clock } from './core/clock.ts';
 import type { Logger } from './core/log.ts';
 import { Metrics } from './core/metrics.ts';
@@ -41,12 +41,13 @@ export class EdgeCore {
   private readonly store: Store;
   private readonly authority: FileAuthority;
   private readonly modules: readonly Module[];
+  private readonly broker: Broker;
   private started: Module[] = [];
 
   /** @throws EdgeError MQTT_AUTH_FILE_INVALID, STORE_LOCKED, STORE_WRITE_FAILED, STORE_NEWER */
   constructor(deps: EdgeCoreDeps) {
     const { config, clock, log } = deps;
-    const { edged, edgeHub, eventBus, metaManager } = config.modules;
+    const { edged, edgeHub, metaManager } = config.modules;
     const node = edged.hostnameOverride;
     const metrics = new Metrics();
     const shared = { clock, log, metrics, node, random: deps.random };
@@ -90,13 +91,7 @@ export class EdgeCore {
     });
     const modbus = new ModbusMapper({ ...shared, manager: twins });
     twins.addMapper(modbus);
-    const broker = new Broker({
-      ...shared,
-      authority: this.authority,
-      limits: eventBus.limits as Partial<BrokerLimits>,
-      store: brokerStore(store),
-      listeners: [splitHostPort(eventBus.mqttServerInternal.replace('tcp://', ''))],
-    });
+    const broker = newBroker({ ...deps, metrics }, this.authority, store);
     const bus = new EventBus({ broker, store, twins, outbox: hub.outbox, log });
     const agent = new Edged({
       ...shared,
@@ -108,8 +103,10 @@ export class EdgeCore {
     meta.connect({ pods: agent, devices: twins });
 
     const page = this.console(deps, { metrics, twins, broker, hub, agent });
+    this.broker = broker;
     const mqtt = [this.authority, broker, bus];
-    this.modules = [...mqtt, modbus, twins, agent, hub, ...this.tunnel(deps, hub, agent), ...page];
+    // The page's port also carries MQTT over WebSocket: it opens first and closes after the broker has said goodbye.
+    this.modules = [...page, ...mqtt, modbus, twins, agent, hub, ...this.tunnel(deps, hub, agent)];
   }
 
   /** Starts every module in order; when one cannot, those before it are stopped again.
@@ -132,9 +129,10 @@ export class EdgeCore {
     await this.store.close();
   }
 
-  /** Reads again what may change while it runs: who may do what on MQTT. */
+  /** Reads again what may change while it runs: who may do what on MQTT, and the certificates of its listeners. */
   reload(): void {
     this.authority.reload();
+    void this.broker.reload();
   }
 
   private tunnel(deps: EdgeCoreDeps, hub: EdgeHub, agent: Edged): Module[] {
@@ -179,7 +177,11 @@ export class EdgeCore {
             for (const stop of stops) stop();
           };
         },
-        openServer: (handler) => (uws ? new UwsHttpServer(uws, handler) : new NodeHttpServer(handler)),
+        openServer: (handler) => {
+          const server = uws ? new UwsHttpServer(uws, handler) : new NodeHttpServer(handler);
+          for (const route of parts.broker.routes) server.upgrade(route);
+          return server;
+        },
       }),
     ];
   }
@@ -193,6 +195,26 @@ function mqttAuthority({ config, clock, log }: EdgeCoreDeps): FileAuthority {
     allowAnonymous,
     clock,
     log,
+  });
+}
+
+function newBroker(
+  { config, version, clock, log, metrics }: EdgeCoreDeps & { readonly metrics: Metrics },
+  authority: FileAuthority,
+  store: Store,
+): Broker {
+  const { eventBus } = config.modules;
+  const internal = eventBus.mqttServerInternal.replace('tcp://', '');
+  return new Broker({
+    clock,
+    log,
+    metrics,
+    authority,
+    store: brokerStore(store),
+    limits: eventBus.limits as Partial<BrokerLimits>,
+    concealDenials: eventBus.concealDenials,
+    version: `edgecore ${version}`,
+    listeners: [tcpListener(internal, eventBus.limits.clients), ...eventBus.listeners],
   });
 }
 

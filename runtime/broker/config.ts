@@ -20,6 +20,8 @@ export type BrokerLimits = {
   readonly socketBytes: Bytes;
   /** Longest keep-alive in seconds; MQTT 5 clients that want more, or none, are told this one. */
   readonly keepAlive: number;
+  /** Topic aliases that a client may set, and most that it is sent. */
+  readonly topicAliases: number;
   /** Topics that hold a retained message. */
   readonly retainedCount: number;
   /** Longest life of a session without connection. */
@@ -38,6 +40,7 @@ export const defaultBrokerLimits: BrokerLimits = {
   queueDrop: 'oldest',
   socketBytes: kibibytes(256),
   keepAlive: 65_535,
+  topicAliases: 32,
   retainedCount: 10_000,
   sessionExpiry: seconds(7 * 86_400),
 };

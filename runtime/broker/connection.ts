@@ -1,12 +1,16 @@
 import type { Duplex } from 'node:stream';
 import type { Timer } from '../core/clock.ts';
 import { errorText } from '../core/errors.ts';
-import { millis } from '../core/units.ts';
+import { type Bytes, millis } from '../core/units.ts';
 import { AckQueue } from './ack-queue.ts';
 import type { Identity } from './auth.ts';
-import { encode, type Packet, type PacketDecoder, type ProtocolVersion } from './codec.ts';
+import { encode, type Packet, type ProtocolVersion } from './codec.ts';
+import { readClientPacket } from './decode/client-packet.ts';
+import { UnsupportedVersion } from './decode/connect-packet.ts';
+import { PacketFault } from './decode/packet-reader.ts';
 import { FrameReader } from './frame.ts';
 import { handleShortAck } from './handlers/ack.ts';
+import { refuse } from './handlers/connect.ts';
 import { handlePacket } from './handlers/handle.ts';
 import { PublishPath } from './handlers/publish.ts';
 import type { Hub } from './hub.ts';
@@ -32,42 +36,57 @@ const ACK_SIZE = 4;
 export class Connection implements Outlet {
   readonly hub: Hub;
   readonly peer: Peer;
-  readonly acks = new AckQueue();
   /** Set by CONNECT. */
   session: Session | undefined;
   version: ProtocolVersion | undefined;
   identity: Identity | undefined;
+  /** Largest packet that is read. */
+  readonly packetBytes: Bytes;
   receiveMaximum: number;
   maximumPacketSize = Number.POSITIVE_INFINITY;
   /** Topics by number, for a client that wants them. */
   aliases: TopicAliases | undefined;
   /** False when the client wants no reasons but in CONNACK and DISCONNECT. [MQTT-3.1.2-29] */
   wantsReasons = true;
+  /** The client is a bridge before MQTT 5: every subscription of it is no-local and retain-as-published. */
+  isBridge = false;
   private readonly stream: Duplex;
-  private readonly decoder: PacketDecoder;
   private readonly frames: FrameReader;
   private readonly out: Outgoing;
-  private readonly publishes: PublishPath;
+  /** Made when first used: most clients of a gateway only listen. */
+  private publishPath: PublishPath | undefined;
+  private ackQueue: AckQueue | undefined;
   private timer: Timer | undefined;
   private keepAlive = 0;
   private heard = 0;
   private closed = false;
 
-  constructor(deps: { hub: Hub; stream: Duplex; peer: Peer; decoder: PacketDecoder }) {
+  constructor(deps: { hub: Hub; stream: Duplex; peer: Peer }) {
     this.hub = deps.hub;
     this.stream = deps.stream;
     this.peer = deps.peer;
-    this.decoder = deps.decoder;
     const { limits, clock, log, flusher } = deps.hub;
     this.receiveMaximum = limits.inflight;
-    this.frames = new FrameReader(limits.packetBytes, (data, start, end) => this.take(data, start, end));
+    this.packetBytes = deps.peer.packetBytes ?? limits.packetBytes;
+    this.frames = new FrameReader(this.packetBytes, this);
     this.out = new Outgoing(deps.stream, flusher);
-    this.publishes = new PublishPath(this);
     this.timer = clock.after(limits.connectTimeout, () => this.close());
     this.stream.on('data', (chunk: Buffer) => this.read(chunk));
     this.stream.on('error', (error) => log.debug('connection failed', () => ({ reason: errorText(error) })));
     this.stream.on('end', () => this.close());
     this.stream.on('close', () => this.ended());
+  }
+
+  get acks(): AckQueue {
+    this.ackQueue ??= new AckQueue((qos, id, code, error) =>
+      this.publishes.settled(qos, id, code as ReasonCode, error),
+    );
+    return this.ackQueue;
+  }
+
+  private get publishes(): PublishPath {
+    this.publishPath ??= new PublishPath(this);
+    return this.publishPath;
   }
 
   get isClosed(): boolean {
@@ -78,10 +97,11 @@ export class Connection implements Outlet {
     return this.out.pending > this.hub.limits.socketBytes;
   }
 
-  /** Writes a packet. */
+  /** Writes a packet, unless it is larger than the client takes. [MQTT-3.1.2-24] */
   send(packet: Packet): void {
     if (this.closed) return;
     const bytes = encode(packet, this.version ?? 4);
+    if (bytes.length > this.maximumPacketSize) return;
     this.hub.counters.bytesOut.add(bytes.length);
     this.out.append(bytes);
   }
@@ -102,7 +122,7 @@ export class Connection implements Outlet {
     const { counters } = this.hub;
     if (needsProperties(delivery, version) || this.aliases) {
       const bytes = this.encodeFive(delivery, id, dup);
-      if (bytes.length > this.maximumPacketSize) return false;
+      if (!bytes) return false;
       counters.bytesOut.add(bytes.length);
       this.out.append(bytes);
     } else {
@@ -134,6 +154,7 @@ export class Connection implements Outlet {
   accepted(keepAliveSeconds: number): void {
     this.timer?.cancel();
     this.timer = undefined;
+    this.peer.accepted?.();
     this.keepAlive = keepAliveSeconds * 1500;
     this.heard = this.hub.clock.monotonic();
     if (this.keepAlive > 0) this.watch(this.keepAlive);
@@ -152,7 +173,7 @@ export class Connection implements Outlet {
   fail(code: ReasonCode, why?: string): void {
     if (this.closed) return;
     if (this.session && this.version === 5) {
-      const properties = why !== undefined && this.wantsReasons ? { properties: { reasonString: why } } : {};
+      const properties = this.mayTell(why) ? { properties: { reasonString: why } } : {};
       this.send({ cmd: 'disconnect', reasonCode: code, ...properties });
     }
     this.close();
@@ -205,37 +226,52 @@ export class Connection implements Outlet {
     }
   }
 
-  /** @returns up to where it has read, -1 when reading must stop */
-  private take(data: Buffer, start: number, end: number): number {
+  /** Takes one packet of the frame reader.
+   * @returns up to where it has read, -1 when reading must stop */
+  take(data: Buffer, start: number, end: number): number {
     let next = end;
     try {
       const type = (data[start] as number) >> 4;
       if (type >= PUBACK && type <= PUBCOMP && end - start === ACK_SIZE && this.session)
         handleShortAck(this, this.session, data, start);
       else if (type === PUBLISH && this.session) next = this.publishes.take(this.session, data, start, end);
-      else this.decode(data, start, end);
+      else handlePacket(this, readClientPacket(data, start, end, this.version));
     } catch (error) {
-      const client = this.session?.clientId;
-      this.hub.log.error('a packet could not be handled', { client, reason: errorText(error) });
-      this.fail(reason.implementationError);
+      this.caught(error);
     }
     return this.closed ? -1 : next;
   }
 
-  private decode(data: Buffer, start: number, end: number): void {
-    const packet = this.decoder.decode(data.subarray(start, end), this.version);
-    if (packet instanceof Error) this.broken(reason.malformedPacket, packet.message);
-    else handlePacket(this, packet);
+  private caught(error: unknown): void {
+    if (error instanceof UnsupportedVersion && !this.session) {
+      this.version = error.answerIn;
+      refuse(this, error.code);
+    } else if (error instanceof PacketFault) this.broken(error.code, error.message);
+    else {
+      const client = this.session?.clientId;
+      this.hub.log.error('a packet could not be handled', { client, reason: errorText(error) });
+      this.fail(reason.implementationError);
+    }
   }
 
-  /** Decodes one packet for a handler that has looked at it in place. */
-  decodeWhole(data: Buffer, start: number, end: number): Packet | Error {
-    return this.decoder.decode(data.subarray(start, end), this.version);
+  /** Whether the client wants to know the reason, and can take it. [MQTT-3.14.2-3] */
+  private mayTell(why: string | undefined): why is string {
+    // Fixed header, reason code, lengths and the property's identifier.
+    return why !== undefined && this.wantsReasons && Buffer.byteLength(why) + 14 <= this.maximumPacketSize;
   }
 
-  private encodeFive(delivery: Delivery, id: number, dup: boolean): Buffer {
-    const alias = this.aliases?.of(delivery.message.topic);
-    return encodeWithProperties(delivery, id, dup, this.hub.clock.monotonic(), alias);
+  /** @returns undefined when the client cannot take it */
+  private encodeFive(delivery: Delivery, id: number, dup: boolean): Buffer | undefined {
+    const now = this.hub.clock.monotonic();
+    const { topic } = delivery.message;
+    const alias = this.aliases?.of(topic);
+    const bytes = encodeWithProperties(delivery, id, dup, now, alias);
+    if (bytes.length <= this.maximumPacketSize) return bytes;
+    if (!alias || alias.known) return undefined;
+    // The client has not heard of the alias; without it the packet is shorter.
+    this.aliases?.takeBack(topic);
+    const shorter = encodeWithProperties(delivery, id, dup, now);
+    return shorter.length <= this.maximumPacketSize ? shorter : undefined;
   }
 
   private watch(wait: number): void {

@@ -8,7 +8,7 @@ import { type Delivery, isExpired, type Message, type QoS, sizeOf } from './mess
 import type { BrokerStore, OutgoingRow } from './persistence.ts';
 import { deliveryOf } from './record.ts';
 import { SeqQueue } from './seq-queue.ts';
-import { type Outlet, Session } from './session.ts';
+import { Session } from './session.ts';
 import type { Match } from './subscription.ts';
 
 /** A QoS 1 or 2 message on its way to the client. `storing`: its packet id is on its way to the disk, and it is sent then;
@@ -47,13 +47,13 @@ export class DurableSession extends Session {
   private readonly doneAhead = new Set<number>();
   /** What the client has, and the disk did not want to know. */
   private readonly unreleased = new Map<number, Inflight>();
-  /** Packet ids whose messages are to be sent again over this connection, in their order. */
-  private due: number[] = [];
+  /** Packet ids under way whose turn to be sent again, after a reconnect, has not come: the client takes fewer at a time
+   * than it did, or the disk has not taken them. */
+  private unsent: number[] = [];
   private retry: Timer | undefined;
   private isDiscarded = false;
   /** ms since epoch when its connection ended; 0 while there is one. */
   leftAt = 0;
-  private readonly isTaken = (id: number): boolean => this.inflight.has(id);
 
   constructor(clientId: string, sid: number, deps: DurableDeps) {
     super(clientId);
@@ -82,7 +82,8 @@ export class DurableSession extends Session {
   offer(seq: number, size: number): void {
     const { limits, dropped, journal } = this.deps;
     const { outlet } = this;
-    const goes = outlet && this.backlog.length === 0 && this.inflight.size < outlet.receiveMaximum;
+    const goes =
+      outlet && this.backlog.length + this.unsent.length === 0 && this.inflight.size < outlet.receiveMaximum;
     const isFull = (): boolean =>
       !goes && (this.backlog.length >= limits.queueCount || this.backlog.bytes + size > limits.queueBytes);
     if (isFull() && (limits.queueDrop === 'newest' || size > limits.queueBytes)) {
@@ -102,12 +103,10 @@ export class DurableSession extends Session {
   pump(): void {
     const { outlet } = this;
     const { journal, clock } = this.deps;
+    if (this.unsent.length > 0) this.sendAgain();
+    if (this.unsent.length > 0) return; // nothing overtakes
     let storing: OutgoingRow[] | undefined;
-    while (outlet && this.inflight.size - this.due.length < outlet.receiveMaximum) {
-      if (this.due.length > 0) {
-        this.sendAgain(outlet, this.due.shift() as number);
-        continue;
-      }
+    while (outlet && this.inflight.size < outlet.receiveMaximum) {
       const seq = this.backlog.shift();
       if (seq < 0) break;
       const delivery = this.deliveryFrom(journal.entry(seq));
@@ -115,7 +114,7 @@ export class DurableSession extends Session {
         this.finish(seq);
         continue;
       }
-      const id = this.nextId(this.isTaken);
+      const id = this.nextId(this.inflight);
       if (delivery.qos === 2) {
         storing ??= [];
         storing.push({ sid: this.sid, seq, packetId: id, state: 'sent' });
@@ -127,11 +126,7 @@ export class DurableSession extends Session {
   }
 
   resume(): void {
-    this.due = [];
-    for (const [id, { state }] of this.inflight) {
-      if (state === 'released') this.outlet?.pubrel(id);
-      else if (state === 'sent') this.due.push(id);
-    }
+    this.unsent = [...this.inflight.keys()];
     this.pump();
   }
 
@@ -139,6 +134,7 @@ export class DurableSession extends Session {
     const inflight = this.inflight.get(id);
     if (!inflight || inflight.state === 'storing') return false;
     this.inflight.delete(id);
+    if (this.unsent.length > 0) this.unsent = this.unsent.filter((each) => each !== id);
     if (inflight.delivery?.qos !== 1) this.noteDone(inflight.seq, id);
     this.finish(inflight.seq);
     this.pump();
@@ -190,6 +186,7 @@ export class DurableSession extends Session {
     for (const { seq } of this.inflight.values()) journal.done(seq);
     for (let seq = this.backlog.shift(); seq >= 0; seq = this.backlog.shift()) journal.done(seq);
     this.inflight.clear();
+    this.unsent = [];
     store.lazy(() => store.rows.removeSession(this.sid));
     // The client is told that it is gone: no restart may bring it back much later.
     store.atCommit(() => () => {}).catch(() => {});
@@ -273,6 +270,7 @@ export class DurableSession extends Session {
     const inflight = this.inflight.get(packetId);
     if (inflight?.state !== 'storing' || inflight.seq !== seq || !inflight.delivery) return;
     inflight.state = 'sent';
+    if (this.unsent.length > 0) return this.pump(); // in its turn
     if (this.outlet && !this.outlet.publish(inflight.delivery, packetId, false)) this.acknowledge(packetId);
   }
 
@@ -280,10 +278,12 @@ export class DurableSession extends Session {
    * could arrive twice. */
   private takeBack(): void {
     const storing = [...this.inflight].filter(([, { state }]) => state === 'storing');
+    this.unsent = this.unsent.filter((id) => this.inflight.get(id)?.state !== 'storing');
     for (const [id, { seq, delivery }] of storing.reverse()) {
       this.inflight.delete(id);
       this.backlog.unshift(seq, delivery ? sizeOf(delivery.message) : 0);
     }
+    this.sendAgain(); // what stood behind them after a reconnect
     this.tryLater();
   }
 
@@ -310,12 +310,6 @@ export class DurableSession extends Session {
       );
   }
 
-  private sendAgain(outlet: Outlet, id: number): void {
-    const inflight = this.inflight.get(id);
-    if (inflight?.state !== 'sent' || !inflight.delivery) return;
-    if (!outlet.publish(inflight.delivery, id, true)) this.acknowledge(id); // too large for this connection
-  }
-
   private tryLater(): void {
     if (this.isDiscarded) return;
     this.retry ??= this.deps.clock.after(RETRY, () => {
@@ -325,6 +319,25 @@ export class DurableSession extends Session {
       this.unreleased.clear();
       this.pump();
     });
+  }
+
+  /** In the order in which it was sent first, and no more than the client takes. [MQTT-4.4.0-1] [MQTT-3.3.4-9] */
+  private sendAgain(): void {
+    const { outlet } = this;
+    while (outlet && this.unsent.length > 0) {
+      if (this.inflight.size - this.unsent.length >= outlet.receiveMaximum) return;
+      const id = this.unsent[0] as number;
+      const inflight = this.inflight.get(id);
+      if (inflight?.state === 'storing') return;
+      this.unsent.shift();
+      if (inflight?.state === 'released') outlet.pubrel(id);
+      else if (
+        inflight?.state === 'sent' &&
+        inflight.delivery &&
+        !outlet.publish(inflight.delivery, id, true)
+      )
+        this.acknowledge(id); // this connection takes no packet as large [MQTT-3.1.2-25]
+    }
   }
 
   private noteDone(seq: number, packetId: number): void {

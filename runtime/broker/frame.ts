@@ -7,25 +7,27 @@ const MALFORMED = -1;
 /** What is set aside at first for a packet whose rest has not come: its length is only a claim so far. */
 const FIRST_ROOM = 4096;
 
-/** Takes whole packets out of what came: `data[start, end)` is one, good until it returns.
- * @returns where it has read up to, `end` unless it took the packets behind it along; -1 ends the reading */
-export type OnFrame = (data: Buffer, start: number, end: number) => number;
+/** Takes whole packets out of what came. */
+export interface FrameTaker {
+  /** @param data holds one packet at `[start, end)`, good until it returns
+   * @returns where it has read up to, `end` unless it took the packets behind it along; -1 ends the reading */
+  take(data: Buffer, start: number, end: number): number;
+}
 
-/** Cuts a byte stream into exact control packets, in place. mqtt-packet's own parser can read past the end of a packet
- * into the next one, so it only ever gets one packet at a time.
+/** Cuts a byte stream into exact control packets, in place: whoever reads one cannot read into the next.
  * @source MQTT-2.1.4 (v5), MQTT-2.2.3 (v3.1.1): remaining length is a variable byte integer of at most four bytes */
 export class FrameReader {
   private readonly limit: number;
-  private readonly onFrame: OnFrame;
+  private readonly taker: FrameTaker;
   /** The beginning of a packet whose rest has not come. */
   private rest: Buffer | undefined;
   private restUsed = 0;
   private stopped = false;
 
   /** @param limit largest packet in bytes, fixed header included */
-  constructor(limit: number, onFrame: OnFrame) {
+  constructor(limit: number, taker: FrameTaker) {
     this.limit = limit;
-    this.onFrame = onFrame;
+    this.taker = taker;
   }
 
   /** Takes a chunk.
@@ -52,7 +54,7 @@ export class FrameReader {
   }
 
   private take(data: Buffer, start: number, end: number): number {
-    const at = this.onFrame(data, start, end);
+    const at = this.taker.take(data, start, end);
     if (at < 0) this.stopped = true;
     return at;
   }

@@ -11,11 +11,11 @@ test('it opens once, when everything has ended, with the first error', async () 
   const one = gate.enter();
   gate.wait(Promise.reject(new Error('disk')));
   gate.wait(Promise.reject(undefined));
-  gate.onOpen((error) => void opened.push(error));
+  gate.onOpen({ settle: (error) => void opened.push(error) });
   await settled();
   assert.equal(opened, []);
-  one();
-  one();
+  one.settle();
+  one.settle();
   assert.equal(
     opened.map((error) => (error as Error).message),
     ['disk'],
@@ -24,16 +24,18 @@ test('it opens once, when everything has ended, with the first error', async () 
 
 test('one that waits for nothing opens at once', () => {
   let opened = 0;
-  new Gate().onOpen(() => void opened++);
+  new Gate().onOpen({ settle: () => void opened++ });
   assert.is(opened, 1);
 });
 
 test('what ended before anyone asked counts too', () => {
   const gate = new Gate();
-  gate.enter()('no');
+  gate.enter().settle('no');
   let error: unknown;
-  gate.onOpen((why) => {
-    error = why;
+  gate.onOpen({
+    settle: (why) => {
+      error = why;
+    },
   });
   assert.is(error, 'no');
 });

@@ -1,19 +1,20 @@
 import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/log.ts';
 import type { Counter, MetricSource } from '../core/metrics.ts';
+import type { Waiter } from './ack-queue.ts';
 import type { Authority } from './auth.ts';
 import type { BrokerLimits } from './config.ts';
 import type { Connection } from './connection.ts';
-import type { Gate } from './gate.ts';
 import { Journal } from './journal.ts';
 import type { Message } from './message.ts';
 import { Flusher } from './outgoing.ts';
 import type { BrokerStore } from './persistence.ts';
-import { reason } from './reason.ts';
+import { type ReasonCode, reason } from './reason.ts';
 import { Retained } from './retained.ts';
 import { Router } from './router.ts';
 import type { Session, Will } from './session.ts';
 import { Sessions } from './sessions.ts';
+import { type SysFigures, SysTopics } from './sys-topics.ts';
 import { Wills } from './wills.ts';
 
 export type BrokerCounters = Readonly<
@@ -34,6 +35,10 @@ export type BrokerCounters = Readonly<
 export type HubDeps = {
   readonly limits: BrokerLimits;
   readonly authority: Authority;
+  /** What a client is told when it may not publish or subscribe. */
+  readonly denial: ReasonCode;
+  /** What the broker calls itself. */
+  readonly version: string;
   readonly store: BrokerStore;
   readonly clock: Clock;
   readonly log: Logger;
@@ -44,6 +49,7 @@ export type HubDeps = {
 export class Hub {
   readonly limits: BrokerLimits;
   readonly authority: Authority;
+  readonly denial: ReasonCode;
   readonly clock: Clock;
   readonly log: Logger;
   readonly counters: BrokerCounters;
@@ -51,13 +57,17 @@ export class Hub {
   readonly router: Router;
   readonly sessions: Sessions;
   readonly wills: Wills;
+  private readonly sysTopics: SysTopics;
   readonly flusher = new Flusher();
   private readonly connections = new Map<Session, Connection>();
+  /** Most clients that were connected at a time. */
+  private mostClients = 0;
 
   constructor(deps: HubDeps) {
-    const { limits, authority, store, clock, log, metrics } = deps;
+    const { limits, authority, denial, version, store, clock, log, metrics } = deps;
     this.limits = limits;
     this.authority = authority;
+    this.denial = denial;
     this.clock = clock;
     this.log = log;
     this.counters = makeCounters(metrics);
@@ -70,6 +80,7 @@ export class Hub {
       retained: this.retained,
       journal,
       topicLevels: limits.topicLevels,
+      sysWatched: (isWatched) => this.sysTopics.watched(isWatched),
       now,
     });
     const { router } = this;
@@ -85,9 +96,15 @@ export class Hub {
     this.wills = new Wills({
       store,
       clock,
-      epoch,
-      publish: (message) => void this.publish(message),
+      publish: (message) => this.publish(message),
       lifeOf: (clientId) => this.sessions.get(clientId)?.expirySeconds ?? 0,
+    });
+    this.sysTopics = new SysTopics({
+      figures: this.figures(version),
+      clock,
+      keep: (message) => this.retained.keepVolatile(message),
+      forget: (topic) => this.retained.forgetVolatile(topic),
+      publish: (message) => this.publish(message),
     });
     this.measure(metrics);
   }
@@ -115,13 +132,17 @@ export class Hub {
     const kept = this.sessions.get(clientId); // a session that ended with its connection is gone by now
     // A session of another user is not given away: messages wait in it that only that one may read.
     const resumes = !clean && kept?.identity?.username === connection.identity?.username;
-    if (kept && !resumes) this.sessions.discard(kept);
+    if (kept && !resumes) {
+      this.wills.sessionEnded(clientId);
+      this.sessions.discard(kept);
+    }
     const present = kept !== undefined && resumes;
     const session = present ? kept : this.sessions.create(clientId, expirySeconds);
     session.expirySeconds = expirySeconds;
     session.identity = connection.identity;
     session.outlet = connection;
     this.connections.set(session, connection);
+    this.mostClients = Math.max(this.mostClients, this.clients);
     this.wills.connected(session, will);
     this.sessions.resumed(session);
     this.counters.connected.add();
@@ -139,11 +160,10 @@ export class Hub {
   }
 
   /** Brings a message that no client's packet carries to everyone who subscribed. */
-  publish(message: Message): Gate | undefined {
+  publish(message: Message, ticket?: () => Waiter): void {
     this.flusher.begin();
-    const gate = this.router.deliver(this.router.routeOf(message.topic), message, undefined);
+    this.router.deliver(this.router.routeOf(message.topic), message, undefined, ticket);
     this.flusher.end();
-    return gate;
   }
 
   /** Ends every connection; wills stay unsaid, because it is us who leave. */
@@ -154,6 +174,31 @@ export class Hub {
     }
     this.wills.stop();
     this.sessions.stop();
+    this.sysTopics.stop();
+  }
+
+  private figures(version: string): SysFigures {
+    const { counters, clock } = this;
+    const started = clock.monotonic();
+    return {
+      version: () => version,
+      uptime: () => `${Math.floor((clock.monotonic() - started) / 1000)} seconds`,
+      'clients/connected': () => this.clients,
+      'clients/disconnected': () => this.sessions.size - this.clients,
+      'clients/maximum': () => this.mostClients,
+      'clients/total': () => this.sessions.size,
+      'messages/received': () => counters.received.value,
+      'messages/sent': () => counters.sent.value,
+      'publish/messages/received': () => counters.received.value,
+      'publish/messages/sent': () => counters.sent.value,
+      'publish/messages/dropped': () => counters.dropped.value,
+      'bytes/received': () => counters.bytesIn.value,
+      'bytes/sent': () => counters.bytesOut.value,
+      'subscriptions/count': () => this.sessions.subscriptions,
+      'retained messages/count': () => this.retained.size,
+      'store/messages/count': () => this.retained.size + this.sessions.queued,
+      'heap/current': () => process.memoryUsage().heapUsed,
+    };
   }
 
   private measure(metrics: MetricSource): void {

@@ -5,7 +5,7 @@ import { silentLogger } from '../core/log.ts';
 import { Metrics } from '../core/metrics.ts';
 import { defaultBrokerLimits } from './config.ts';
 import { DurableSession } from './durable-session.ts';
-import { Journal } from './journal.ts';
+import { Journal, receiversOf } from './journal.ts';
 import { makeMessage, type QoS } from './message.ts';
 import { settled, TestStore } from './test-store.ts';
 
@@ -31,8 +31,10 @@ function add(journal: Journal, payload: string, qos: QoS, ...sessions: DurableSe
   const outcome = { told: '' };
   const message = makeMessage({ topic: 't', payload: Buffer.from(payload), qos, retain: false });
   const receivers = sessions.map((session) => ({ session, match, qos }));
-  journal.add(message, receivers, (error) => {
-    outcome.told += error === undefined ? 'kept' : 'refused';
+  journal.add(message, receiversOf(receivers, false), {
+    settle: (error) => {
+      outcome.told += error === undefined ? 'kept' : 'refused';
+    },
   });
   return outcome;
 }

@@ -26,13 +26,7 @@ const records: [string, MessageRecord][] = [
         retain: true,
         from: 'c"1',
         expiresAt: 4711,
-        properties: {
-          contentType: 'x',
-          responseTopic: 'r',
-          correlationData: Buffer.from([1, 0, 2]),
-          userProperties: { a: ['1', '2'] },
-          payloadFormatIndicator: true,
-        },
+        properties: Buffer.from([3, 0, 1, 0x78, 1, 1]),
       }),
       targets: [
         { sid: 1, qos: 1, retain: false, subscriptionIds: undefined },

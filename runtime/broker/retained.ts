@@ -39,6 +39,10 @@ export class Retained {
    * @returns for QoS 1 and 2, resolves when it is on disk */
   keep(message: Message): Promise<void> | undefined {
     const { topic, payload, qos } = message;
+    if (topic.startsWith('$SYS/')) {
+      this.keepVolatile(message);
+      return undefined;
+    }
     if (payload.length === 0) {
       if (!this.messages.delete(topic)) return undefined;
     } else if (this.messages.size >= this.deps.limits.retainedCount && !this.messages.has(topic)) {
@@ -56,6 +60,11 @@ export class Retained {
   /** Keeps a message in memory alone: it is made anew at the next start. */
   keepVolatile(message: Message): void {
     this.messages.set(message.topic, message);
+  }
+
+  /** Lets go of what {@link keepVolatile} kept. */
+  forgetVolatile(topic: string): void {
+    this.messages.delete(topic);
   }
 
   /** The messages that a new subscription to `levels` gets. */

@@ -1,6 +1,7 @@
+import type { Waiter } from './ack-queue.ts';
 import type { Authority } from './auth.ts';
 import { Gate } from './gate.ts';
-import type { Journal } from './journal.ts';
+import { type Journal, type Receivers, receiversOf } from './journal.ts';
 import type { Message, QoS } from './message.ts';
 import type { Retained } from './retained.ts';
 import type { Session } from './session.ts';
@@ -12,6 +13,7 @@ import {
   type Target,
   targetOf,
 } from './subscription.ts';
+import { SYS } from './sys-topics.ts';
 import { isTopic, TopicTrie } from './topics.ts';
 
 /** Who gets the messages of one topic, found once and used until a subscription changes. */
@@ -25,6 +27,8 @@ export type Route = {
   readonly targets: readonly Target[];
   readonly shares: readonly Share[];
   readonly locals: readonly LocalSubscription[];
+  /** The durable sessions among the targets, by kind of message (QoS, retained), once found. */
+  readonly receivers: (Receivers | undefined)[];
 };
 
 type Share = { readonly name: string; readonly members: readonly ClientSubscription[] };
@@ -37,6 +41,8 @@ export type RouterDeps = {
   readonly retained: Retained;
   readonly journal: Journal;
   readonly topicLevels: number;
+  /** Told at each subscription below `$SYS` that comes or goes whether there is one. */
+  readonly sysWatched: (isWatched: boolean) => void;
   /** Monotonic ms. */
   readonly now: () => number;
 };
@@ -58,12 +64,12 @@ export class Router {
 
   add(subscription: Subscription): void {
     this.trie.add(subscription.filter.levels, subscription);
-    this.forget();
+    this.changed(subscription);
   }
 
   remove(subscription: Subscription): void {
     this.trie.remove(subscription.filter.levels, subscription);
-    this.forget();
+    this.changed(subscription);
   }
 
   routeOf(topic: string): Route {
@@ -77,8 +83,9 @@ export class Router {
 
   /** Brings a message to everyone who subscribed.
    * @param from its publisher, a client's session
-   * @returns what its acknowledgement has to wait for; undefined when that is nothing */
-  deliver(route: Route, message: Message, from: Session | undefined): Gate | undefined {
+   * @param ticket gives who is to know when it is safe; asked only when there is something to wait for
+   * @returns whether there was */
+  deliver(route: Route, message: Message, from: Session | undefined, ticket?: () => Waiter): boolean {
     let gate: Gate | undefined;
     if (message.retain) {
       const kept = this.deps.retained.keep(message);
@@ -94,47 +101,58 @@ export class Router {
       gate ??= new Gate();
       gate.wait(done);
     }
-    return this.toSessions(route, message, from, gate);
+    const receivers = this.toSessions(route, message, from);
+    if (receivers) this.deps.journal.add(message, receivers, gate ? gate.enter() : ticket?.());
+    gate?.onOpen(ticket?.());
+    return gate !== undefined || receivers !== undefined;
   }
 
   /** Brings one message, a retained one, to one session. */
   deliverTo(session: Session, match: Match, message: Message): void {
     const qos = Math.min(message.qos, match.qos) as QoS;
-    if (qos > 0 && session.durable) this.deps.journal.add(message, [{ session, match, qos }], undefined);
+    if (qos > 0 && session.durable)
+      this.deps.journal.add(message, receiversOf([{ session, match, qos }], message.retain), undefined);
     else session.deliver(message, match, qos, this.deps.now);
   }
 
-  private toSessions(
-    route: Route,
-    message: Message,
-    from: Session | undefined,
-    before: Gate | undefined,
-  ): Gate | undefined {
-    let durable: { session: Session; match: Match; qos: QoS }[] | undefined;
+  /** @returns the durable sessions, which get theirs from the journal; undefined when there is none */
+  private toSessions(route: Route, message: Message, from: Session | undefined): Receivers | undefined {
+    let found: { session: Session; match: Match; qos: QoS }[] | undefined;
     const { now } = this.deps;
+    const { receivers } = route;
+    // The durable ones are the same for every message of a kind, unless the publisher is among them.
+    const kind = message.qos * 2 + (message.retain ? 1 : 0);
+    const known = from?.durable ? undefined : receivers[kind];
     for (let i = 0; i < route.targets.length; i++) {
       const target = route.targets[i] as Target;
       const match = from === target.session ? target.own : target.match;
       if (!match) continue;
       const qos = Math.min(message.qos, match.qos) as QoS;
-      if (qos > 0 && target.session.durable) {
-        durable ??= [];
-        durable.push({ session: target.session, match, qos });
-      } else target.session.deliver(message, match, qos, now);
+      if (qos === 0 || !target.session.durable) target.session.deliver(message, match, qos, now);
+      else if (known === undefined) {
+        found ??= [];
+        found.push({ session: target.session, match, qos });
+      }
     }
     for (const share of route.shares) {
       const { session, qos: granted, id, retainAsPublished } = this.nextOf(share);
       const qos = Math.min(message.qos, granted) as QoS;
       const match = { qos: granted, retainAsPublished, ids: id === undefined ? undefined : [id] };
       if (qos > 0 && session.durable) {
-        durable ??= [];
-        durable.push({ session, match, qos });
+        found ??= [];
+        found.push({ session, match, qos });
       } else session.deliver(message, match, qos, now);
     }
-    if (!durable) return before;
-    const gate = before ?? new Gate();
-    this.deps.journal.add(message, durable, gate.enter());
-    return gate;
+    if (known) return found ? receiversOf([...known.parts, ...found], message.retain) : known;
+    if (!found) return undefined;
+    const fresh = receiversOf(found, message.retain);
+    if (!from?.durable && route.shares.length === 0) receivers[kind] = fresh;
+    return fresh;
+  }
+
+  private changed({ filter }: Subscription): void {
+    this.forget();
+    if (filter.levels[0] === SYS) this.deps.sysWatched(this.trie.hasBelow(SYS));
   }
 
   private forget(): void {
@@ -165,6 +183,7 @@ export class Router {
       targets: [...found].map(([session, subscriptions]) => targetOf(session, subscriptions)),
       shares: [...shares].map(([name, members]) => ({ name, members })),
       locals,
+      receivers: [],
     };
   }
 

@@ -1,4 +1,4 @@
-import type { Settle } from './ack-queue.ts';
+import type { PendingAck, Waiter } from './ack-queue.ts';
 import type { Identity } from './auth.ts';
 import type { Delivery, Message, QoS } from './message.ts';
 import type { ClientSubscription, Match } from './subscription.ts';
@@ -17,7 +17,12 @@ export interface Outlet {
   pubrel(id: number): void;
 }
 
-export type Will = { readonly message: Message; readonly delaySeconds: number };
+export type Will = {
+  readonly message: Message;
+  readonly delaySeconds: number;
+  /** The message's expiry, which begins when it is published. */
+  readonly expirySeconds: number | undefined;
+};
 
 /** What the broker knows of a client between and during its connections. @source MQTT 5 §4.1 */
 export abstract class Session {
@@ -30,8 +35,8 @@ export abstract class Session {
   identity: Identity | undefined;
   will: Will | undefined;
   outlet: Outlet | undefined;
-  /** QoS 2 messages of the client that are not safe yet, with who else asks: the client sent one of them again. */
-  private securing: Map<number, Settle[]> | undefined;
+  /** Acknowledgements of the client's QoS 2 messages that are not safe yet, by packet id. */
+  private securing: Map<number, PendingAck> | undefined;
   private lastId = 0;
 
   constructor(clientId: string) {
@@ -72,31 +77,30 @@ export abstract class Session {
   /** Its message was refused: the id is free. */
   abstract forget(id: number): void;
 
-  /** A held message is on its way to safety.
-   * @returns to be called at the end of it */
-  secure(id: number): Settle {
-    const asking: Settle[] = [];
+  /** A held message is on its way to safety: its acknowledgement waits for that. */
+  secure(id: number, ack: PendingAck): void {
     this.securing ??= new Map();
-    this.securing.set(id, asking);
-    return (error) => {
-      if (this.securing?.get(id) === asking) this.securing.delete(id);
-      for (const settle of asking) settle(error);
-    };
+    this.securing.set(id, ack);
   }
 
-  /** Calls back when a held message is safe, at once when it is. */
-  whenSafe(id: number, settle: Settle): void {
-    const asking = this.securing?.get(id);
-    if (asking) asking.push(settle);
-    else settle();
+  /** The acknowledgement has had its turn; under the same id there may be another message by now. */
+  secured(id: number): void {
+    if (this.securing?.get(id)?.isSettled) this.securing.delete(id);
+  }
+
+  /** The client sent a held message again: tells `waiter` when it is safe, at once when it is. */
+  whenSafe(id: number, waiter: Waiter): void {
+    const first = this.securing?.get(id);
+    if (first) first.tell(waiter);
+    else waiter.settle();
   }
 
   /** It ends: what is kept of it goes. */
   abstract discard(): void;
 
-  protected nextId(isTaken: (id: number) => boolean): number {
+  protected nextId(taken: ReadonlyMap<number, unknown>): number {
     do this.lastId = (this.lastId % 65_535) + 1;
-    while (isTaken(this.lastId));
+    while (taken.has(this.lastId));
     return this.lastId;
   }
 }

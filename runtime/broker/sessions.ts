@@ -52,6 +52,13 @@ export class Sessions {
     return sum;
   }
 
+  /** Subscriptions of all clients. */
+  get subscriptions(): number {
+    let sum = 0;
+    for (const { subscriptions } of this.byClient.values()) sum += subscriptions.size;
+    return sum;
+  }
+
   get(clientId: string): Session | undefined {
     return this.byClient.get(clientId);
   }

@@ -79,6 +79,11 @@ export class TopicTrie<T> {
     removeFrom(this.root, levels, 0, value);
   }
 
+  /** Whether there is a filter with this first level. */
+  hasBelow(level: string): boolean {
+    return this.root.children.has(level);
+  }
+
   /** Calls `visit` for every value whose filter matches. */
   match(topic: string, visit: (value: T) => void): void {
     walk(this.root, topic.split('/'), 0, topic.startsWith('$'), visit);

@@ -19,14 +19,19 @@ export type TransientDeps = {
 export class TransientSession extends Session {
   readonly durable = false;
   private readonly deps: TransientDeps;
-  private readonly inflight = new Map<number, Progress>();
+  /** Made when first used: most sessions of a gateway never have a QoS 1 message under way. */
+  private underWay: Map<number, Progress> | undefined;
   private queue: BoundedQueue<Delivery> | undefined;
   private ids: Set<number> | undefined;
-  private readonly isTaken = (id: number): boolean => this.inflight.has(id);
 
   constructor(clientId: string, deps: TransientDeps) {
     super(clientId);
     this.deps = deps;
+  }
+
+  private get inflight(): Map<number, Progress> {
+    this.underWay ??= new Map();
+    return this.underWay;
   }
 
   get queued(): number {
@@ -95,12 +100,12 @@ export class TransientSession extends Session {
   }
 
   discard(): void {
-    this.inflight.clear();
+    this.underWay = undefined;
     this.queue = undefined;
   }
 
   private send(delivery: Delivery): void {
-    const id = this.nextId(this.isTaken);
+    const id = this.nextId(this.inflight);
     // What is too large for the client counts as delivered. [MQTT-3.1.2-25]
     if (this.outlet?.publish(delivery, id, false))
       this.inflight.set(id, delivery.qos === 1 ? 'qos1' : 'qos2');

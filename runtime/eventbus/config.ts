@@ -1,8 +1,14 @@
 import * as v from 'valibot';
 import { defaultBrokerLimits } from '../broker/config.ts';
+import { listenerConfig, placeOf } from '../broker/listeners/config.ts';
+import { pathOf } from '../core/config-fields.ts';
+import { seconds } from '../core/units.ts';
 
-const most = (name: NumericLimit, highest: number) =>
-  v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(highest)), defaultBrokerLimits[name]);
+const most = (name: NumericLimit, highest: number, least = 1) =>
+  v.optional(
+    v.pipe(v.number(), v.integer(), v.minValue(least), v.maxValue(highest)),
+    defaultBrokerLimits[name],
+  );
 
 type NumericLimit =
   | 'packetBytes'
@@ -12,7 +18,10 @@ type NumericLimit =
   | 'inflight'
   | 'queueCount'
   | 'queueBytes'
-  | 'socketBytes';
+  | 'socketBytes'
+  | 'keepAlive'
+  | 'topicAliases'
+  | 'retainedCount';
 
 /** `modules.eventBus.limits`: what one client may cost the internal broker. Ours; KubeEdge has none. */
 const brokerLimits = v.strictObject({
@@ -25,18 +34,28 @@ const brokerLimits = v.strictObject({
   queueBytes: most('queueBytes', 2 ** 40),
   queueDrop: v.optional(v.picklist(['oldest', 'newest']), defaultBrokerLimits.queueDrop),
   socketBytes: most('socketBytes', 2 ** 30),
+  keepAlive: most('keepAlive', 65_535),
+  topicAliases: most('topicAliases', 65_535, 0),
+  retainedCount: most('retainedCount', 10_000_000),
+  /** In seconds, as MQTT counts it. */
+  sessionExpiry: v.optional(
+    v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(0xffff_ffff), v.transform(seconds)),
+    defaultBrokerLimits.sessionExpiry / 1000,
+  ),
 });
 
-/** `modules.eventBus`. `mqttMode`: 0 the broker in this process, 1 both, 2 an external one.
+/** `modules.eventBus` by its keys. `mqttMode`: 0 the broker in this process, 1 both, 2 an external one.
  * Differs: KubeEdge's default is 2, a mosquitto beside it; here the broker is part of edgecore.
  * @source KubeEdge api/apis/componentconfig/edgecore/v1alpha2 EventBus */
-export const eventBusConfig = v.strictObject({
+const keys = v.strictObject({
   enable: v.optional(v.literal(true, 'devices are reached through it'), true),
   mqttMode: v.optional(v.literal(0, 'only the internal broker (0) is offered'), 0),
   mqttServerInternal: v.optional(
     v.pipe(v.string(), v.regex(/^tcp:\/\/(\[[0-9a-fA-F:]+\]|[^\s:/[\]]+):\d{1,5}$/, 'want tcp://HOST:PORT')),
     'tcp://127.0.0.1:1883',
   ),
+  /** Ours: more listeners of the internal broker, beside `mqttServerInternal`. */
+  listeners: v.optional(v.array(listenerConfig), []),
   mqttServerExternal: v.optional(v.string(), ''),
   mqttQOS: v.optional(v.picklist([0, 1, 2]), 0),
   mqttRetain: v.optional(v.boolean(), false),
@@ -51,7 +70,34 @@ export const eventBusConfig = v.strictObject({
   aclFile: v.optional(v.string(), ''),
   // Left out: clients on this machine need no name, as long as there is no password file.
   allowAnonymous: v.optional(v.boolean()),
+  // Ours: MQTT 5 clients are told 0x80 (unspecified) in place of 0x87 when a rule forbids a topic.
+  concealDenials: v.optional(v.boolean(), false),
   eventBusTLS: v.optional(v.looseObject({ enable: v.optional(v.literal(false), false) }), {}),
 });
+
+/** `modules.eventBus`. */
+export const eventBusConfig = v.pipe(
+  keys,
+  v.rawCheck(({ dataset, addIssue }) => {
+    for (const { index, key, value } of repeatedPlaces(
+      (dataset.value ?? {}) as Partial<v.InferOutput<typeof keys>>,
+    )) {
+      const path = pathOf('listeners', String(index), key);
+      addIssue({ message: 'another listener has it', input: value, path });
+    }
+  }),
+);
+
+/** Listeners that want what one before them has; the broken ones among them are looked at as far as they go. */
+function repeatedPlaces({ mqttServerInternal = '', listeners }: Partial<v.InferOutput<typeof keys>>) {
+  const taken = new Set([placeOf({ type: 'tcp', address: mqttServerInternal.replace('tcp://', '') })?.place]);
+  return (Array.isArray(listeners) ? listeners : []).flatMap((listener, index) => {
+    const found = placeOf(listener);
+    if (!found) return [];
+    const repeated = taken.has(found.place);
+    taken.add(found.place);
+    return repeated ? [{ index, ...found }] : [];
+  });
+}
 
 export type EventBusConfig = Readonly<v.InferOutput<typeof eventBusConfig>>;

@@ -51,6 +51,8 @@ export class GroupCommit {
   private timer: Timer | undefined;
   private urgent = false;
   private isClosed = false;
+  /** When the first write of the coming batch that somebody waits for came; undefined while there is none. */
+  private awaitedSince: number | undefined;
   /** Commits at the last checkpoint; before the first the WAL may hold what the last process wrote. */
   private checkpointedAt = -1;
   /** Commits since the last checkpoint, and the pages of large rows. */
@@ -143,10 +145,14 @@ export class GroupCommit {
 
   private schedule(urgent: boolean): void {
     if (this.isClosed) return;
+    if (urgent) this.awaitedSince ??= this.clock.monotonic();
     if (this.timer && (this.urgent || !urgent)) return;
     this.timer?.cancel();
     this.urgent = urgent;
-    this.timer = this.clock.after(urgent ? WINDOW : LAZY_WINDOW, () => {
+    // What came while the last batch was synced has waited already.
+    const waited = this.clock.monotonic() - (this.awaitedSince ?? 0);
+    const wait = urgent ? millis(Math.max(0, WINDOW - waited)) : LAZY_WINDOW;
+    this.timer = this.clock.after(wait, () => {
       this.timer = undefined;
       this.urgent = false;
       // While a sync is under way its end starts the next commit: the slower the card, the larger the batch.
@@ -168,6 +174,7 @@ export class GroupCommit {
     this.timer?.cancel();
     this.timer = undefined;
     this.urgent = false;
+    this.awaitedSince = undefined;
     this.runDeferred();
     const { waiters, bookkeeping } = this;
     this.waiters = [];

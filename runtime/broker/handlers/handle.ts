@@ -1,5 +1,5 @@
-import type { Packet } from '../codec.ts';
 import type { Connection } from '../connection.ts';
+import type { ClientPacket } from '../decode/client-packet.ts';
 import { reason } from '../reason.ts';
 import type { Session } from '../session.ts';
 import { handleAck } from './ack.ts';
@@ -9,7 +9,7 @@ import { handleSubscribe } from './subscribe.ts';
 import { handleUnsubscribe } from './unsubscribe.ts';
 
 /** The whole broker at a glance: every packet that a client may send, and who takes it. */
-export function handlePacket(connection: Connection, packet: Packet): void {
+export function handlePacket(connection: Connection, packet: ClientPacket): void {
   const { session } = connection;
   if (packet.cmd === 'connect') {
     if (session)
@@ -25,7 +25,7 @@ export function handlePacket(connection: Connection, packet: Packet): void {
 function handleInSession(
   connection: Connection,
   session: Session,
-  packet: Exclude<Packet, { cmd: 'connect' }>,
+  packet: Exclude<ClientPacket, { cmd: 'connect' }>,
 ): void {
   switch (packet.cmd) {
     case 'puback':
@@ -46,7 +46,10 @@ function handleInSession(
     case 'disconnect':
       handleDisconnect(connection, session, packet);
       break;
-    default: // packets that only a server sends, and AUTH without an authentication method [MQTT-4.12.0-6]
+    case 'auth': // without an authentication method in CONNECT [MQTT-4.12.0-6]
       connection.fail(reason.protocolError);
+      break;
+    default:
+      packet satisfies never;
   }
 }

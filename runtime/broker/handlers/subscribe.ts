@@ -1,5 +1,5 @@
-import type { ISubscribePacket, ISubscription } from 'mqtt-packet';
 import type { Connection } from '../connection.ts';
+import type { SubscribePacket, SubscribeRequest } from '../decode/client-packet.ts';
 import { reason } from '../reason.ts';
 import type { Session } from '../session.ts';
 import type { ClientSubscription } from '../subscription.ts';
@@ -15,17 +15,16 @@ type Granted = {
 };
 
 /** SUBSCRIBE: SUBACK first, retained messages after it. @source MQTT 5 §3.8, [MQTT-3.8.4-4] */
-export function handleSubscribe(connection: Connection, session: Session, packet: ISubscribePacket): void {
-  if (packet.subscriptions.length === 0)
-    return connection.broken(reason.protocolError, 'SUBSCRIBE to nothing'); // [MQTT-3.8.3-2]
-  const id = packet.properties?.subscriptionIdentifier;
-  if (id === 0) return connection.broken(reason.protocolError, 'subscription identifier 0');
-  if (packet.subscriptions.some(({ topic, nl }) => nl && topic.startsWith('$share/')))
+export function handleSubscribe(connection: Connection, session: Session, packet: SubscribePacket): void {
+  if (packet.requests.length === 0) return connection.broken(reason.protocolError, 'SUBSCRIBE to nothing'); // [MQTT-3.8.3-2]
+  if (packet.requests.some(({ filter, noLocal }) => noLocal && filter.startsWith('$share/')))
     return connection.broken(reason.protocolError, 'no-local on a shared subscription'); // [MQTT-3.8.3-4]
-  const results = packet.subscriptions.map((request) => subscribe(connection, session, request, id));
+  const results = packet.requests.map((request) =>
+    subscribe(connection, session, request, packet.subscriptionId),
+  );
   const granted = results.map(({ code }) => (connection.version === 5 || code < 0x80 ? code : 0x80));
   const answer = (): void => {
-    connection.send({ cmd: 'suback', messageId: packet.messageId ?? 0, granted });
+    connection.send({ cmd: 'suback', messageId: packet.id, granted });
     for (const result of results) sendRetained(connection, result);
   };
   const kept = results.flatMap((result) => result.kept ?? []);
@@ -36,33 +35,37 @@ export function handleSubscribe(connection: Connection, session: Session, packet
 function subscribe(
   connection: Connection,
   session: Session,
-  request: ISubscription,
+  request: SubscribeRequest,
   id: number | undefined,
 ): Granted {
   const { hub, identity } = connection;
-  const filter = parseFilter(request.topic, hub.limits.topicLevels);
+  const filter = parseFilter(request.filter, hub.limits.topicLevels);
   if (!filter) return { code: reason.filterInvalid };
   if (!identity || !hub.authority.authorize(identity, 'subscribe', filter.levels.join('/'))) {
     hub.counters.denied.add();
-    return { code: reason.notAuthorized };
+    return { code: hub.denial };
   }
-  const existed = session.subscriptions.has(request.topic);
+  const existed = session.subscriptions.has(request.filter);
   if (session.subscriptions.size >= hub.limits.subscriptionsPerClient && !existed) {
     hub.counters.refused.add();
     return { code: reason.quotaExceeded };
   }
-  const subscription = toSubscription(session, filter, request, id);
-  const kept = hub.sessions.subscribe(request.topic, subscription);
-  return { code: request.qos, subscription, existed, handling: request.rh ?? 0, kept };
+  const subscription = toSubscription(connection, session, filter, request, id);
+  const kept = hub.sessions.subscribe(request.filter, subscription);
+  return { code: request.qos, subscription, existed, handling: request.handling, kept };
 }
 
 function toSubscription(
+  { isBridge }: Connection,
   session: Session,
   filter: Filter,
-  { qos, nl = false, rap = false }: ISubscription,
+  request: SubscribeRequest,
   id: number | undefined,
 ): ClientSubscription {
-  return { kind: 'client', session, filter, qos, noLocal: nl, retainAsPublished: rap, id };
+  const { qos } = request;
+  const noLocal = request.noLocal || isBridge;
+  const retainAsPublished = request.retainAsPublished || isBridge;
+  return { kind: 'client', session, filter, qos, noLocal, retainAsPublished, id };
 }
 
 /** @source MQTT 5 §3.8.3.1: retain handling 0 always, 1 only for a new subscription, 2 never; never to a share */
