@@ -470,6 +470,57 @@ test('after a reconnect no more is sent again than the client takes [MQTT-3.3.4-
   );
 });
 
+for (const outcome of ['kept', 'refused'] as const) {
+  test(`what waits for the disk across a reconnect is sent no faster than the client takes it: ${outcome}`, async ({
+    node,
+    pub,
+  }) => {
+    await node.away('sub', 't', 2);
+    await publish(pub, 2, '1', '2');
+    await node.commit();
+    (await node.client('sub', 5)).drop();
+    await settled();
+    const back = await node.client('sub', 5, { receiveMaximum: 1 });
+    await publish(pub, 2, '3');
+    assert.equal(await texts(back), []);
+    if (outcome === 'refused') {
+      await node.refuse();
+      await node.clock.advance(5000);
+    }
+    const got: string[] = [];
+    for (let n = 0; n < 3; n++) {
+      await node.commit();
+      const [packet, ...more] = await publishes(back);
+      if (!packet) break;
+      assert.equal(more, []);
+      got.push(text(packet));
+      const messageId = packet.messageId ?? 0;
+      back.send({ cmd: 'pubrec', messageId });
+      await back.settled();
+      await node.commit();
+      await back.next('pubrel');
+      back.send({ cmd: 'pubcomp', messageId });
+      await back.settled();
+    }
+    // The publisher of the third was told that it is not kept.
+    assert.equal(got, outcome === 'kept' ? ['1', '2', '3'] : ['1', '2']);
+  });
+}
+
+test('a QoS 2 message sent again is refused along with its first copy', async ({ node, pub }) => {
+  await node.away('sub', 't', 2);
+  await publish(pub, 2, '1');
+  await publish(pub, 2, '1');
+  await node.refuse();
+  for (const _ of [1, 2]) assert.is((await pub.next('pubrec')).reasonCode, 0x80);
+  await publish(pub, 2, '1');
+  await node.commit();
+  assert.not((await pub.next('pubrec')).reasonCode);
+  const sub = await node.client('sub');
+  await node.commit();
+  assert.equal(await texts(sub), ['1']);
+});
+
 test('a client of MQTT 3.1.1 may send any number of QoS 2 messages; one of MQTT 5 that sends too many loses none', async () => {
   const node = new TestNode({ inflight: 2 });
   await node.away('sub', 't', 1);
