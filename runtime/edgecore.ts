@@ -221,7 +221,8 @@ function newBroker(
 /** The store as the broker sees it. */
 function brokerStore(store: Store): BrokerStore {
   return {
-    durable: (work) => store.durable(work),
+    // What fails at once is refused like what fails on its way.
+    durable: async (work) => store.durable(work),
     lazy: (work) => store.lazy(work),
     atCommit: (prepare) => store.atCommit(prepare),
     withCommit: (work) => store.withCommit(work),

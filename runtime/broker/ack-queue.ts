@@ -7,7 +7,7 @@ export interface Waiter {
 }
 
 /** An acknowledgement that waits for the disk, or for its turn. */
-class PendingAck implements Waiter {
+export class PendingAck implements Waiter {
   private readonly queue: AckQueue;
   readonly qos: number;
   readonly id: number;
@@ -18,6 +18,8 @@ class PendingAck implements Waiter {
   readonly send: Settle | undefined;
   isSettled = false;
   error: unknown;
+  /** Who else wants to know. */
+  private others: Waiter[] | undefined;
 
   constructor(
     queue: AckQueue,
@@ -40,6 +42,15 @@ class PendingAck implements Waiter {
     this.isSettled = true;
     this.error = error;
     this.queue.advance();
+    for (const other of this.others ?? []) other.settle(error);
+    this.others = undefined;
+  }
+
+  /** Tells another one the same, at once when it is settled. */
+  tell(other: Waiter): void {
+    if (this.isSettled) return other.settle(this.error);
+    this.others ??= [];
+    this.others.push(other);
   }
 }
 
@@ -68,7 +79,7 @@ export class AckQueue {
   }
 
   /** The answer to a PUBLISH, which leaves once it is settled and everything before it was sent. */
-  open(qos: number, id: number, code: number, bytes: number): Waiter {
+  open(qos: number, id: number, code: number, bytes: number): PendingAck {
     const entry = new PendingAck(this, qos, id, code, bytes, undefined);
     this.waiting.push(entry);
     this.bytes += bytes;

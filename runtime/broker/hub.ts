@@ -127,14 +127,19 @@ export class Hub {
       clock,
       log,
     });
-    const publish = (message: Message): void => this.publish(message);
-    this.wills = new Wills({ store, clock, publish, longest: limits.sessionExpiry });
+    this.wills = new Wills({
+      store,
+      clock,
+      publish: (message) => this.publish(message),
+      longest: limits.sessionExpiry,
+      lifeOf: (clientId) => this.sessions.get(clientId)?.expirySeconds ?? 0,
+    });
     this.sysTopics = new SysTopics({
       figures: this.figures(version),
       clock,
       keep: (message) => this.retained.keepVolatile(message),
       forget: (topic) => this.retained.forgetVolatile(topic),
-      publish,
+      publish: (message) => this.publish(message),
     });
     this.measure(metrics);
   }

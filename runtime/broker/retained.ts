@@ -19,8 +19,10 @@ type RetainedLimit = 'retainedCount' | 'retainedBytes';
 export class Retained {
   private readonly deps: RetainedDeps;
   private readonly messages = new Map<string, Message>();
-  /** Topics whose row is not what is in memory. */
-  private readonly dirty = new Set<string>();
+  /** Topics whose row is not what is in memory, and somebody waits for it. */
+  private readonly urgent = new Set<string>();
+  /** Those that go with the next commit. */
+  private later: Set<string> | undefined;
   /** What the messages hold. */
   bytes = 0;
 
@@ -116,21 +118,41 @@ export class Retained {
 
   /** A topic that changes often within one commit is written once. */
   private note(topic: string, isUrgent: boolean): Promise<void> | undefined {
-    const { store } = this.deps;
-    this.dirty.add(topic);
-    if (isUrgent) return store.atCommit(() => () => this.write());
-    if (this.dirty.size === 1) store.withCommit(() => this.write());
-    return undefined;
+    if (!isUrgent) {
+      this.noteLater(topic);
+      return undefined;
+    }
+    this.urgent.add(topic);
+    const write = (): void => {
+      if (!this.urgent.has(topic)) return;
+      this.write(topic);
+      this.urgent.delete(topic);
+    };
+    return this.deps.store
+      .atCommit(() => write)
+      .catch((error: unknown) => {
+        this.noteLater(topic);
+        throw error;
+      });
   }
 
-  private write(): void {
-    const { store, epoch } = this.deps;
-    for (const topic of this.dirty) {
-      const message = this.messages.get(topic);
-      if (message) store.rows.putRetained(topic, encodeRecord({ seq: 0, message, targets: [] }, epoch()));
-      else store.rows.removeRetained(topic);
+  private noteLater(topic: string): void {
+    if (!this.later) {
+      const topics = new Set<string>();
+      this.later = topics;
+      this.deps.store.withCommit(() => {
+        if (this.later === topics) this.later = undefined;
+        for (const changed of topics) this.write(changed);
+      });
     }
-    this.dirty.clear();
+    this.later.add(topic);
+  }
+
+  private write(topic: string): void {
+    const { store, epoch } = this.deps;
+    const message = this.messages.get(topic);
+    if (message) store.rows.putRetained(topic, encodeRecord({ seq: 0, message, targets: [] }, epoch()));
+    else store.rows.removeRetained(topic);
   }
 }
 

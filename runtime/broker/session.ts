@@ -1,3 +1,4 @@
+import type { PendingAck, Waiter } from './ack-queue.ts';
 import type { Identity } from './auth.ts';
 import type { Delivery, Message, QoS } from './message.ts';
 import type { ClientSubscription, Match } from './subscription.ts';
@@ -36,6 +37,8 @@ export abstract class Session {
   identity: Identity | undefined;
   will: Will | undefined;
   outlet: Outlet | undefined;
+  /** Acknowledgements of the client's QoS 2 messages that are not safe yet, by packet id. */
+  private securing: Map<number, PendingAck> | undefined;
   private lastId = 0;
 
   constructor(clientId: string) {
@@ -69,9 +72,30 @@ export abstract class Session {
   /** How many such ids are held. */
   abstract readonly held: number;
 
-  /** PUBREL, or a message that is refused: the id is free.
+  /** PUBREL: the id is free.
    * @returns undefined when it was not held; a promise when PUBCOMP has to wait for the disk */
   abstract letGo(id: number): Promise<void> | true | undefined;
+
+  /** Its message was refused: the id is free. */
+  abstract forget(id: number): void;
+
+  /** A held message is on its way to safety: its acknowledgement waits for that. */
+  secure(id: number, ack: PendingAck): void {
+    this.securing ??= new Map();
+    this.securing.set(id, ack);
+  }
+
+  /** The acknowledgement has had its turn; under the same id there may be another message by now. */
+  secured(id: number): void {
+    if (this.securing?.get(id)?.isSettled) this.securing.delete(id);
+  }
+
+  /** The client sent a held message again: tells `waiter` when it is safe, at once when it is. */
+  whenSafe(id: number, waiter: Waiter): void {
+    const first = this.securing?.get(id);
+    if (first) first.tell(waiter);
+    else waiter.settle();
+  }
 
   /** It ends: what is kept of it goes. */
   abstract discard(): void;

@@ -96,6 +96,10 @@ export class TransientSession extends Session {
     return this.ids?.delete(id) || undefined;
   }
 
+  forget(id: number): void {
+    this.ids?.delete(id);
+  }
+
   discard(): void {
     this.underWay = undefined;
     this.queue = undefined;

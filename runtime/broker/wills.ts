@@ -11,6 +11,8 @@ export type WillsDeps = {
   readonly publish: (message: Message) => void;
   /** Longest life of a session without connection; no will waits longer. */
   readonly longest: Millis;
+  /** Seconds that the client's session outlives its connection. */
+  readonly lifeOf: (clientId: string) => number;
 };
 
 /** setTimeout's longest wait. */
@@ -66,7 +68,7 @@ export class Wills {
   load(): void {
     for (const { clientId, delay, message } of this.deps.store.rows.wills()) {
       const will = decodeWill(message, delay);
-      if (will) this.publishAfter(clientId, will, delay * 1000);
+      if (will) this.publishAfter(clientId, will, Math.min(delay, this.deps.lifeOf(clientId)) * 1000);
     }
   }
 

@@ -31,8 +31,13 @@ export class PublishPath {
   private aliases: Map<number, string> | undefined;
   /** What the acknowledgement of the packet under way will say, should it have to wait. */
   private readonly opening = { qos: 0, id: 0, code: reason.success as ReasonCode, bytes: 0 };
-  private readonly ticket = (): Waiter =>
-    this.connection.acks.open(this.opening.qos, this.opening.id, this.opening.code, this.opening.bytes);
+  private readonly ticket = (): Waiter => {
+    const { qos, id, code, bytes } = this.opening;
+    const { acks, session } = this.connection;
+    const ack = acks.open(qos, id, code, bytes);
+    if (qos === 2 && session?.durable) session.secure(id, ack);
+    return ack;
+  };
 
   constructor(connection: Connection) {
     this.connection = connection;
@@ -212,14 +217,10 @@ export class PublishPath {
     const { hub } = connection;
     if (qos === 2) {
       // A message whose id is still held is the same one again. [MQTT-4.3.3-10]
-      if (!session.hold(id)) {
-        // In its turn: behind the one of the first copy, should that still wait for the disk.
-        connection.acks.now(() => this.answer(session, 2, id, reason.success));
-        return;
-      }
+      if (!session.hold(id)) return this.again(session, id);
       // Before MQTT 5 a client is told no Receive Maximum: its ids are the limit. [MQTT-3.3.4-7]
       if (connection.version === 5 && session.held > hub.limits.inflight) {
-        free(session, id); // it was not taken: when the client is back it sends it again
+        session.forget(id); // it was not taken: when the client is back it sends it again
         hub.refuse('inflight');
         return connection.fail(reason.receiveMaximumExceeded, 'more messages under way than allowed');
       }
@@ -252,8 +253,15 @@ export class PublishPath {
     const { connection } = this;
     const { session } = connection;
     if (!session) return;
+    if (qos === 2) session.secured(id);
     if (error === undefined) this.answer(session, qos, id, code);
     else this.notKept(session, qos, id, error);
+  }
+
+  /** The client has not heard of its message, perhaps because it is not safe yet: then it waits like the first one did. */
+  private again(session: Session, id: number): void {
+    const { connection } = this;
+    session.whenSafe(id, connection.acks.open(2, id, reason.success, 0));
   }
 
   private notKept(session: Session, qos: number, id: number, error: unknown): void {
@@ -265,7 +273,7 @@ export class PublishPath {
     if (connection.version === 5) this.answer(session, qos, id, reason.unspecified);
     // Before MQTT 5 there is no way to say no: without an answer the client sends it again when it is back.
     else {
-      if (qos === 2) free(session, id);
+      if (qos === 2) session.forget(id);
       connection.fail(reason.unspecified);
     }
   }
@@ -273,13 +281,7 @@ export class PublishPath {
   private answer(session: Session, qos: number, id: number, code: ReasonCode): void {
     if (qos === 0) return;
     // A PUBREC with an error ends the exchange, and the id is free again. [MQTT-4.3.3-9]
-    if (qos === 2 && code >= 0x80 && this.connection.version === 5) free(session, id);
+    if (qos === 2 && code >= 0x80 && this.connection.version === 5) session.forget(id);
     this.connection.sendAck(qos === 1 ? PUBACK : PUBREC, id, code);
   }
-}
-
-/** The exchange ends with an error: whether the disk hears of it does not matter to the client. */
-function free(session: Session, id: number): void {
-  const freed = session.letGo(id);
-  if (freed instanceof Promise) freed.catch(() => {});
 }
