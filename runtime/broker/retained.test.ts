@@ -92,7 +92,7 @@ test('a topic that is one too many is refused, a known one is not', async ({ sto
   assert.equal(refused, ['retainedCount']);
   void retained.keep(message('a', '2'));
   await store.commit();
-  assert.equal(contents(retained), ['a=2', 'b=1', 'c=1']);
+  assert.equal(contents(retained).sort(), ['a=2', 'b=1', 'c=1']);
 });
 
 test('an expired one is gone, also over a restart', async ({ store, retained, restart }) => {
