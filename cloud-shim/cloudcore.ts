@@ -115,6 +115,7 @@ export class CloudCore {
     const { cloudHub, cloudStream } = config.modules;
     const upstream = new Upstream({
       api,
+      clock,
       log: this.deps.log.child('edgecontroller'),
       clusterCa,
       kubeletPort: cloudStream.enable ? cloudStream.streamPort : undefined,

@@ -232,6 +232,7 @@ function localApi(
     ...parts,
     config: metaManager.metaServer,
     node: edged.hostnameOverride,
+    authorization: config.featureGates.requireAuthorization === true,
     clock,
     log,
   });

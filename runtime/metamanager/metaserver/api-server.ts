@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { createServer as createSecureServer } from 'node:https';
+import { createServer as createSecureServer, Server as SecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { errorText } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
@@ -40,7 +40,7 @@ const CONNECTIONS = 256;
 /** The HTTP end of the local API; it can listen on several addresses. */
 export class ApiServer {
   private readonly deps: ApiServerDeps;
-  private readonly servers: Server[] = [];
+  private readonly servers: (Server | SecureServer)[] = [];
 
   constructor(deps: ApiServerDeps) {
     this.deps = deps;
@@ -59,6 +59,11 @@ export class ApiServer {
     await listen(server, 'MetaServer', hostname.replace(/^\[|\]$/g, ''), Number(port || 80));
     this.servers.push(server);
     return (server.address() as AddressInfo).port;
+  }
+
+  /** Shows another certificate from the next connection on. */
+  renew(tls: ServingPair): void {
+    for (const server of this.servers) if (server instanceof SecureServer) server.setSecureContext(tls);
   }
 
   async stop(): Promise<void> {

@@ -1,7 +1,8 @@
 import type { PodRef, PodStatus } from '../../core/pod.ts';
 import type { ObjectChange } from '../metamanager.ts';
 import { collectionOfObject } from './api-path.ts';
-import { ApiServer } from './api-server.ts';
+import { ApiServer, type Gate } from './api-server.ts';
+import type { SecureListeners } from './auth/secure-listeners.ts';
 import { CloudApi } from './cloud-api.ts';
 import { CloudWatches } from './cloud-watches.ts';
 import { Documents } from './documents.ts';
@@ -15,17 +16,32 @@ import { Writes } from './writes.ts';
 /** What the cloud removes from the node's own store, it removes here. */
 const OWN = ['pod', 'configmap', 'secret', 'device', 'devicemodel', 'serviceaccountaccess'];
 
+type Security = { readonly gate: Gate; readonly listeners: (server: ApiServer) => SecureListeners };
+
+/** Loaded only where it is asked for. */
+async function securityOf(deps: MetaServerDeps): Promise<Security> {
+  const [{ TokenGate }, { SecureListeners: Listeners }] = await Promise.all([
+    import('./auth/token-gate.ts'),
+    import('./auth/secure-listeners.ts'),
+  ]);
+  return {
+    gate: new TokenGate({ ...deps, kept: deps.store.meta }),
+    listeners: (server) => new Listeners({ ...deps, server }),
+  };
+}
+
 /** The parts of the local API, put together. */
 export class LocalApi {
-  port = 0;
   private readonly deps: MetaServerDeps;
   private readonly cache: ObjectCache;
   private readonly cloud: CloudApi;
   private readonly watches: CloudWatches;
   private readonly documents: Documents;
   private readonly server: ApiServer;
+  private readonly secure: SecureListeners | undefined;
+  private plainPort = 0;
 
-  constructor(deps: MetaServerDeps) {
+  private constructor(deps: MetaServerDeps, security: Security | undefined) {
     const { store, node, link, clock, log } = deps;
     this.deps = deps;
     const cache = new ObjectCache({ store, node });
@@ -41,25 +57,39 @@ export class LocalApi {
       watching,
       documents,
       extensions: { serve: async () => undefined },
-      gate: undefined,
+      gate: security?.gate,
       log,
     });
+    this.secure = security?.listeners(this.server);
     this.cache = cache;
     this.cloud = cloud;
     this.documents = documents;
   }
 
-  async start(): Promise<void> {
-    this.takeKept();
-    this.port = await this.server.listen(this.deps.config.server);
+  /** @throws Error when a file of keys cannot be read */
+  static async make(deps: MetaServerDeps): Promise<LocalApi> {
+    return new LocalApi(deps, deps.authorization ? await securityOf(deps) : undefined);
   }
 
-  stop(): Promise<void> {
-    return this.server.stop();
+  /** The port of `server`, once it is open. */
+  get port(): number {
+    return this.secure?.port ?? this.plainPort;
+  }
+
+  async start(): Promise<void> {
+    this.takeKept();
+    if (this.secure) await this.secure.start();
+    else this.plainPort = await this.server.listen(this.deps.config.server);
+  }
+
+  async stop(): Promise<void> {
+    await this.secure?.stop();
+    await this.server.stop();
   }
 
   online(up: boolean): void {
     if (!up) return;
+    this.secure?.online();
     this.cloud.reconnected();
     void this.watches.reconnected();
   }

@@ -52,7 +52,15 @@ test.before.each(async (context) => {
     metaServer: { enable: true, server: '127.0.0.1:0' },
   });
   const make = (): MetaServer =>
-    new MetaServer({ config: metaServer, node: 'edge-1', store, link: cloud, clock, log: silentLogger });
+    new MetaServer({
+      config: metaServer,
+      node: 'edge-1',
+      authorization: false,
+      store,
+      link: cloud,
+      clock,
+      log: silentLogger,
+    });
   const server = make();
   await server.start();
   const send = async (path: string, { method = 'GET', headers = {}, body = undefined as unknown } = {}) => {

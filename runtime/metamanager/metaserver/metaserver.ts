@@ -16,6 +16,8 @@ export interface KeptObjects {
 export type MetaServerDeps = {
   readonly config: MetaServerConfig;
   readonly node: string;
+  /** The feature gate requireAuthorization: TLS, and only who has a token that the cluster allows it. */
+  readonly authorization: boolean;
   readonly store: ApiObjectStore & { readonly meta: KeptObjects };
   readonly link: CloudLink;
   readonly clock: Clock;
@@ -37,7 +39,7 @@ export class MetaServer implements Module, ObjectMirror {
   /** @throws EdgeError PORT_TAKEN, PORT_UNUSABLE */
   async start(): Promise<void> {
     const { LocalApi: Api } = await import('./local-api.ts');
-    this.api = new Api(this.deps);
+    this.api = await Api.make(this.deps);
     await this.api.start();
   }
 
