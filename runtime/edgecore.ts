@@ -97,11 +97,12 @@ export class EdgeCore {
       ...shared,
       config: edged,
       version: deps.version,
+      variables: apiVariables(config),
       cluster: meta,
       cri: connectCri(edged.tailoredKubeletConfig.containerRuntimeEndpoint),
     });
     meta.connect({ pods: agent, devices: twins });
-    const local = localApi(deps, { store, link: hub });
+    const local = localApi(deps, { store, link: hub, pods: agent, own: meta });
     if (local) meta.mirrorTo(local);
 
     const page = this.console(deps, { metrics, twins, broker, hub, agent });
@@ -224,7 +225,7 @@ function cloudHandlers(parts: () => CloudParts): CloudHandlers {
 
 function localApi(
   { config, clock, log }: EdgeCoreDeps,
-  parts: { store: Store; link: EdgeHub },
+  parts: { store: Store; link: EdgeHub; pods: Edged; own: MetaManager },
 ): MetaServer | undefined {
   const { edged, metaManager } = config.modules;
   if (!metaManager.metaServer.enable) return undefined;
@@ -232,10 +233,27 @@ function localApi(
     ...parts,
     config: metaManager.metaServer,
     node: edged.hostnameOverride,
-    authorization: config.featureGates.requireAuthorization === true,
+    authorization: isGuarded(config),
     clock,
     log,
   });
+}
+
+function isGuarded({ featureGates }: Config): boolean {
+  return featureGates.requireAuthorization === true;
+}
+
+/** Where pods find the API: on this node, when that lets only those in whom the cluster allows it.
+ * @source KubeEdge edge/pkg/edged, KUBERNETES_SERVICE_HOST */
+function apiVariables(config: Config): Record<string, string> {
+  const { enable, dummyServer } = config.modules.metaManager.metaServer;
+  if (!enable || !isGuarded(config)) return {};
+  const colon = dummyServer.lastIndexOf(':');
+  return {
+    KUBERNETES_SERVICE_HOST: dummyServer.slice(0, colon),
+    KUBERNETES_SERVICE_PORT: dummyServer.slice(colon + 1),
+    KUBERNETES_SERVICE_PORT_HTTPS: dummyServer.slice(colon + 1),
+  };
 }
 
 function mqttAuthority({ config, clock, log }: EdgeCoreDeps): FileAuthority {

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createSecureServer, Server as SecureServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, isIP } from 'node:net';
 import { errorText } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
 import { closeServer, listen } from '../../wire/listen.ts';
@@ -72,7 +72,8 @@ export class ApiServer {
 
   private async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? '/', 'http://localhost');
-    this.deps.gate?.check(request, url);
+    if (this.deps.gate) this.deps.gate.check(request, url);
+    else refuseBrowsers(request);
     const accept = request.headers.accept ?? '';
     const { documents, extensions } = this.deps;
     if (request.method === 'GET' && Documents.has(url.pathname))
@@ -112,6 +113,13 @@ export class ApiServer {
     if (response.headersSent) response.end();
     else send(response, jsonAnswer(status, status.code));
   }
+}
+
+/** Who may use this machine may use this API; a page of another place that a browser shows may not. */
+function refuseBrowsers({ headers }: IncomingMessage): void {
+  const host = (headers.host ?? '').replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
+  if (headers.origin === undefined && (host === 'localhost' || isIP(host) !== 0)) return;
+  throw refusal(403, 'Forbidden', 'this API is for programs of this machine, by its address');
 }
 
 function send(response: ServerResponse, { status, type, body }: Answer): void {

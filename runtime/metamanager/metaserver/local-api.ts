@@ -6,6 +6,7 @@ import type { SecureListeners } from './auth/secure-listeners.ts';
 import { CloudApi } from './cloud-api.ts';
 import { CloudWatches } from './cloud-watches.ts';
 import { Documents } from './documents.ts';
+import { NodeExtensions } from './extensions.ts';
 import type { MetaServerDeps } from './metaserver.ts';
 import { ObjectCache } from './object-cache.ts';
 import { Reads } from './reads.ts';
@@ -56,7 +57,7 @@ export class LocalApi {
       writes,
       watching,
       documents,
-      extensions: { serve: async () => undefined },
+      extensions: new NodeExtensions({ pods: deps.pods, own: deps.own, cache }),
       gate: security?.gate,
       log,
     });

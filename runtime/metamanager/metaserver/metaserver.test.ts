@@ -1,13 +1,16 @@
 import { once } from 'node:events';
-import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { createServer, request as httpRequest, type IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import * as v from 'valibot';
 import { FakeClock } from '../../core/fake-clock.ts';
 import { silentLogger } from '../../core/log.ts';
 import { seconds } from '../../core/units.ts';
+import { closeServer, listen } from '../../wire/listen.ts';
 import { metaManagerConfig } from '../config.ts';
-import { MetaServer } from './metaserver.ts';
+import type { ObjectChange } from '../metamanager.ts';
+import { type LocalPods, MetaServer } from './metaserver.ts';
 import { FakeCloud } from './test-cloud.ts';
 import { FakeObjectStore } from './test-store.ts';
 
@@ -18,6 +21,8 @@ type Context = {
   clock: FakeClock;
   server: MetaServer;
   open: IncomingMessage[];
+  kept: ObjectChange[];
+  pods: LocalPods & { kubeletPort: number; ran: string[] };
   make: () => MetaServer;
   ask: (path: string, options?: { method?: string; headers?: object; body?: unknown }) => Promise<Page>;
   /** Opens a watch; the lines that came, and how to wait for more of them. */
@@ -51,12 +56,28 @@ test.before.each(async (context) => {
   const { metaServer } = v.parse(metaManagerConfig, {
     metaServer: { enable: true, server: '127.0.0.1:0' },
   });
+  const kept: ObjectChange[] = [];
+  const ran: string[] = [];
+  const pods: Context['pods'] = {
+    kubeletPort: 1,
+    ran,
+    restart: async (_namespace, name) => {
+      ran.push(`restart ${name}`);
+      return name === 'web' ? { containers: ['main'] } : { missing: `pod ${name} does not run` };
+    },
+    exec: async (_namespace, name, container, command) => {
+      ran.push(`exec ${name} ${container || '-'} ${command.join(' ')}`);
+      return { stdout: 'out', stderr: 'err', exitCode: 7 };
+    },
+  };
   const make = (): MetaServer =>
     new MetaServer({
       config: metaServer,
       node: 'edge-1',
       authorization: false,
       store,
+      pods,
+      own: { keep: async (change) => void kept.push(change) },
       link: cloud,
       clock,
       log: silentLogger,
@@ -80,6 +101,8 @@ test.before.each(async (context) => {
     clock,
     server,
     open,
+    kept,
+    pods,
     make,
     ask: async (path: string, options = {}): Promise<Page> => {
       const response = await send(path, options);
@@ -252,6 +275,7 @@ const bad: [string, string, object, number][] = [
   ['a body that is no object', CM, { method: 'POST', body: [] }, 400],
   ['a selector that is none', `${CM}?labelSelector=in(`, {}, 400],
   ['a version that is no number', `${CM}?watch=1&resourceVersion=x`, {}, 400],
+  ['a watch of what nobody knows', '/apis/x/v1/ys?watch=1', {}, 404],
   ['a path that is none', '/metrics', {}, 404],
   ['too much', CM, { method: 'POST', body: 'x'.repeat(3 * 1024 * 1024) }, 413],
 ];
@@ -365,6 +389,99 @@ test('bookmarks come to who wants them, and a watch ends when its time is over',
   const ended = once(context.open[0] as IncomingMessage, 'end');
   await clock.advance(seconds(15));
   await ended;
+});
+
+const POD = '/api/v1/namespaces/ns/pods';
+const heldPod = (...containers: string[]) => ({
+  metadata: { name: 'web', namespace: 'ns', uid: 'u1', resourceVersion: '5' },
+  spec: { nodeName: 'edge-1', containers: containers.map((name) => ({ name })) },
+});
+
+test('pods are restarted by name, and each that is not here is named', async ({ ask, pods }) => {
+  const page = await ask(`${POD}/restart`, { method: 'POST', body: ['web', 'none'] });
+  assert.equal(page.json, {
+    errMessages: ['pod none does not run'],
+    LogMessages: ['pod ns/web: stopped main'],
+  });
+  assert.equal(pods.ran, ['restart web', 'restart none']);
+  assert.is((await ask(`${POD}/restart`, { method: 'POST', body: { a: 1 } })).status, 400);
+});
+
+test('a command runs without a terminal; with one it is not offered', async ({ ask, pods }) => {
+  const page = await ask(`${POD}/web/exec?command=ls&command=-l&container=main`, { method: 'POST' });
+  assert.equal(page.json, {
+    errMessages: ['the command ended with 7'],
+    runOutMessages: 'out',
+    runErrMessages: 'err',
+  });
+  assert.equal(pods.ran, ['exec web main ls -l']);
+  for (const more of ['&tty=true', '&stdin=true'])
+    assert.is((await ask(`${POD}/web/exec?command=ls${more}`, { method: 'POST' })).status, 501);
+  assert.is((await ask(`${POD}/web/exec`, { method: 'POST' })).status, 400);
+  const headers = { connection: 'upgrade', upgrade: 'SPDY/3.1' };
+  assert.is((await ask(`${POD}/web/exec?command=ls`, { method: 'POST', headers })).status, 501);
+});
+
+test('logs come from the kubelet’s port, of the only container or the one that is named', async (context) => {
+  const { server, ask, pods } = context;
+  const asked: string[] = [];
+  const kubelet = createServer((request, response) => {
+    asked.push(request.url ?? '');
+    if (request.url?.includes('/none')) response.writeHead(404);
+    response.end('line\n');
+  });
+  await listen(kubelet, 'kubelet', '127.0.0.1', 0);
+  pods.kubeletPort = (kubelet.address() as AddressInfo).port;
+  try {
+    assert.is((await ask(`${POD}/web/log`)).status, 404);
+    server.changed('pod', heldPod('main'));
+    const page = await ask(`${POD}/web/log?tailLines=5&container=`);
+    assert.equal([page.status, page.type, page.json.text], [200, 'text/plain', 'line\n']);
+    assert.is((await ask(`${POD}/web/log?container=none`)).status, 404);
+    const own = await ask(`${POD}/web/log`, { headers: { 'user-agent': 'keadm/v1.23' } });
+    assert.equal(own.json, { errMessages: [], logMessages: ['line\n'] });
+    assert.equal(asked, [
+      '/containerLogs/ns/web/main?tailLines=5',
+      '/containerLogs/ns/web/none?',
+      '/containerLogs/ns/web/main?',
+    ]);
+    server.changed('pod', {
+      ...heldPod('a', 'b'),
+      metadata: { ...heldPod().metadata, resourceVersion: '6' },
+    });
+    assert.match(String((await ask(`${POD}/web/log`)).json.message), /choose one of: \[a b\]/);
+  } finally {
+    await closeServer(kubelet);
+  }
+});
+
+test('a device is set here, cloud or no cloud', async ({ ask, cloud, kept }) => {
+  const path = '/apis/devices.kubeedge.io/v1beta1/namespaces/ns/devices/plc';
+  const object = {
+    apiVersion: 'devices.kubeedge.io/v1beta1',
+    kind: 'Device',
+    metadata: { name: 'plc', namespace: 'ns' },
+    spec: {},
+  };
+  const page = await ask(path, { method: 'PUT', body: object });
+  assert.equal([page.status, page.json], [200, object]);
+  assert.equal(kept, [{ operation: 'update', type: 'device', namespace: 'ns', name: 'plc', object }]);
+  assert.equal(cloud.asked, []);
+  assert.is((await ask(path, { method: 'PUT', body: { ...object, spec: 'x' } })).status, 422);
+  assert.is((await ask(`${path}2`, { method: 'PUT', body: object })).status, 400);
+});
+
+test('what this node has not is said to be so', async ({ ask }) => {
+  assert.is((await ask('/api/v1/pods/unhold-upgrade', { method: 'POST', body: 'ns/web' })).status, 501);
+  assert.is((await ask('/api/v1/taskupgrade/confirm-upgrade', { method: 'POST' })).status, 400);
+  assert.is((await ask(`${POD}/web/portforward`, { method: 'POST' })).status, 501);
+});
+
+test('pages of other places in a browser are not served', async ({ ask, cloud }) => {
+  cloud.online = false;
+  assert.is((await ask('/api', { headers: { origin: 'https://elsewhere.example' } })).status, 403);
+  assert.is((await ask('/api', { headers: { host: 'elsewhere.example' } })).status, 403);
+  assert.is((await ask('/api', { headers: { host: 'localhost:10550' } })).status, 200);
 });
 
 test.run();

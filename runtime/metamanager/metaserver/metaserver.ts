@@ -13,6 +13,26 @@ export interface KeptObjects {
   list(type: string): { readonly key: string; readonly value: string }[];
 }
 
+/** Where changes of the node's own objects go. */
+export interface OwnObjects {
+  keep(change: ObjectChange): Promise<void>;
+}
+
+/** The pods that run here. */
+export interface LocalPods {
+  /** Of the kubelet's API, on this machine. */
+  readonly kubeletPort: number;
+  /** Stops the containers of a pod. */
+  restart(namespace: string, name: string): Promise<{ containers: readonly string[] } | { missing: string }>;
+  /** Runs a command without input. @param container empty for the only one */
+  exec(
+    namespace: string,
+    name: string,
+    container: string,
+    command: readonly string[],
+  ): Promise<{ stdout: string; stderr: string; exitCode: number } | { missing: string }>;
+}
+
 export type MetaServerDeps = {
   readonly config: MetaServerConfig;
   readonly node: string;
@@ -20,6 +40,8 @@ export type MetaServerDeps = {
   readonly authorization: boolean;
   readonly store: ApiObjectStore & { readonly meta: KeptObjects };
   readonly link: CloudLink;
+  readonly pods: LocalPods;
+  readonly own: OwnObjects;
   readonly clock: Clock;
   readonly log: Logger;
 };

@@ -76,10 +76,7 @@ export class Watching {
   ): Promise<void> {
     await this.follow(call, stream);
     await this.deps.reads.refresh(call.path, call.query);
-    if (!kind && !this.deps.documents.kindOf(collectionOf(call.path))) {
-      stream.end();
-      throw noSuchPath();
-    }
+    if (!kind && !this.deps.documents.kindOf(collectionOf(call.path))) throw noSuchPath();
     stream.begin();
     stream.snapshot();
     if (bookmark) stream.bookmark({ 'k8s.io/initial-events-end': 'true' });

@@ -16,7 +16,7 @@ import { type MessageDraft, newMessage } from '../../../core/message.ts';
 import { elements } from '../../../wire/der.ts';
 import { issueTestCertificate } from '../../../wire/test-certificate.ts';
 import { metaManagerConfig } from '../../config.ts';
-import { MetaServer } from '../metaserver.ts';
+import { type LocalPods, MetaServer } from '../metaserver.ts';
 import { FakeObjectStore } from '../test-store.ts';
 
 type Context = {
@@ -89,6 +89,8 @@ test.before.each(async (context) => {
       config: metaServer,
       node: 'edge-1',
       authorization: true,
+      pods: {} as LocalPods,
+      own: { keep: async () => {} },
       store,
       link,
       clock,
