@@ -39,14 +39,18 @@ export class CloudApi {
     return this.deps.link.online;
   }
 
+  /** It left a request unanswered just now. */
+  get silent(): boolean {
+    return this.deps.clock.monotonic() < this.silentUntil;
+  }
+
   application(request: Omit<ApplicationRequest, 'node'>): Application {
     return newApplication({ ...request, node: this.deps.node });
   }
 
   /** Asks for what this node may answer itself. */
   async read(request: Omit<ApplicationRequest, 'node'>): Promise<Verdict> {
-    const { clock } = this.deps;
-    if (clock.monotonic() < this.silentUntil) return { kind: 'away', why: 'the cloud did not answer' };
+    if (this.silent) return { kind: 'away', why: 'the cloud did not answer' };
     const verdict = await this.send(this.application(request));
     // An API server that is down is as good as none.
     if (verdict.kind === 'rejected' && verdict.status.code >= 500 && verdict.status.code !== 501)

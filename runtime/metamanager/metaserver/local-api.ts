@@ -49,7 +49,7 @@ export class LocalApi {
     const cloud = new CloudApi({ link, node, clock });
     const documents = new Documents({ cloud, cache });
     const reads = new Reads({ cloud, cache, documents, clock });
-    this.watches = new CloudWatches({ cloud, log });
+    this.watches = new CloudWatches({ cloud, clock, log });
     const watching = new Watching({ cache, documents, watches: this.watches, reads, clock });
     const writes = new Writes({ cloud, cache });
     this.server = new ApiServer({
@@ -84,6 +84,7 @@ export class LocalApi {
   }
 
   async stop(): Promise<void> {
+    this.watches.stop();
     await this.secure?.stop();
     await this.server.stop();
   }

@@ -347,6 +347,23 @@ test('after an outage the watches are told again, and what went meanwhile is tol
   assert.is(cloud.syncs[0]?.length, 1);
 });
 
+test('a watch that the cloud did not open is asked for again', async (context) => {
+  const { cloud, watch, clock } = context;
+  cloud.reply = () => ({ status: { reason: 'ServiceUnavailable', code: 503, message: 'etcd' } });
+  await watch(`${CM}?watch=true`);
+  cloud.reply = ({ Verb }) => ({ body: Verb === 'list' ? listOf('20') : {} });
+  await clock.advance(seconds(30));
+  assert.is(cloud.syncs[0]?.length, 1);
+});
+
+test('a watch that the cluster refuses is refused, in the stream where there is one already', async (context) => {
+  const { cloud, ask } = context;
+  cloud.reply = () => ({ status: { reason: 'Forbidden', code: 403, message: 'no' } });
+  assert.is((await ask(`${CM}?watch=true`)).status, 403);
+  const page = await ask(`${CM}?watch=true&resourceVersion=5`);
+  assert.equal([page.json.type, (page.json.object as { code: number }).code], ['ERROR', 403]);
+});
+
 test('an event without an object harms nothing', async ({ server, cloud, ask }) => {
   cloud.online = false;
   for (const object of [null, {}, { metadata: {} }])

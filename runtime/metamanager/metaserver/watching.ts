@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { Clock, Timer } from '../../core/clock.ts';
+import { errorText } from '../../core/errors.ts';
 import type { KubeObject } from '../../core/k8s.ts';
 import { seconds } from '../../core/units.ts';
 import { apiVersionOf, collectionOf, keyOf } from './api-path.ts';
@@ -9,7 +10,7 @@ import type { Documents } from './documents.ts';
 import type { Change } from './journal.ts';
 import type { ObjectCache } from './object-cache.ts';
 import { LIST_OPTIONS, type Reads } from './reads.ts';
-import { badRequest, expired, noSuchPath, refusal } from './refusal.ts';
+import { badRequest, expired, noSuchPath, Refusal, refusal } from './refusal.ts';
 import { type Matcher, matcherOf } from './selectors.ts';
 import { partialOf, tableOf, type View, viewOf } from './table.ts';
 
@@ -84,7 +85,8 @@ export class Watching {
 
   private fromVersion(call: Call, stream: WatchStream, version: number): void {
     stream.begin();
-    if (stream.replay(version)) void this.follow(call, stream);
+    if (!stream.replay(version)) return;
+    this.follow(call, stream).catch((error: unknown) => stream.fail(error));
   }
 
   private async follow({ path, query }: Call, stream: WatchStream): Promise<void> {
@@ -158,11 +160,7 @@ class WatchStream {
     const { journal } = cache;
     const changes = journal.since(collection, version);
     if (!changes) {
-      this.write({
-        type: 'ERROR',
-        object: expired(`too old resource version: ${version} (${journal.oldest})`).status,
-      });
-      this.end();
+      this.fail(expired(`too old resource version: ${version} (${journal.oldest})`));
       return false;
     }
     for (const change of changes) this.pass(change);
@@ -182,6 +180,13 @@ class WatchStream {
         ? { kind: 'Table', apiVersion: 'meta.k8s.io/v1', metadata, columnDefinitions: [], rows: [] }
         : { kind, apiVersion, metadata };
     this.write({ type: 'BOOKMARK', object });
+  }
+
+  /** The cluster refuses the watch; the client is told in the stream. */
+  fail(error: unknown): void {
+    const { status } = error instanceof Refusal ? error : refusal(500, 'InternalError', errorText(error));
+    this.write({ type: 'ERROR', object: status });
+    this.end();
   }
 
   end(): void {
