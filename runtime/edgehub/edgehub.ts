@@ -58,6 +58,7 @@ const answersWithoutAck = new Set([
   'pod',
   'lease',
   'serviceaccounttoken',
+  'Application',
 ]);
 
 /** The node's end of the cloud link.
