@@ -132,9 +132,11 @@ export class Connection implements Outlet {
    * @param first the packet's first byte
    * @param code left out when it is 0, as MQTT 5 allows, and before MQTT 5 */
   sendAck(first: number, id: number, code: ReasonCode = reason.success): void {
-    if (this.closed) return;
-    this.hub.counters.bytesOut.add(4);
-    if (code === reason.success || this.version !== 5) this.out.appendAck(first, id);
+    const isShort = code === reason.success || this.version !== 5;
+    // [MQTT-3.1.2-24] a client that takes hardly anything gets hardly anything
+    if (this.closed || (isShort ? ACK_SIZE : ACK_SIZE + 1) > this.maximumPacketSize) return;
+    this.hub.counters.bytesOut.add(ACK_SIZE);
+    if (isShort) this.out.appendAck(first, id);
     else this.out.append(Buffer.of(first, 3, id >> 8, id & 0xff, code));
   }
 
