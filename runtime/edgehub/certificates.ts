@@ -7,6 +7,7 @@ import type { Logger } from '../core/log.ts';
 import type { EdgeHubConfig } from './config.ts';
 import { nodeCertificateRequest } from './csr.ts';
 import { parseJoinToken } from './join-token.ts';
+import { Servers } from './servers.ts';
 
 /** What the link presents and trusts, PEM. */
 export type Credentials = { readonly ca: string; readonly cert: string; readonly key: string };
@@ -22,9 +23,11 @@ export class Certificates {
   private readonly config: EdgeHubConfig;
   private readonly node: string;
   private readonly log: Logger;
+  private readonly servers: Servers;
 
   constructor(deps: { config: EdgeHubConfig; node: string; log: Logger }) {
     this.config = deps.config;
+    this.servers = new Servers([deps.config.httpServer, ...deps.config.httpServers]);
     this.node = deps.node;
     this.log = deps.log;
   }
@@ -78,11 +81,11 @@ export class Certificates {
     const reply = await this.get('/ca.crt', { rejectUnauthorized: false }, signal);
     if (reply.status !== 200) {
       throw new EdgeError('EDGEHUB_CA_UNREACHABLE', {
-        detail: `${this.config.httpServer}/ca.crt answered ${reply.status}`,
+        detail: `${this.servers.current}/ca.crt answered ${reply.status}`,
       });
     }
     const hash = createHash('sha256').update(reply.body).digest('hex');
-    if (hash !== expectedHash) throw new EdgeError('EDGEHUB_CA_MISMATCH', { detail: this.config.httpServer });
+    if (hash !== expectedHash) throw new EdgeError('EDGEHUB_CA_MISMATCH', { detail: this.servers.current });
     return new X509Certificate(reply.body).toString();
   }
 
@@ -99,8 +102,32 @@ export class Certificates {
     return new X509Certificate(reply.body).toString();
   }
 
-  private get(path: string, options: RequestOptions, signal: AbortSignal, body?: Buffer): Promise<Reply> {
-    const url = new URL(path, this.config.httpServer);
+  /** Asks the addresses in turn until one answers, whatever it says. */
+  private async get(
+    path: string,
+    options: RequestOptions,
+    signal: AbortSignal,
+    body?: Buffer,
+  ): Promise<Reply> {
+    for (;;) {
+      try {
+        const reply = await this.getFrom(this.servers.current, path, options, signal, body);
+        this.servers.worked();
+        return reply;
+      } catch (error) {
+        if (this.servers.failed() || signal.aborted) throw error;
+      }
+    }
+  }
+
+  private getFrom(
+    server: string,
+    path: string,
+    options: RequestOptions,
+    signal: AbortSignal,
+    body?: Buffer,
+  ): Promise<Reply> {
+    const url = new URL(path, server);
     return new Promise<Reply>((resolve, reject) => {
       const headers = { ...options.headers, ...(body ? { 'content-length': body.length } : {}) };
       const deadline = AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT)]);

@@ -1,5 +1,5 @@
 import type { Clock } from '../core/clock.ts';
-import { EdgeError, errorText } from '../core/errors.ts';
+import { errorText } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import {
   encodeMessage,
@@ -13,6 +13,7 @@ import {
 import type { Counter, MetricSource } from '../core/metrics.ts';
 import { parseResource } from '../core/resource.ts';
 import type { Millis } from '../core/units.ts';
+import type { FrameNotices } from '../wire/frame-writer.ts';
 import { Certificates, type Credentials } from './certificates.ts';
 import type { EdgeHubConfig } from './config.ts';
 import { type DeviceEntry, dispatch, type Inbound } from './dispatch.ts';
@@ -95,9 +96,10 @@ export class EdgeHub {
       clock,
       rate: config.messageQPS,
       burst: config.messageBurst,
-      pass: (text) => {
-        if (this.link.send(text)) this.sentBytes.add(Buffer.byteLength(text));
+      pass: ({ text, ...notices }) => {
+        if (this.link.send(text, notices)) this.sentBytes.add(Buffer.byteLength(text));
       },
+      isHeld: () => this.link.full,
       dropped: metrics.counter(
         'edgecore_link_send_dropped_total',
         'Messages that did not fit the send queue.',
@@ -115,6 +117,7 @@ export class EdgeHub {
         frame: (text) => this.receive(text),
         up: () => this.linkChanged(true),
         down: (reason) => this.linkChanged(false, reason),
+        drained: () => this.gate.resume(),
       },
     });
   }
@@ -138,19 +141,20 @@ export class EdgeHub {
     this.outbox.online(false);
   }
 
-  /** Sends a message when there is a link; false when there is none. */
-  send(message: Message): boolean {
-    if (!this.online) return false;
-    this.gate.push(encodeMessage(message));
-    return true;
+  /** Sends a message when there is a link; false when there is none, or no room. */
+  send(message: Message, notices: FrameNotices = {}): boolean {
+    return this.online && this.gate.push({ text: encodeMessage(message), ...notices });
   }
 
   /** Asks the cloud.
    * @returns its answer, of whatever operation; rejects with LINK_OFFLINE or LINK_TIMEOUT */
   request(draft: MessageDraft, timeout: Millis): Promise<Message> {
     const message = newMessage(draft, this.deps.clock.now());
-    if (!this.send(message)) return Promise.reject(new EdgeError('LINK_OFFLINE', { detail: draft.resource }));
-    return this.requests.wait(message.header.msg_id, draft.resource, timeout);
+    const id = message.header.msg_id;
+    const reply = this.requests.wait(id, draft.resource, timeout);
+    if (!this.send(message, { handed: () => this.requests.handed(id) }))
+      this.requests.refuse(id, draft.resource);
+    return reply;
   }
 
   /** What the node has joined with; undefined until then. */
