@@ -10,6 +10,7 @@ import type { Clock } from './core/clock.ts';
 import type { Logger } from './core/log.ts';
 import { Metrics } from './core/metrics.ts';
 import type { Module } from './core/module.ts';
+import type { TimeTrust } from './core/time-trust.ts';
 import { DeviceTwin } from './devicetwin/devicetwin.ts';
 import { Edged } from './edged/edged.ts';
 import { EdgeHub } from './edgehub/edgehub.ts';
@@ -28,6 +29,7 @@ export type EdgeCoreDeps = {
   /** Folders where native files lie. */
   readonly assets: readonly string[];
   readonly clock: Clock;
+  readonly time: TimeTrust;
   readonly log: Logger;
   /** [0, 1) */
   readonly random: () => number;
@@ -50,7 +52,7 @@ export class EdgeCore {
     const { edged, edgeHub, eventBus, metaManager } = config.modules;
     const node = edged.hostnameOverride;
     const metrics = new Metrics();
-    const shared = { clock, log, metrics, node, random: deps.random };
+    const shared = { clock, time: deps.time, log, metrics, node, random: deps.random };
     this.log = log;
     this.authority = mqttAuthority(deps);
     const store = new Store({ ...shared, path: config.database.dataSource });

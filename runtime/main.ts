@@ -5,6 +5,7 @@ import { blankToken, defaultConfigText, loadConfig, minConfigText } from './conf
 import { systemClock, withTimeout } from './core/clock.ts';
 import { EdgeError, errorText } from './core/errors.ts';
 import { createLogger, type Logger } from './core/log.ts';
+import { trustedTime } from './core/time-trust.ts';
 import { seconds } from './core/units.ts';
 import { EdgeCore } from './edgecore.ts';
 import { version } from './version.ts';
@@ -43,6 +44,7 @@ async function run(config: ReturnType<typeof loadConfig>, path: string, log: Log
     version,
     assets: [dirname(realpathSync(process.argv[1] ?? '.'))],
     clock: systemClock,
+    time: trustedTime,
     log,
     random: Math.random,
     joined: () => forgetToken(path, log),

@@ -28,6 +28,17 @@ export const edgeHubConfig = v.strictObject({
     readDeadline: v.optional(positive('seconds'), 15),
     writeDeadline: v.optional(positive('seconds'), 15),
   }),
+  /** What waits for the cloud. KubeEdge keeps it in memory. */
+  outbox: v.optional(
+    v.strictObject({
+      maxBytes: v.optional(positive('bytes'), 20_000_000),
+      maxAge: v.optional(positive('seconds'), 7 * 86_400),
+      /** After an outage, beside what is new. */
+      backfillQPS: v.optional(positive('messages a second'), 20),
+      backfillBurst: v.optional(positive('messages'), 40),
+    }),
+    {},
+  ),
   quic: v.optional(
     v.looseObject({ enable: v.optional(v.literal(false, 'QUIC is not offered: use websocket'), false) }),
     {},

@@ -11,6 +11,7 @@ import { FakeClock } from '../core/fake-clock.ts';
 import { type Logger, silentLogger } from '../core/log.ts';
 import { type Message, newMessage } from '../core/message.ts';
 import { Metrics } from '../core/metrics.ts';
+import { trustedTime } from '../core/time-trust.ts';
 import { seconds } from '../core/units.ts';
 import { edgeHubConfig } from './config.ts';
 import { EdgeHub } from './edgehub.ts';
@@ -88,6 +89,7 @@ test.before.each(async (context) => {
       }),
       node: NODE,
       clock,
+      time: trustedTime,
       log: retries.log,
       metrics: new Metrics(),
       random: () => 0.5,
@@ -98,7 +100,9 @@ test.before.each(async (context) => {
           add: () => undefined,
           list: () => [],
           remove: () => undefined,
-          totals: () => ({ count: 0, bytes: 0 }),
+          has: () => false,
+          restamp: () => {},
+          totals: () => [],
         },
       },
       handlers: {

@@ -12,6 +12,7 @@ import {
 } from '../core/message.ts';
 import type { Counter, MetricSource } from '../core/metrics.ts';
 import { parseResource } from '../core/resource.ts';
+import type { TimeTrust } from '../core/time-trust.ts';
 import type { Millis } from '../core/units.ts';
 import type { FrameNotices } from '../wire/frame-writer.ts';
 import { Certificates, type Credentials } from './certificates.ts';
@@ -41,6 +42,7 @@ export type EdgeHubDeps = {
   readonly config: EdgeHubConfig;
   readonly node: string;
   readonly clock: Clock;
+  readonly time: TimeTrust;
   readonly log: Logger;
   readonly metrics: MetricSource;
   readonly random: () => number;
@@ -105,7 +107,16 @@ export class EdgeHub {
         'Messages that did not fit the send queue.',
       ),
     });
-    this.outbox = new Outbox({ store, clock, log, metrics, send: (message) => this.send(message) });
+    this.outbox = new Outbox({
+      config: config.outbox,
+      store,
+      clock,
+      time: deps.time,
+      log,
+      metrics,
+      send: (message, notices) => this.send(message, notices),
+      isIdle: () => this.gate.isIdle,
+    });
     this.link = new Link({
       config,
       node,

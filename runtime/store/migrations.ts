@@ -83,4 +83,13 @@ export const migrations: readonly string[] = [
     message   BLOB NOT NULL
   ) WITHOUT ROWID;
   `,
+  `
+  ALTER TABLE outbox ADD COLUMN class TEXT NOT NULL DEFAULT 'state';
+  ALTER TABLE outbox ADD COLUMN boot TEXT NOT NULL DEFAULT '';
+  ALTER TABLE outbox ADD COLUMN mono INTEGER NOT NULL DEFAULT 0;
+  UPDATE outbox
+     SET class = CASE WHEN message LIKE '%"group":"user"%' THEN 'history' ELSE 'event' END
+   WHERE subject IS NULL;
+  CREATE INDEX outbox_class ON outbox (class, seq);
+  `,
 ];
