@@ -45,6 +45,7 @@ export class EdgeCore {
   private readonly modules: readonly Module[];
   private readonly broker: Broker;
   private started: Module[] = [];
+  private stream: EdgeStream | undefined;
 
   /** @throws EdgeError MQTT_AUTH_FILE_INVALID, STORE_LOCKED, STORE_WRITE_FAILED, STORE_NEWER */
   constructor(deps: EdgeCoreDeps) {
@@ -55,8 +56,8 @@ export class EdgeCore {
     const shared = { clock, time: deps.time, log, metrics, node, random: deps.random };
     this.log = log;
     this.authority = mqttAuthority(deps);
-    const store = new Store({ ...shared, path: config.database.dataSource });
-    this.store = store;
+    this.store = new Store({ ...shared, path: config.database.dataSource });
+    const { store } = this;
 
     const hub = new EdgeHub({
       ...shared,
@@ -69,11 +70,11 @@ export class EdgeCore {
         publish: (topic, payload) => bus.deliver(topic, payload),
         subscribe: (topic) => bus.subscribe(topic),
         unsubscribe: (topic) => bus.unsubscribe(topic),
-        confirmed: () => {},
         link: (up) => {
           twins.link(up);
           agent.online(up);
         },
+        renewed: () => this.stream?.renewed(),
       },
     });
     const meta = new MetaManager({
@@ -113,11 +114,11 @@ export class EdgeCore {
     });
     meta.connect({ pods: agent, devices: twins });
 
+    // The page's port also carries MQTT over WebSocket: it opens first and closes after the broker has said goodbye.
     const page = this.console(deps, { metrics, twins, broker, hub, agent });
     this.broker = broker;
-    const mqtt = [this.authority, broker, bus];
-    // The page's port also carries MQTT over WebSocket: it opens first and closes after the broker has said goodbye.
-    this.modules = [...page, ...mqtt, modbus, twins, agent, hub, ...this.tunnel(deps, hub, agent)];
+    const first = [...page, this.authority, broker, bus];
+    this.modules = [...first, modbus, twins, agent, hub, ...this.tunnel(deps, hub, agent)];
   }
 
   /** Starts every module in order; when one cannot, those before it are stopped again.
@@ -149,18 +150,17 @@ export class EdgeCore {
   private tunnel(deps: EdgeCoreDeps, hub: EdgeHub, agent: Edged): Module[] {
     const { edged, edgeStream } = deps.config.modules;
     if (!edgeStream.enable) return [];
-    return [
-      new EdgeStream({
-        config: edgeStream,
-        node: edged.hostnameOverride,
-        nodeIp: () => agent.nodeIp,
-        kubeletPort: () => agent.kubeletPort,
-        credentials: () => hub.credentials,
-        clock: deps.clock,
-        log: deps.log,
-        random: deps.random,
-      }),
-    ];
+    this.stream = new EdgeStream({
+      config: edgeStream,
+      node: edged.hostnameOverride,
+      nodeIp: () => agent.nodeIp,
+      kubeletPort: () => agent.kubeletPort,
+      credentials: () => hub.credentials,
+      clock: deps.clock,
+      log: deps.log,
+      random: deps.random,
+    });
+    return [this.stream];
   }
 
   private console(

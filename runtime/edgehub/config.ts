@@ -19,6 +19,8 @@ export const edgeHubConfig = v.strictObject({
   /** More of them, tried in turn. KubeEdge knows one. */
   httpServers: v.optional(v.array(v.pipe(v.string(), httpsAddress)), []),
   rotateCertificates: v.optional(v.boolean(), true),
+  /** Whether a node whose certificate has expired joins anew when there is a token. KubeEdge has no such key. */
+  rejoinExpired: v.optional(v.boolean(), false),
   websocket: v.strictObject({
     enable: v.optional(v.literal(true, 'WebSocket is the only transport: QUIC is not offered'), true),
     server: hostPort,

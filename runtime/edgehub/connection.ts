@@ -45,6 +45,8 @@ export class Connection {
   private read = 0;
   private heard = 0;
   private reason: string | undefined;
+  /** What broke it, if that is known. */
+  fault: unknown;
 
   constructor(deps: ConnectionDeps) {
     this.deps = deps;
@@ -98,6 +100,7 @@ export class Connection {
       this.writer.pong(payload);
     });
     socket.on('error', (error) => {
+      this.fault = error;
       this.reason ??= errorText(error);
     });
     socket.on('close', (code) => {

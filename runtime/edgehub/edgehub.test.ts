@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -58,6 +58,12 @@ type Context = {
 const test = suite<Context>('edgehub');
 const NODE = 'edge-1';
 
+function keep(dir: string, { ca, cert, key }: { ca: string; cert: string; key: string }): void {
+  writeFileSync(join(dir, 'ca.crt'), ca);
+  writeFileSync(join(dir, 'server.crt'), cert);
+  writeFileSync(join(dir, 'server.key'), key);
+}
+
 test.before.each(async (context) => {
   const dir = mkdtempSync(join(tmpdir(), 'edgehub-'));
   const clock = new FakeClock();
@@ -71,10 +77,7 @@ test.before.each(async (context) => {
     tlsCertFile: join(dir, 'server.crt'),
     tlsPrivateKeyFile: join(dir, 'server.key'),
   };
-  const { ca, cert, key } = cloud.credentials(NODE);
-  writeFileSync(files.tlsCaFile, ca);
-  writeFileSync(files.tlsCertFile, cert);
-  writeFileSync(files.tlsPrivateKeyFile, key);
+  keep(dir, cloud.credentials(NODE));
   const note =
     (what: string) =>
     (...rest: unknown[]): void => {
@@ -114,8 +117,8 @@ test.before.each(async (context) => {
         publish: note('publish'),
         subscribe: note('subscribe'),
         unsubscribe: note('unsubscribe'),
-        confirmed: note('confirmed'),
         link: note('link'),
+        renewed: note('renewed'),
       },
       joined: note('joined'),
     });
@@ -181,7 +184,7 @@ test('a cloud that has fallen silent is given up within 40 s', async (context) =
   const mute = new TestCloud({ autoPong: false });
   await mute.start();
   const hub = context.make(mute.address);
-  writeFileSync(join(context.dir, 'ca.crt'), mute.caPem);
+  keep(context.dir, mute.credentials(NODE));
   await connected({ hub, cloud: mute });
   await context.clock.advance(seconds(30));
   assert.ok(hub.online);
@@ -253,6 +256,33 @@ test('an address that takes connections and says nothing is left after 30 s', as
   mute.close();
   await once(mute, 'close');
 });
+
+test('a certificate that is due is renewed, and the link opened anew with it', async (context) => {
+  const { cloud, clock, handled, dir, make, retries } = context;
+  const now = clock.now();
+  const before = readFileSync(join(dir, 'server.crt'), 'utf8');
+  // TLS looks at the real clock: good by that one, and past 90 % of its life by the test's.
+  cloud.life = [now - 86_400_000 * 1000, Date.now() + 86_400_000];
+  clock.jump(Date.now() - now);
+  keep(dir, cloud.credentials(NODE));
+  cloud.life = undefined;
+  const hub = make(cloud.address);
+  await hub.start();
+  assert.is(await retries.next(), 1000);
+  assert.is(hub.state.reason, 'the certificate was renewed');
+  await clock.advance(1000);
+  await until(() => hub.online);
+  assert.not.equal(readFileSync(join(dir, 'server.crt'), 'utf8'), before);
+  assert.ok(handled.some((what) => String(what) === 'renewed'));
+  assert.is(cloud.requests.at(-1)?.by, `system:node:${NODE}`);
+  await hub.stop();
+});
+
+/** Lets input come in until something holds. */
+async function until(holds: () => boolean): Promise<void> {
+  for (let i = 0; i < 10_000 && !holds(); i++) await new Promise((resolve) => setImmediate(resolve));
+  assert.ok(holds());
+}
 
 test('a frame of a megabyte arrives whole', async (context) => {
   await connected(context);

@@ -22,6 +22,7 @@ import { Link, type LinkState } from './link.ts';
 import { Outbox, type OutboxStore } from './outbox.ts';
 import { RateGate } from './rate-gate.ts';
 import { Requests } from './requests.ts';
+import { Rotation } from './rotation.ts';
 
 export type ObjectChange = Extract<Inbound, { kind: 'object' }>;
 
@@ -33,9 +34,9 @@ export interface CloudHandlers {
   publish(topic: string, payload: string): void;
   subscribe(topic: string): void;
   unsubscribe(topic: string): void;
-  /** The cloud answered an entry of the outbox. */
-  confirmed(request: Message, reply: Message): void;
   link(up: boolean): void;
+  /** The node has a new certificate. */
+  renewed(): void;
 }
 
 export type EdgeHubDeps = {
@@ -74,6 +75,7 @@ export class EdgeHub {
   private readonly gate: RateGate;
   private readonly requests: Requests;
   private readonly certificates: Certificates;
+  private readonly rotation: Rotation;
   private readonly received: Counter;
   private readonly receivedBytes: Counter;
   private readonly sentBytes: Counter;
@@ -92,7 +94,11 @@ export class EdgeHub {
     this.sentBytes = metrics.counter('edgecore_link_sent_bytes_total', 'Bytes of messages to the cloud.');
     this.malformed = metrics.counter('edgecore_link_malformed_total', 'Frames that are no message.');
     metrics.gauge('edgecore_link_up', '1 while the cloud link is up.', () => (this.online ? 1 : 0));
-    this.certificates = new Certificates({ config, node, log });
+    const { time, joined } = deps;
+    this.certificates = new Certificates({ config, node, clock, time, log, joined });
+    const { certificates } = this;
+    const renewed = (): void => this.renewed();
+    this.rotation = new Rotation({ certificates, clock, time, log, random, renewed });
     this.requests = new Requests(clock);
     this.gate = new RateGate({
       clock,
@@ -123,7 +129,9 @@ export class EdgeHub {
       clock,
       log,
       random,
-      credentials: (signal) => this.obtainCredentials(signal),
+      time,
+      credentials: (signal) => certificates.obtain(signal),
+      explain: (error) => certificates.explain(error),
       events: {
         frame: (text) => this.receive(text),
         up: () => this.linkChanged(true),
@@ -143,9 +151,11 @@ export class EdgeHub {
 
   async start(): Promise<void> {
     this.link.start();
+    if (this.deps.config.rotateCertificates) this.rotation.start();
   }
 
   async stop(): Promise<void> {
+    await this.rotation.stop();
     await this.link.stop();
     this.gate.clear();
     this.requests.failAll('edgecore stops');
@@ -173,12 +183,9 @@ export class EdgeHub {
     return this.certificates.load();
   }
 
-  private async obtainCredentials(signal: AbortSignal): Promise<Credentials> {
-    const stored = this.certificates.load();
-    if (stored) return stored;
-    const joined = await this.certificates.join(this.deps.config.token, signal);
-    this.deps.joined();
-    return joined;
+  private renewed(): void {
+    this.link.reconnect('the certificate was renewed');
+    this.deps.handlers.renewed();
   }
 
   private linkChanged(up: boolean, reason = ''): void {
@@ -254,8 +261,7 @@ export class EdgeHub {
       this.acknowledge(reply);
     }
     if (this.requests.settle(parent, reply)) return;
-    const request = this.outbox.answered(reply);
-    if (request) this.deps.handlers.confirmed(request, reply);
+    this.outbox.answered(reply);
   }
 
   private acknowledge(message: Message): void {

@@ -1,9 +1,12 @@
-import { type Clock, sleep } from '../core/clock.ts';
+import type { TLSSocket } from 'node:tls';
+import { type Clock, deadline, sleep } from '../core/clock.ts';
 import { EdgeError, errorText } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import { backoffDelays } from '../core/retry.ts';
+import type { TimeTrust } from '../core/time-trust.ts';
 import { type Millis, millis, seconds } from '../core/units.ts';
 import type { FrameNotices } from '../wire/frame-writer.ts';
+import { pinnedSocket } from '../wire/pinned-tls.ts';
 import type { Credentials } from './certificates.ts';
 import type { EdgeHubConfig } from './config.ts';
 import { Connection } from './connection.ts';
@@ -36,6 +39,9 @@ export type LinkDeps = {
   readonly random: () => number;
   /** Obtains the certificate, joining the cloud when there is none yet. */
   readonly credentials: (signal: AbortSignal) => Promise<Credentials>;
+  readonly time: TimeTrust;
+  /** Why a connection failed, in an operator's words; undefined when there is nothing to add. */
+  readonly explain: (error: unknown) => string | undefined;
   readonly events: LinkEvents;
 };
 
@@ -134,8 +140,9 @@ export class Link {
   }
 
   private explain(error: unknown): string {
-    if (error instanceof EdgeError && error.retry === 'never') this.deps.log.error('cannot join', { error });
-    return errorText(error);
+    if (error instanceof EdgeError && error.retry === 'never')
+      this.deps.log.error('this node cannot connect', { error });
+    return this.deps.explain(error) ?? errorText(error);
   }
 
   /** One connection from dial to end.
@@ -145,17 +152,35 @@ export class Link {
     this.become('connecting', server, this.current.reason);
     const credentials = await this.deps.credentials(signal);
     if (signal.aborted) return 'stopped';
-    const connection = this.dial(server, credentials);
+    const connection = this.dial(server, credentials, await this.withoutDates(server, credentials, signal));
     this.connection = connection;
-    const reason = await connection.ended;
+    const ended = await connection.ended;
     this.connection = undefined;
+    const reason = this.deps.explain(connection.fault) ?? ended;
     if (!this.wasReached) return reason;
     this.become('offline', server, reason);
     this.deps.events.down(reason);
     return reason;
   }
 
-  private dial(server: string, { ca, cert, key }: Credentials): Connection {
+  /** While the clock is wrong the dates in certificates mean nothing; the pinned CA and the name do. */
+  private async withoutDates(
+    server: string,
+    { ca, cert, key }: Credentials,
+    signal: AbortSignal,
+  ): Promise<TLSSocket | undefined> {
+    if (this.deps.time.isTrusted) return undefined;
+    const { clock, config } = this.deps;
+    const { hostname, port } = new URL(`wss://${server}`);
+    const limit = deadline(clock, seconds(config.websocket.handshakeTimeout), signal);
+    try {
+      return await pinnedSocket({ host: hostname, port: Number(port), ca, cert, key }, limit.signal);
+    } finally {
+      limit.done();
+    }
+  }
+
+  private dial(server: string, { ca, cert, key }: Credentials, socket: TLSSocket | undefined): Connection {
     const { config, node, clock, events } = this.deps;
     return new Connection({
       url: `wss://${server}/${config.projectID}/${node}/events`,
@@ -166,6 +191,7 @@ export class Link {
         minVersion: 'TLSv1.2',
         // CloudHub upgrades without `ConnectionUse: msg` too, but then never reads.
         headers: { node_id: node, project_id: config.projectID, ConnectionUse: 'msg' },
+        ...(socket ? { createConnection: () => socket } : {}),
       },
       clock,
       handshakeTimeout: seconds(config.websocket.handshakeTimeout),

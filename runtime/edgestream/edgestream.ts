@@ -49,6 +49,8 @@ export class EdgeStream {
   private readonly abort = new AbortController();
   private readonly streams = new Map<number, LocalStream>();
   private socket: WebSocket | undefined;
+  /** There is a newer certificate than the one that it was opened with. */
+  private isStale = false;
   private running: Promise<void> | undefined;
 
   constructor(deps: EdgeStreamDeps) {
@@ -65,6 +67,16 @@ export class EdgeStream {
     this.abort.abort();
     this.socket?.terminate();
     await this.running;
+  }
+
+  /** The node has a new certificate: the tunnel is opened anew with it, once nobody uses it. */
+  renewed(): void {
+    this.isStale = true;
+    this.refresh();
+  }
+
+  private refresh(): void {
+    if (this.isStale && this.streams.size === 0) this.socket?.terminate();
   }
 
   private async run(signal: AbortSignal): Promise<void> {
@@ -85,6 +97,7 @@ export class EdgeStream {
   private async once(): Promise<string | undefined> {
     const { config, node, nodeIp, credentials } = this.deps;
     const identity = credentials();
+    this.isStale = false;
     if (!identity) return undefined;
     const socket = new WebSocket(`wss://${config.server}/v1/kubeedge/connect`, {
       ...identity,
@@ -148,6 +161,7 @@ export class EdgeStream {
       case frameType.remove:
         this.streams.get(stream)?.stop();
         this.streams.delete(stream);
+        this.refresh();
         break;
       case frameType.close:
         this.socket?.terminate();
@@ -170,6 +184,7 @@ export class EdgeStream {
         if (this.streams.get(stream) !== local) return;
         this.streams.delete(stream);
         this.send(stream, frameType.remove);
+        this.refresh();
       },
     });
     this.streams.set(stream, local);
