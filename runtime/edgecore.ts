@@ -1,6 +1,6 @@
 import { ModbusMapper } from '../mappers/modbus/modbus.ts';
 import { FileAuthority } from './broker/auth/file-authority.ts';
-import { Broker } from './broker/broker.ts';
+import { Broker, type BrokerDeps } from './broker/broker.ts';
 import type { BrokerLimits } from './broker/config.ts';
 import { tcpListener } from './broker/listeners/config.ts';
 import type { BrokerStore } from './broker/persistence.ts';
@@ -16,6 +16,7 @@ import { Edged } from './edged/edged.ts';
 import { EdgeHub } from './edgehub/edgehub.ts';
 import { EdgeStream } from './edgestream/edgestream.ts';
 import { EventBus } from './eventbus/eventbus.ts';
+import { HostClock, type HostClockDeps } from './host/host-clock.ts';
 import { MetaManager } from './metamanager/metamanager.ts';
 import { snapshotOf } from './snapshot.ts';
 import { Store } from './store/store.ts';
@@ -28,8 +29,10 @@ export type EdgeCoreDeps = {
   readonly version: string;
   /** Folders where native files lie. */
   readonly assets: readonly string[];
+  /** The machine's own. */
   readonly clock: Clock;
-  readonly time: TimeTrust;
+  /** What the machine knows of its time. */
+  readonly host: Pick<HostClockDeps, 'boot' | 'uptime' | 'builtAt' | 'isSynchronised'>;
   readonly log: Logger;
   /** [0, 1) */
   readonly random: () => number;
@@ -49,15 +52,16 @@ export class EdgeCore {
 
   /** @throws EdgeError MQTT_AUTH_FILE_INVALID, STORE_LOCKED, STORE_WRITE_FAILED, STORE_NEWER */
   constructor(deps: EdgeCoreDeps) {
-    const { config, clock, log } = deps;
-    const { edged, edgeHub, eventBus, metaManager } = config.modules;
+    const { config, log } = deps;
+    const { edged, edgeHub, metaManager } = config.modules;
     const node = edged.hostnameOverride;
     const metrics = new Metrics();
-    const shared = { clock, time: deps.time, log, metrics, node, random: deps.random };
     this.log = log;
     this.authority = mqttAuthority(deps);
-    this.store = new Store({ ...shared, path: config.database.dataSource });
+    this.store = new Store({ clock: deps.clock, log, metrics, path: config.database.dataSource });
     const { store } = this;
+    const clock = new HostClock({ ...deps.host, system: deps.clock, store, log, metrics });
+    const shared = { clock, time: clock, log, metrics, node, random: deps.random };
 
     const hub = new EdgeHub({
       ...shared,
@@ -94,16 +98,7 @@ export class EdgeCore {
     });
     const modbus = new ModbusMapper({ ...shared, manager: twins });
     twins.addMapper(modbus);
-    const broker = new Broker({
-      ...shared,
-      authority: this.authority,
-      limits: eventBus.limits as Partial<BrokerLimits>,
-      store: brokerStore(store),
-      listeners: [
-        tcpListener(eventBus.mqttServerInternal.replace('tcp://', ''), eventBus.limits.clients),
-        ...eventBus.listeners,
-      ],
-    });
+    const broker = makeBroker({ ...shared, authority: this.authority }, config, store);
     const bus = new EventBus({ broker, store, twins, outbox: hub.outbox, log });
     const agent = new Edged({
       ...shared,
@@ -115,10 +110,10 @@ export class EdgeCore {
     meta.connect({ pods: agent, devices: twins });
 
     // The page's port also carries MQTT over WebSocket: it opens first and closes after the broker has said goodbye.
-    const page = this.console(deps, { metrics, twins, broker, hub, agent });
+    const page = this.console({ ...deps, clock }, { metrics, twins, broker, hub, agent });
     this.broker = broker;
-    const first = [...page, this.authority, broker, bus];
-    this.modules = [...first, modbus, twins, agent, hub, ...this.tunnel(deps, hub, agent)];
+    const first = [clock, ...page, this.authority, broker, bus];
+    this.modules = [...first, modbus, twins, agent, hub, ...this.tunnel({ ...deps, ...shared }, hub, agent)];
   }
 
   /** Starts every module in order; when one cannot, those before it are stopped again.
@@ -147,7 +142,7 @@ export class EdgeCore {
     void this.broker.reload();
   }
 
-  private tunnel(deps: EdgeCoreDeps, hub: EdgeHub, agent: Edged): Module[] {
+  private tunnel(deps: EdgeCoreDeps & { readonly time: TimeTrust }, hub: EdgeHub, agent: Edged): Module[] {
     const { edged, edgeStream } = deps.config.modules;
     if (!edgeStream.enable) return [];
     this.stream = new EdgeStream({
@@ -157,6 +152,7 @@ export class EdgeCore {
       kubeletPort: () => agent.kubeletPort,
       credentials: () => hub.credentials,
       clock: deps.clock,
+      time: deps.time,
       log: deps.log,
       random: deps.random,
     });
@@ -206,6 +202,22 @@ function mqttAuthority({ config, clock, log }: EdgeCoreDeps): FileAuthority {
     allowAnonymous,
     clock,
     log,
+  });
+}
+
+function makeBroker(
+  shared: Pick<BrokerDeps, 'clock' | 'log' | 'metrics' | 'authority'>,
+  { modules: { eventBus } }: Config,
+  store: Store,
+): Broker {
+  return new Broker({
+    ...shared,
+    limits: eventBus.limits as Partial<BrokerLimits>,
+    store: brokerStore(store),
+    listeners: [
+      tcpListener(eventBus.mqttServerInternal.replace('tcp://', ''), eventBus.limits.clients),
+      ...eventBus.listeners,
+    ],
   });
 }
 

@@ -70,9 +70,7 @@ test('one for another name is not', async ({ ca, serve }) => {
 });
 
 test('who does not answer is not waited for longer than asked', async ({ ca }) => {
-  const outcome = await words(
-    pinnedSocket({ host: '127.0.0.1', port: 1, ca: ca.pem }, AbortSignal.abort()),
-  );
+  const outcome = await words(pinnedSocket({ host: '127.0.0.1', port: 1, ca: ca.pem }, AbortSignal.abort()));
   assert.match(outcome, 'aborted');
 });
 
