@@ -47,6 +47,7 @@ class Retries {
 type Context = {
   dir: string;
   clock: FakeClock;
+  time: { isTrusted: boolean };
   cloud: TestCloud;
   hub: EdgeHub;
   retries: Retries;
@@ -83,6 +84,7 @@ test.before.each(async (context) => {
     (...rest: unknown[]): void => {
       handled.push([what, ...rest]);
     };
+  const time = { ...trustedTime, isTrusted: true };
   const make: Context['make'] = (address, more = []) =>
     new EdgeHub({
       config: v.parse(edgeHubConfig, {
@@ -92,7 +94,7 @@ test.before.each(async (context) => {
       }),
       node: NODE,
       clock,
-      time: trustedTime,
+      time,
       log: retries.log,
       metrics: new Metrics(),
       random: () => 0.5,
@@ -122,7 +124,7 @@ test.before.each(async (context) => {
       },
       joined: note('joined'),
     });
-  Object.assign(context, { dir, clock, cloud, retries, handled, disk, make, hub: make(cloud.address) });
+  Object.assign(context, { dir, clock, time, cloud, retries, handled, disk, make, hub: make(cloud.address) });
 });
 test.after.each(async ({ hub, cloud, dir, clock }) => {
   await hub.stop();
@@ -276,6 +278,31 @@ test('a certificate that is due is renewed, and the link opened anew with it', a
   assert.ok(handled.some((what) => String(what) === 'renewed'));
   assert.is(cloud.requests.at(-1)?.by, `system:node:${NODE}`);
   await hub.stop();
+});
+
+test('a node without a clock connects to the cloud of its CA, whatever the dates; one with a clock does not', async (context) => {
+  const { time, dir, make, clock, retries } = context;
+  const cloud = new TestCloud({ life: [Date.now() + 86_400_000, Date.now() + 2 * 86_400_000] });
+  await cloud.start();
+  keep(dir, cloud.credentials(NODE));
+  const hub = make(cloud.address);
+  await hub.start();
+  const wait = await retries.next();
+  assert.is(hub.state.reason, 'certificate is not yet valid');
+  time.isTrusted = false;
+  await clock.advance(wait);
+  await cloud.next();
+  assert.ok(hub.online);
+  await hub.stop();
+  const stranger = new TestCloud();
+  await stranger.start();
+  const other = make(stranger.address);
+  await other.start();
+  await retries.next();
+  assert.match(other.state.reason ?? '', 'the cloud is not of the CA that this node has joined');
+  await other.stop();
+  await stranger.stop();
+  await cloud.stop();
 });
 
 /** Lets input come in until something holds. */

@@ -15,6 +15,7 @@ const reasons: readonly (readonly [OutboxClass, readonly DropReason[]])[] = [
 ];
 
 type Totals = { count: number; bytes: number };
+type OutboxTotals = readonly ({ readonly class: OutboxClass } & Readonly<Totals>)[];
 
 /** What waits and what was lost, for the metrics, and told once for each outage. */
 export class OutboxFigures {
@@ -26,7 +27,7 @@ export class OutboxFigures {
   private outage: { since: number; lost: ReadonlyMap<string, number> } | undefined;
 
   constructor(deps: {
-    readonly totals: readonly ({ readonly class: OutboxClass } & Readonly<Totals>)[];
+    readonly totals: OutboxTotals;
     readonly clock: Clock;
     readonly metrics: MetricSource;
     readonly log: Logger;
@@ -35,9 +36,15 @@ export class OutboxFigures {
     this.log = deps.log;
     const empty = (): Totals => ({ count: 0, bytes: 0 });
     this.totals = { state: empty(), event: empty(), history: empty() };
-    for (const { class: of, count, bytes } of deps.totals) this.totals[of] = { count, bytes };
+    this.recount(deps.totals);
     this.register(deps.metrics);
     this.outage = { since: this.clock.monotonic(), lost: this.lostSoFar() };
+  }
+
+  /** Takes what the table says. */
+  recount(rows: OutboxTotals): void {
+    for (const of of classes) Object.assign(this.totals[of], { count: 0, bytes: 0 });
+    for (const { class: of, count, bytes } of rows) Object.assign(this.totals[of], { count, bytes });
   }
 
   get bytes(): number {

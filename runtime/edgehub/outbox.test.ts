@@ -513,6 +513,15 @@ test('the backlog of history waits for a link that is busy; states do not', asyn
   assert.equal(contents(sent), ['state', 0, 1, 2, 3, 4]);
 });
 
+test('what could not be written is not counted', async ({ outbox, store, metrics }) => {
+  await outbox.put(null, upload(1));
+  store.disk = Promise.reject(new Error('disk full'));
+  const failed = outbox.put(null, upload(2)).catch((error: Error) => error.message);
+  store.outbox.remove(2);
+  assert.is(await failed, 'disk full');
+  assert.is(figure(metrics, 'edgecore_outbox_entries{class="history"}'), 1);
+});
+
 test('one answer that comes twice settles one entry', async ({ outbox, sent, store }) => {
   outbox.online(true);
   await outbox.put('a', draft(1));

@@ -111,13 +111,18 @@ export class Outbox {
       log.warn('a message is too large for the cloud', { resource: draft.resource, bytes });
       return this.figures.dropped(of, 'size');
     }
-    await store.durable(() => {
+    const stored = store.durable(() => {
       const entry = { class: of, subject, message, bytes, created: clock.now(), ...time.moment() };
       const superseded = store.outbox.add(entry);
       this.figures.added(of, bytes);
       if (superseded !== undefined) this.figures.lost(of, superseded, 'superseded');
       this.expire();
       this.trim();
+    });
+    await stored.catch((error: unknown) => {
+      // The batch was rolled back, with whatever gave way in it.
+      this.figures.recount(store.outbox.totals());
+      throw error;
     });
     if (of === 'state') this.states.pump();
     else this.backfill.pump();
