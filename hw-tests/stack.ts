@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { createServer, isIP } from 'node:net';
 import { join, resolve } from 'node:path';
 import { parseAllDocuments, stringify } from 'yaml';
 import { KubeClient } from '../cloud-shim/kube/client.ts';
@@ -42,6 +42,10 @@ export type StackOptions = {
   readonly podSandboxImage?: string;
   /** Whether the node serves its Kubernetes API. */
   readonly metaServer?: boolean;
+  /** What the commands of the edge and of the PLC are run by, `ip netns exec NAME` for instance. */
+  readonly edgePrefix?: readonly string[];
+  /** Addresses and names of the cloud other than 127.0.0.1. */
+  readonly cloudHosts?: readonly string[];
   /** More of edgecore.yaml, merged into `modules`. */
   readonly modules?: Readonly<Record<string, Record<string, unknown>>>;
 };
@@ -96,8 +100,7 @@ export class Stack {
   async startPlc(): Promise<Program> {
     return this.run({
       name: 'plc',
-      command: process.execPath,
-      args: ['dist/dev/plc.cjs', '--port', `${this.options.ports.plc}`],
+      ...this.onEdge(process.execPath, ['dist/dev/plc.cjs', '--port', `${this.options.ports.plc}`]),
       isReady: (line) => line.startsWith('{"ready":true'),
     });
   }
@@ -110,8 +113,7 @@ export class Stack {
     writeFileSync(config, stringify(this.edgeConfig(joined ? '' : await this.token())), { mode: 0o600 });
     return this.run({
       name: 'edgecore',
-      command: 'dist/edgecore/edgecore',
-      args: ['--config', config],
+      ...this.onEdge('dist/edgecore/edgecore', ['--config', config]),
       isReady: saysStarted,
     });
   }
@@ -191,6 +193,11 @@ export class Stack {
     return join(this.options.dir, 'log', `${name}.log`);
   }
 
+  private onEdge(command: string, args: string[]): { command: string; args: string[] } {
+    const [first = '', ...rest] = [...(this.options.edgePrefix ?? []), command, ...args];
+    return { command: first, args: rest };
+  }
+
   private async run(options: Omit<ConstructorParameters<typeof Program>[0], 'log'>): Promise<Program> {
     const program = new Program({ ...options, log: this.logOf(options.name) });
     this.programs.push(program);
@@ -211,16 +218,19 @@ export class Stack {
   }
 
   private cloudConfig(): unknown {
-    const { ports } = this.options;
+    const { ports, cloudHosts = ['127.0.0.1'] } = this.options;
+    const isLocal = this.options.cloudHosts === undefined;
+    const address = isLocal ? '127.0.0.1' : '0.0.0.0';
     return {
       apiVersion: 'cloudcore.config.kubeedge.io/v1alpha2',
       kind: 'CloudCore',
       kubeAPIConfig: { kubeConfig: this.kubeconfig },
       modules: {
         cloudHub: {
-          advertiseAddress: ['127.0.0.1'],
-          websocket: { address: '127.0.0.1', port: ports.cloudhub },
-          https: { address: '127.0.0.1', port: ports.enrolment },
+          advertiseAddress: cloudHosts.filter((host) => isIP(host)),
+          dnsNames: cloudHosts.filter((host) => !isIP(host)),
+          websocket: { address, port: ports.cloudhub },
+          https: { address, port: ports.enrolment },
         },
         dynamicController: { enable: true },
         cloudStream: { enable: true, streamPort: ports.stream, tunnelPort: ports.tunnel },

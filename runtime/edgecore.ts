@@ -1,6 +1,6 @@
 import { ModbusMapper } from '../mappers/modbus/modbus.ts';
 import { FileAuthority } from './broker/auth/file-authority.ts';
-import { Broker } from './broker/broker.ts';
+import { Broker, type BrokerDeps } from './broker/broker.ts';
 import type { BrokerLimits } from './broker/config.ts';
 import { tcpListener } from './broker/listeners/config.ts';
 import type { BrokerStore } from './broker/persistence.ts';
@@ -10,11 +10,13 @@ import type { Clock } from './core/clock.ts';
 import type { Logger } from './core/log.ts';
 import { Metrics } from './core/metrics.ts';
 import type { Module } from './core/module.ts';
+import type { TimeTrust } from './core/time-trust.ts';
 import { DeviceTwin } from './devicetwin/devicetwin.ts';
 import { Edged } from './edged/edged.ts';
 import { type CloudHandlers, EdgeHub } from './edgehub/edgehub.ts';
 import { EdgeStream } from './edgestream/edgestream.ts';
 import { EventBus } from './eventbus/eventbus.ts';
+import { HostClock, type HostClockDeps } from './host/host-clock.ts';
 import { MetaManager } from './metamanager/metamanager.ts';
 import { MetaServer } from './metamanager/metaserver/metaserver.ts';
 import { snapshotOf } from './snapshot.ts';
@@ -28,7 +30,10 @@ export type EdgeCoreDeps = {
   readonly version: string;
   /** Folders where native files lie. */
   readonly assets: readonly string[];
+  /** The machine's own. */
   readonly clock: Clock;
+  /** What the machine knows of its time. */
+  readonly host: Pick<HostClockDeps, 'boot' | 'uptime' | 'builtAt' | 'isSynchronised'>;
   readonly log: Logger;
   /** [0, 1) */
   readonly random: () => number;
@@ -44,18 +49,20 @@ export class EdgeCore {
   private readonly modules: readonly Module[];
   private readonly broker: Broker;
   private started: Module[] = [];
+  private stream: EdgeStream | undefined;
 
   /** @throws EdgeError MQTT_AUTH_FILE_INVALID, STORE_LOCKED, STORE_WRITE_FAILED, STORE_NEWER */
   constructor(deps: EdgeCoreDeps) {
-    const { config, clock, log } = deps;
+    const { config, log } = deps;
     const { edged, edgeHub, metaManager } = config.modules;
     const node = edged.hostnameOverride;
     const metrics = new Metrics();
-    const shared = { clock, log, metrics, node, random: deps.random };
     this.log = log;
     this.authority = mqttAuthority(deps);
-    const store = new Store({ ...shared, path: config.database.dataSource });
-    this.store = store;
+    this.store = new Store({ clock: deps.clock, log, metrics, path: config.database.dataSource });
+    const { store } = this;
+    const clock = new HostClock({ ...deps.host, system: deps.clock, store, log, metrics });
+    const shared = { clock, time: clock, log, metrics, node, random: deps.random };
 
     const parts = (): CloudParts => ({ meta, twins, bus, agent, local });
     const hub = new EdgeHub({
@@ -63,7 +70,7 @@ export class EdgeCore {
       config: edgeHub,
       store,
       joined: deps.joined,
-      handlers: cloudHandlers(parts),
+      handlers: cloudHandlers(parts, () => this.stream?.renewed()),
     });
     const meta = new MetaManager({
       ...shared,
@@ -82,7 +89,7 @@ export class EdgeCore {
     });
     const modbus = new ModbusMapper({ ...shared, manager: twins });
     twins.addMapper(modbus);
-    const broker = newBroker({ ...deps, metrics }, this.authority, store);
+    const broker = newBroker({ ...shared, authority: this.authority }, deps, store);
     const bus = new EventBus({ broker, store, twins, outbox: hub.outbox, log });
     const agent = new Edged({
       ...shared,
@@ -96,12 +103,12 @@ export class EdgeCore {
     const local = localApi(deps, { store, link: hub, pods: agent, own: meta });
     if (local) meta.mirrorTo(local);
 
-    const page = this.console(deps, { metrics, twins, broker, hub, agent });
-    this.broker = broker;
-    const mqtt = [this.authority, broker, bus];
-    const devices = [modbus, twins, ...(local ? [local] : [])];
     // The page's port also carries MQTT over WebSocket: it opens first and closes after the broker has said goodbye.
-    this.modules = [...page, ...mqtt, ...devices, agent, hub, ...this.tunnel(deps, hub, agent)];
+    const page = this.console({ ...deps, clock }, { metrics, twins, broker, hub, agent });
+    this.broker = broker;
+    const first = [clock, ...page, this.authority, broker, bus];
+    const devices = [modbus, twins, ...(local ? [local] : [])];
+    this.modules = [...first, ...devices, agent, hub, ...this.tunnel({ ...deps, ...shared }, hub, agent)];
   }
 
   /** Starts every module in order; when one cannot, those before it are stopped again.
@@ -130,21 +137,21 @@ export class EdgeCore {
     void this.broker.reload();
   }
 
-  private tunnel(deps: EdgeCoreDeps, hub: EdgeHub, agent: Edged): Module[] {
+  private tunnel(deps: EdgeCoreDeps & { readonly time: TimeTrust }, hub: EdgeHub, agent: Edged): Module[] {
     const { edged, edgeStream } = deps.config.modules;
     if (!edgeStream.enable) return [];
-    return [
-      new EdgeStream({
-        config: edgeStream,
-        node: edged.hostnameOverride,
-        nodeIp: () => agent.nodeIp,
-        kubeletPort: () => agent.kubeletPort,
-        credentials: () => hub.credentials,
-        clock: deps.clock,
-        log: deps.log,
-        random: deps.random,
-      }),
-    ];
+    this.stream = new EdgeStream({
+      config: edgeStream,
+      node: edged.hostnameOverride,
+      nodeIp: () => agent.nodeIp,
+      kubeletPort: () => agent.kubeletPort,
+      credentials: () => hub.credentials,
+      clock: deps.clock,
+      time: deps.time,
+      log: deps.log,
+      random: deps.random,
+    });
+    return [this.stream];
   }
 
   private console(
@@ -191,7 +198,7 @@ type CloudParts = {
 };
 
 /** Where what the cloud says goes. @param parts asked once they all exist */
-function cloudHandlers(parts: () => CloudParts): CloudHandlers {
+function cloudHandlers(parts: () => CloudParts, renewed: () => void): CloudHandlers {
   return {
     object: (change) => {
       const { meta, local } = parts();
@@ -204,7 +211,7 @@ function cloudHandlers(parts: () => CloudParts): CloudHandlers {
     publish: (topic, payload) => parts().bus.deliver(topic, payload),
     subscribe: (topic) => parts().bus.subscribe(topic),
     unsubscribe: (topic) => parts().bus.unsubscribe(topic),
-    confirmed: () => {},
+    renewed,
     link: (up) => {
       const { twins, agent, local } = parts();
       twins.link(up);
@@ -259,17 +266,14 @@ function mqttAuthority({ config, clock, log }: EdgeCoreDeps): FileAuthority {
 }
 
 function newBroker(
-  { config, version, clock, log, metrics }: EdgeCoreDeps & { readonly metrics: Metrics },
-  authority: FileAuthority,
+  shared: Pick<BrokerDeps, 'clock' | 'log' | 'metrics' | 'authority'>,
+  { config, version }: EdgeCoreDeps,
   store: Store,
 ): Broker {
   const { eventBus } = config.modules;
   const internal = eventBus.mqttServerInternal.replace('tcp://', '');
   return new Broker({
-    clock,
-    log,
-    metrics,
-    authority,
+    ...shared,
     store: brokerStore(store),
     limits: eventBus.limits as Partial<BrokerLimits>,
     concealDenials: eventBus.concealDenials,

@@ -128,6 +128,7 @@ export class CloudHub {
       const session = new Session({
         node,
         socket: webSocket,
+        transport: request.socket,
         keepalive: seconds(config.keepaliveInterval),
         clock,
         log,

@@ -47,6 +47,7 @@ test.before.each(async (context) => {
         put: async (...rest) => {
           uploads.push(rest);
         },
+        offer: (draft) => uploads.push(['offered', draft]),
       },
       log: silentLogger,
     });
@@ -55,8 +56,13 @@ test.before.each(async (context) => {
   Object.assign(context, { handlers, published, kept, asked, uploads, bus, make });
 });
 
-const arrive = (handlers: Context['handlers'], filter: string, topic: string, payload: string) =>
-  handlers.get(filter)?.(topic, Buffer.from(payload), { qos: 1 });
+const arrive = (
+  handlers: Context['handlers'],
+  filter: string,
+  topic: string,
+  payload: string,
+  qos: 0 | 1 = 1,
+) => handlers.get(filter)?.(topic, Buffer.from(payload), { qos });
 
 test('it listens to its own topics, and lets them go when it stops', async ({ handlers, bus }) => {
   assert.equal([...handlers.keys()], [...busFilters]);
@@ -82,6 +88,11 @@ test('everything else goes to the rules of the cloud, each message on its own', 
   assert.equal(uploads, [
     [null, { source: 'bus', group: 'user', operation: 'upload', resource: 'site/user/alarm', content: 'on' }],
   ]);
+});
+
+test('what was published with QoS 0 is offered and not kept', async ({ handlers, uploads }) => {
+  await arrive(handlers, '+/user/#', 'site/user/level', '7', 0);
+  assert.is(uploads[0]?.[0], 'offered');
 });
 
 test('a message counts as taken when it is kept, not before', async ({ handlers, uploads }) => {

@@ -23,7 +23,11 @@ export type EventBusDeps = {
     handleDevice(id: DeviceId, action: string, payload: string): Promise<void>;
     handleMembershipGet(payload: string): void;
   };
-  readonly outbox: { put(subject: string | null, draft: MessageDraft): Promise<void> };
+  readonly outbox: {
+    put(subject: string | null, draft: MessageDraft): Promise<void>;
+    /** Sends what is not worth keeping, if there is a link. */
+    offer(draft: MessageDraft): void;
+  };
   readonly log: Logger;
 };
 
@@ -81,11 +85,13 @@ export class EventBus {
 
   private listen(filter: string): void {
     if (this.subscriptions.has(filter)) return;
-    const unsubscribe = this.deps.broker.subscribe(filter, (topic, payload) => this.route(topic, payload));
+    const unsubscribe = this.deps.broker.subscribe(filter, (topic, payload, { qos }) =>
+      this.route(topic, payload, qos),
+    );
     this.subscriptions.set(filter, unsubscribe);
   }
 
-  private async route(topic: string, payload: Buffer): Promise<void> {
+  private async route(topic: string, payload: Buffer, qos: 0 | 1 | 2): Promise<void> {
     const route = routeTopic(topic);
     const text = payload.toString();
     switch (route.kind) {
@@ -94,15 +100,16 @@ export class EventBus {
       case 'membership':
         return this.deps.twins.handleMembershipGet(text);
       case 'upload':
-        return this.deps.outbox.put(null, {
-          source: 'bus',
-          group: 'user',
-          operation: 'upload',
-          resource: topic,
-          content: text,
-        });
+        return this.upload(topic, text, qos);
       default:
         route satisfies never;
     }
+  }
+
+  /** What was published with QoS 0 nobody expects to outlive an outage. */
+  private async upload(topic: string, content: string, qos: 0 | 1 | 2): Promise<void> {
+    const draft = { source: 'bus', group: 'user', operation: 'upload', resource: topic, content };
+    if (qos === 0) this.deps.outbox.offer(draft);
+    else await this.deps.outbox.put(null, draft);
   }
 }

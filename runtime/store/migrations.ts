@@ -97,4 +97,13 @@ export const migrations: readonly string[] = [
   CREATE INDEX meta_v2_collection ON meta_v2 (group_version_resource, namespace, name);
   CREATE INDEX meta_v2_stamp ON meta_v2 (kept, stamp);
   `,
+  `
+  ALTER TABLE outbox ADD COLUMN class TEXT NOT NULL DEFAULT 'state';
+  ALTER TABLE outbox ADD COLUMN boot TEXT NOT NULL DEFAULT '';
+  ALTER TABLE outbox ADD COLUMN mono INTEGER NOT NULL DEFAULT 0;
+  UPDATE outbox
+     SET class = CASE WHEN message LIKE '%"group":"user"%' THEN 'history' ELSE 'event' END
+   WHERE subject IS NULL;
+  CREATE INDEX outbox_class ON outbox (class, seq);
+  `,
 ];

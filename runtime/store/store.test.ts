@@ -184,18 +184,38 @@ test('an outbox entry with a subject takes the place of the earlier one, at the 
   path,
 }) => {
   const store = open(path);
-  const add = (subject: string | null, message: string) =>
-    store.outbox.add({ subject, message, bytes: message.length, created: 1 });
+  const add = (subject: string | null, message: string, boot = '') => {
+    const of = subject === null ? 'history' : 'state';
+    const entry = { class: of, subject, message, bytes: message.length, created: 1, boot, mono: 7 } as const;
+    return store.outbox.add(entry);
+  };
+  const list = (of: 'state' | 'history', after = 0) =>
+    store.outbox.list(of, after, 10).map(({ message }) => message);
   await store.durable(() => {
     assert.is(add('a', 'a1'), undefined);
-    add(null, 'event');
+    add('b', 'b1');
+    add(null, 'event', 'boot-1');
+    add(null, 'event', 'boot-2');
     assert.is(add('a', 'a2!'), 2);
   });
+  assert.equal(list('state'), ['b1', 'a2!']);
+  assert.equal(list('state', 2), ['a2!']);
+  assert.equal(store.outbox.totals(), [
+    { class: 'history', count: 2, bytes: 10 },
+    { class: 'state', count: 2, bytes: 5 },
+  ]);
+  await store.durable(() => store.outbox.restamp('boot-1', 100));
   assert.equal(
-    store.outbox.list(0, 10).map((row) => row.message),
-    ['event', 'a2!'],
+    store.outbox.list('history', 0, 10).map(({ boot, created }) => [boot, created]),
+    [
+      ['', 107],
+      ['boot-2', 1],
+    ],
   );
-  assert.equal(store.outbox.totals(), { count: 2, bytes: 8 });
+  assert.ok(store.outbox.has(3));
+  assert.is(store.outbox.remove(3), 5);
+  assert.not(store.outbox.has(3));
+  assert.is(store.outbox.remove(3), undefined);
   await store.close();
 });
 
