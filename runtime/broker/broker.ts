@@ -5,6 +5,9 @@ import { EdgeError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import type { MetricSource } from '../core/metrics.ts';
 import { type Authority, localOnly } from './auth.ts';
+import { Bridge, type BridgeDeps } from './bridge/bridge.ts';
+import { dial } from './bridge/dial.ts';
+import type { BridgeOptions } from './bridge/options.ts';
 import { PacketDecoder } from './codec.ts';
 import { type BrokerLimits, defaultBrokerLimits } from './config.ts';
 import { Connection } from './connection.ts';
@@ -23,6 +26,11 @@ export type BrokerDeps = {
   readonly authority?: Authority;
   /** Without one everything ends with the process. */
   readonly store?: BrokerStore;
+  readonly bridges?: readonly BridgeOptions[];
+  /** How their connections are opened, if not over the network. */
+  readonly dial?: BridgeDeps['dial'];
+  /** [0, 1) */
+  readonly random?: () => number;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: MetricSource;
@@ -36,6 +44,7 @@ export class Broker {
   private readonly decoder = new PacketDecoder();
   private readonly servers: Server[] = [];
   private readonly limits: BrokerLimits;
+  private readonly bridges: readonly Bridge[];
 
   constructor(deps: BrokerDeps) {
     this.deps = deps;
@@ -45,6 +54,9 @@ export class Broker {
     const store = deps.store ?? memoryBrokerStore();
     const log = deps.log.child('broker');
     this.hub = new Hub({ limits: this.limits, authority, store, clock, log, metrics });
+    const { hub } = this;
+    const shared = { hub, metrics, random: deps.random ?? Math.random, dial: deps.dial ?? dial };
+    this.bridges = (deps.bridges ?? []).map((options) => new Bridge({ ...shared, options }));
   }
 
   get clients(): number {
@@ -63,6 +75,7 @@ export class Broker {
   /** @throws EdgeError PORT_TAKEN */
   async start(): Promise<void> {
     this.hub.load();
+    for (const bridge of this.bridges) bridge.start();
     for (const address of this.deps.listeners) {
       this.servers.push(await listenTcp(address, (socket, peer) => this.attach(socket, peer)));
     }
@@ -73,12 +86,17 @@ export class Broker {
       (server) => new Promise<void>((resolve) => server.close(() => resolve())),
     );
     this.hub.closeAll();
-    await Promise.all(closed);
+    await Promise.all([...closed, ...this.bridges.map((bridge) => bridge.stop())]);
   }
 
   /** Serves a client on any byte stream. */
   attach(stream: Duplex, peer: Peer): void {
     new Connection({ hub: this.hub, stream, peer, decoder: this.decoder });
+  }
+
+  /** The bridge of that name, one of those that it was made with. */
+  bridge(name: string): Bridge | undefined {
+    return this.bridges.find((bridge) => bridge.name === name);
   }
 
   /** Publishes from this process. */

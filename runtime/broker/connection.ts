@@ -43,6 +43,8 @@ export class Connection implements Outlet {
   aliases: TopicAliases | undefined;
   /** False when the client wants no reasons but in CONNACK and DISCONNECT. [MQTT-3.1.2-29] */
   wantsReasons = true;
+  /** True for a bridge of MQTT 3.1.1 that says so, as mosquitto's do: it gets its own messages not, and marks as they are. */
+  isBridge = false;
   private readonly stream: Duplex;
   private readonly decoder: PacketDecoder;
   private readonly frames: FrameReader;

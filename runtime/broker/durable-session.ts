@@ -40,8 +40,10 @@ export class DurableSession extends Session {
   private readonly ids = new Set<number>();
   /** QoS 2 messages that are done although earlier ones are not. */
   private readonly doneAhead = new Set<number>();
+  /** Packet ids of requests other than messages. */
+  private readonly reserved = new Set<number>();
   private isDiscarded = false;
-  private readonly isTaken = (id: number): boolean => this.inflight.has(id);
+  private readonly isTaken = (id: number): boolean => this.inflight.has(id) || this.reserved.has(id);
 
   constructor(clientId: string, sid: number, deps: DurableDeps) {
     super(clientId);
@@ -162,6 +164,29 @@ export class DurableSession extends Session {
     if (!this.ids.delete(id)) return undefined;
     const { store } = this.deps;
     return store.durable(() => store.rows.removeIncoming(this.sid, id));
+  }
+
+  /** The other side has lost its half: what it has not released it sends anew, under ids that mean other messages.
+   * @returns resolves when that is on disk */
+  async forgetHeld(): Promise<void> {
+    const { store } = this.deps;
+    const held = [...this.ids];
+    this.ids.clear();
+    if (held.length > 0)
+      await store.durable(() => {
+        for (const id of held) store.rows.removeIncoming(this.sid, id);
+      });
+  }
+
+  /** A packet id for a request of this side, SUBSCRIBE or UNSUBSCRIBE, until {@link freeId}. [MQTT-2.2.1-3] */
+  reserveId(): number {
+    const id = this.nextId(this.isTaken);
+    this.reserved.add(id);
+    return id;
+  }
+
+  freeId(id: number): void {
+    this.reserved.delete(id);
   }
 
   discard(): void {

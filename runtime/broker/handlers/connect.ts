@@ -4,6 +4,7 @@ import type { ProtocolVersion } from '../codec.ts';
 import type { Connection } from '../connection.ts';
 import { type Message, makeMessage } from '../message.ts';
 import { connackReturnCode, type ReasonCode, reason } from '../reason.ts';
+import { OWN_CLIENT } from '../sessions.ts';
 import { TopicAliases } from '../topic-aliases.ts';
 import { isTopic } from '../topics.ts';
 import { TOPIC_ALIASES } from './publish.ts';
@@ -31,6 +32,7 @@ function checkVersion(packet: IConnectPacket): ReasonCode | undefined {
 
 /** [MQTT-3.1.3-8] no id without clean session in 3.1.1; 3.1 wants an id in any case */
 function checkClientId(packet: IConnectPacket): ReasonCode | undefined {
+  if (packet.clientId.startsWith(OWN_CLIENT)) return reason.clientIdInvalid;
   if (packet.clientId !== '') return undefined;
   const allowed = packet.protocolVersion === 5 || (packet.protocolVersion === 4 && packet.clean);
   return allowed ? undefined : reason.clientIdInvalid;
@@ -77,6 +79,7 @@ function establish(
   const five = packet.protocolVersion === 5;
   connection.receiveMaximum = Math.min(properties.receiveMaximum ?? MAX_RECEIVE, hub.limits.inflight);
   connection.maximumPacketSize = properties.maximumPacketSize ?? Number.POSITIVE_INFINITY;
+  connection.isBridge = (packet as { bridgeMode?: boolean }).bridgeMode === true;
   connection.wantsReasons = properties.requestProblemInformation !== false;
   const aliases = Math.min(properties.topicAliasMaximum ?? 0, TOPIC_ALIASES);
   if (aliases > 0) connection.aliases = new TopicAliases(aliases);

@@ -51,7 +51,8 @@ function subscribe(
     hub.counters.refused.add();
     return { code: reason.quotaExceeded };
   }
-  const subscription = toSubscription(session, filter, request, id);
+  const options = connection.isBridge ? { ...request, nl: true, rap: true } : request;
+  const subscription = toSubscription(session, filter, options, id);
   const kept = hub.sessions.subscribe(request.topic, subscription);
   return { code: request.qos, subscription, existed, handling: request.rh ?? 0, kept };
 }
