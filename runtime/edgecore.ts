@@ -1,5 +1,6 @@
 import { ModbusMapper } from '../mappers/modbus/modbus.ts';
 import { FileAuthority } from './broker/auth/file-authority.ts';
+import { bridgeOptions } from './broker/bridge/config.ts';
 import { Broker } from './broker/broker.ts';
 import type { BrokerLimits } from './broker/config.ts';
 import type { BrokerStore } from './broker/persistence.ts';
@@ -14,7 +15,9 @@ import { DeviceTwin } from './devicetwin/devicetwin.ts';
 import { Edged } from './edged/edged.ts';
 import { EdgeHub } from './edgehub/edgehub.ts';
 import { EdgeStream } from './edgestream/edgestream.ts';
-import { EventBus } from './eventbus/eventbus.ts';
+import type { EventBusConfig } from './eventbus/config.ts';
+import { type BusBroker, EventBus } from './eventbus/eventbus.ts';
+import { externalBroker, externalLinks } from './eventbus/external.ts';
 import { MetaManager } from './metamanager/metamanager.ts';
 import { snapshotOf } from './snapshot.ts';
 import { Store } from './store/store.ts';
@@ -66,6 +69,7 @@ export class EdgeCore {
         publish: (topic, payload) => bus.deliver(topic, payload),
         subscribe: (topic) => bus.subscribe(topic),
         unsubscribe: (topic) => bus.unsubscribe(topic),
+        authInfo: (payload) => bus.authInfo(payload),
         confirmed: () => {},
         link: (up) => {
           twins.link(up);
@@ -90,14 +94,10 @@ export class EdgeCore {
     });
     const modbus = new ModbusMapper({ ...shared, manager: twins });
     twins.addMapper(modbus);
-    const broker = new Broker({
-      ...shared,
-      authority: this.authority,
-      limits: eventBus.limits as Partial<BrokerLimits>,
-      store: brokerStore(store),
-      listeners: [splitHostPort(eventBus.mqttServerInternal.replace('tcp://', ''))],
-    });
-    const bus = new EventBus({ broker, store, twins, outbox: hub.outbox, log });
+    const broker = mqttBroker(deps, { authority: this.authority, store, metrics });
+    const { mqttQOS: qos, mqttRetain: retain } = eventBus;
+    const brokers = busBrokers(eventBus.mqttMode, broker);
+    const bus = new EventBus({ ...shared, brokers, qos, retain, store, twins, outbox: hub.outbox });
     const agent = new Edged({
       ...shared,
       config: edged,
@@ -194,6 +194,43 @@ function mqttAuthority({ config, clock, log }: EdgeCoreDeps): FileAuthority {
     clock,
     log,
   });
+}
+
+function mqttBroker(
+  { config, clock, log, random }: EdgeCoreDeps,
+  { authority, store, metrics }: { authority: FileAuthority; store: Store; metrics: Metrics },
+): Broker {
+  const { eventBus, edged } = config.modules;
+  const { mqttMode, mqttServerInternal, bridges, limits } = eventBus;
+  return new Broker({
+    authority,
+    limits: limits as Partial<BrokerLimits>,
+    store: brokerStore(store),
+    listeners: mqttMode === 2 ? [] : [splitHostPort(mqttServerInternal.replace('tcp://', ''))],
+    bridges: [
+      ...bridges.map((bridge) => bridgeOptions(bridge, `${edged.hostnameOverride}.${bridge.name}`)),
+      ...externalLinks(eventBus, random),
+    ],
+    random,
+    clock,
+    log,
+    metrics,
+  });
+}
+
+/** The brokers that the bus speaks to: 0 the one in this process, 1 both, 2 the external one. */
+function busBrokers(mode: EventBusConfig['mqttMode'], broker: Broker): readonly BusBroker[] {
+  const external = externalBroker((name) => broker.bridge(name));
+  switch (mode) {
+    case 0:
+      return [broker];
+    case 1:
+      return [broker, external];
+    case 2:
+      return [external];
+    default:
+      return mode satisfies never;
+  }
 }
 
 /** The store as the broker sees it. */

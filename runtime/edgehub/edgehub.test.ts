@@ -109,6 +109,7 @@ test.before.each(async (context) => {
         publish: note('publish'),
         subscribe: note('subscribe'),
         unsubscribe: note('unsubscribe'),
+        authInfo: note('authInfo'),
         confirmed: note('confirmed'),
         link: note('link'),
       },
@@ -293,12 +294,14 @@ test('rules and memberships reach their handlers and are not acknowledged', asyn
   cloud.send(fromCloud('publish', 'a/b', 'on', rule));
   cloud.send(fromCloud('subscribe', 'default/t', null, rule));
   cloud.send(fromCloud('unsubscribe', 'default/t', null, rule));
+  cloud.send(fromCloud('get_result', 'auth_info', { ok: true }, rule));
   assert.equal(await cloud.settled(), []);
   assert.equal(handled.slice(1), [
     ['membership', [plc], []],
     ['publish', 'a/b', 'on'],
     ['subscribe', 'default/t'],
     ['unsubscribe', 'default/t'],
+    ['authInfo', '{"ok":true}'],
   ]);
 });
 

@@ -31,6 +31,8 @@ export interface CloudHandlers {
   publish(topic: string, payload: string): void;
   subscribe(topic: string): void;
   unsubscribe(topic: string): void;
+  /** The cloud's answer to a question for the node's authorisations, as JSON. */
+  authInfo(payload: string): void;
   /** The cloud answered an entry of the outbox. */
   confirmed(request: Message, reply: Message): void;
   link(up: boolean): void;
@@ -95,15 +97,16 @@ export class EdgeHub {
       clock,
       rate: config.messageQPS,
       burst: config.messageBurst,
-      pass: (text) => {
-        if (this.link.send(text)) this.sentBytes.add(Buffer.byteLength(text));
+      pass: (text, received) => {
+        if (this.link.send(text, received)) this.sentBytes.add(Buffer.byteLength(text));
       },
       dropped: metrics.counter(
         'edgecore_link_send_dropped_total',
         'Messages that did not fit the send queue.',
       ),
     });
-    this.outbox = new Outbox({ store, clock, log, metrics, send: (message) => this.send(message) });
+    const send = (message: Message, received?: () => void): boolean => this.send(message, received);
+    this.outbox = new Outbox({ store, clock, log, metrics, send });
     this.link = new Link({
       config,
       node,
@@ -138,10 +141,11 @@ export class EdgeHub {
     this.outbox.online(false);
   }
 
-  /** Sends a message when there is a link; false when there is none. */
-  send(message: Message): boolean {
+  /** Sends a message when there is a link; false when there is none.
+   * @param received is called when the cloud has been seen to receive it; never when the link goes before */
+  send(message: Message, received?: () => void): boolean {
     if (!this.online) return false;
-    this.gate.push(encodeMessage(message));
+    this.gate.push(encodeMessage(message), received);
     return true;
   }
 
@@ -207,6 +211,9 @@ export class EdgeHub {
         break;
       case 'unsubscribe':
         handlers.unsubscribe(inbound.topic);
+        break;
+      case 'authInfo':
+        handlers.authInfo(inbound.payload);
         break;
       case 'control':
         this.send(replyTo(inbound.message, 'ack', this.deps.clock.now()));

@@ -7,6 +7,7 @@ import { backoffDelays } from '../core/retry.ts';
 import { mebibytes, seconds } from '../core/units.ts';
 import type { Credentials } from './certificates.ts';
 import type { EdgeHubConfig } from './config.ts';
+import { Receipts } from './receipts.ts';
 
 export type LinkState = {
   readonly state: 'online' | 'connecting' | 'offline';
@@ -39,12 +40,15 @@ const RETRY = { first: seconds(1), factor: 2, cap: seconds(60), jitter: 0.3 };
 /** A connection that lived this long starts the back-off over. */
 const STABLE = seconds(60);
 const FRAME_LIMIT = mebibytes(8);
+/** What a ping carries whose pong is a receipt. */
+const RECEIPT = 'receipt';
 
 /** The WebSocket to CloudHub: connects for ever, keeps alive, notices a dead peer.
  * @source KubeEdge edge/pkg/edgehub, viaduct WebSocket client */
 export class Link {
   private readonly deps: LinkDeps;
   private socket: WebSocket | undefined;
+  private receipts: Receipts | undefined;
   private current: LinkState;
   private running: Promise<void> | undefined;
   private readonly abort = new AbortController();
@@ -71,10 +75,12 @@ export class Link {
     linger.cancel();
   }
 
-  /** Writes one frame; false when there is no connection. */
-  send(text: string): boolean {
+  /** Writes one frame; false when there is no connection.
+   * @param received is called when the cloud has received it; never when the connection ends before */
+  send(text: string, received?: () => void): boolean {
     if (this.current.state !== 'online' || !this.socket) return false;
     this.socket.send(text);
+    if (received) this.receipts?.expect(received);
     return true;
   }
 
@@ -140,6 +146,8 @@ export class Link {
       let heard = clock.monotonic();
       let beat: Timer | undefined;
       let reason: string | undefined;
+      const receipts = new Receipts(() => socket.ping(RECEIPT));
+      this.receipts = receipts;
       const alive = (): void => {
         heard = clock.monotonic();
       };
@@ -160,7 +168,10 @@ export class Link {
         alive();
         events.frame(data.toString());
       });
-      socket.on('pong', alive);
+      socket.on('pong', (data) => {
+        alive();
+        if (data.toString() === RECEIPT) receipts.pong();
+      });
       socket.on('error', (error) => {
         reason = errorText(error);
       });

@@ -45,6 +45,8 @@ type Context = {
   store: FakeStore;
   metrics: Metrics;
   sent: Message[];
+  /** What is called when the cloud has received a message. */
+  receipts: (() => void)[];
   link: { takes: boolean };
   outbox: Outbox;
   make: () => Outbox;
@@ -57,12 +59,14 @@ test.before.each((context) => {
   const metrics = new Metrics();
   const sent: Message[] = [];
   const link = { takes: true };
-  const send = (message: Message): boolean => {
+  const receipts: Context['receipts'] = [];
+  const send = (message: Message, received?: () => void): boolean => {
     if (link.takes) sent.push(message);
+    if (link.takes && received) receipts.push(received);
     return link.takes;
   };
   const make = (): Outbox => new Outbox({ store, clock, log: silentLogger, metrics, send });
-  Object.assign(context, { clock, store, metrics, sent, link, make, outbox: make() });
+  Object.assign(context, { clock, store, metrics, sent, receipts, link, make, outbox: make() });
 });
 
 const draft = (content: unknown, resource = 'default/podpatch/web'): MessageDraft => ({
@@ -277,18 +281,72 @@ test('an answer to somebody else’s message is none of ours', async ({ outbox, 
   assert.is(store.rows.length, 1);
 });
 
-test('events and uploads of topics are never answered: done once sent', async ({
+test('events and uploads of topics are never answered: done once the cloud has received them', async ({
   outbox,
   store,
   sent,
+  receipts,
   clock,
 }) => {
   outbox.online(true);
   await outbox.put(null, draft('event', 'default/event/web.1'));
   await outbox.put(null, { ...draft('upload', 'a/user/b'), group: 'user', operation: 'upload' });
   assert.equal(contents(sent), ['event', 'upload']);
+  assert.equal(kept(store), ['event', 'upload']);
+  for (const received of receipts) received();
   assert.equal(kept(store), []);
   assert.is(clock.pending, 0);
+});
+
+test('what the cloud was not seen to receive is sent again over the next link', async ({
+  outbox,
+  store,
+  sent,
+  receipts,
+}) => {
+  outbox.online(true);
+  await outbox.put(null, draft('event', 'default/event/web.1'));
+  outbox.online(false);
+  outbox.online(true);
+  assert.equal(contents(sent), ['event', 'event']);
+  receipts[1]?.();
+  assert.equal(kept(store), []);
+});
+
+test('however much has gathered, all of it is sent, sixteen at a time', async ({
+  outbox,
+  store,
+  sent,
+  receipts,
+}) => {
+  for (let i = 0; i < 100; i++) await outbox.put(null, draft(i, 'default/event/web.1'));
+  outbox.online(true);
+  assert.is(sent.length, 16);
+  for (let i = 0; i < 100; i++) receipts[i]?.();
+  assert.equal(
+    contents(sent),
+    Array.from({ length: 100 }, (_, i) => i),
+  );
+  assert.equal(kept(store), []);
+});
+
+test('what is offered never touches the disk, and waits in memory while there is no link', async ({
+  outbox,
+  store,
+  sent,
+  metrics,
+}) => {
+  for (let i = 0; i < 1003; i++) outbox.offer(draft(i));
+  assert.equal([store.rows.length, sent.length], [0, 0]);
+  assert.is(figure(metrics, 'edgecore_outbox_offers_dropped_total'), 3);
+  outbox.online(true);
+  assert.equal([sent.length, sent[0]?.content, sent.at(-1)?.content], [1000, 3, 1002]);
+  outbox.offer(draft('now'));
+  assert.is(sent.at(-1)?.content, 'now');
+  outbox.online(false);
+  outbox.online(true);
+  assert.is(sent.length, 1001);
+  assert.is(store.rows.length, 0);
 });
 
 test('a link that takes nothing loses nothing', async ({ outbox, store, sent, link }) => {

@@ -2,6 +2,7 @@ import type { Clock, Timer } from '../core/clock.ts';
 import type { Logger } from '../core/log.ts';
 import { isRecord, type Message, type MessageDraft, newMessage } from '../core/message.ts';
 import type { Counter, MetricSource } from '../core/metrics.ts';
+import { BoundedQueue } from '../core/queue.ts';
 import { mebibytes, millis, seconds } from '../core/units.ts';
 
 /** The part of the store that the outbox uses. */
@@ -29,8 +30,9 @@ export type OutboxDeps = {
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: MetricSource;
-  /** Hands a message to the link; false when there is none. */
-  readonly send: (message: Message) => boolean;
+  /** Hands a message to the link; false when there is none.
+   * @param received is called when the cloud has been seen to receive it */
+  readonly send: (message: Message, received?: () => void) => boolean;
 };
 
 type Flight = {
@@ -50,6 +52,8 @@ const ATTEMPTS = 5;
 const REFUSAL_WAIT = seconds(5);
 const LIMIT_COUNT = 20_000;
 const LIMIT_BYTES = mebibytes(20);
+/** Messages that are kept in memory alone while there is no link. */
+const OFFERS = { count: 1000, bytes: mebibytes(1), drop: 'oldest' } as const;
 
 /** What must reach the cloud and would die with the process: stored first, sent in order, forgotten when answered.
  *
@@ -60,10 +64,16 @@ export class Outbox {
   private readonly flights = new Map<string, Flight>();
   private readonly dropped: Counter;
   private readonly totals: { count: number; bytes: number };
+  private readonly offers: BoundedQueue<Message>;
   private up = false;
 
   constructor(deps: OutboxDeps) {
     this.deps = deps;
+    const lost = deps.metrics.counter(
+      'edgecore_outbox_offers_dropped_total',
+      'Messages that were not to be stored, dropped while there was no link.',
+    );
+    this.offers = new BoundedQueue(OFFERS, sizeOf, () => lost.add());
     this.totals = deps.store.outbox.totals();
     const { metrics } = deps;
     this.dropped = metrics.counter('edgecore_outbox_dropped_total', 'Entries dropped: box full or given up.');
@@ -86,12 +96,22 @@ export class Outbox {
     return stored.then(() => this.pump());
   }
 
+  /** Sends a message whose loss does no harm: it never touches the disk. Without a link it waits in memory, where the oldest
+   * give way. */
+  offer(draft: MessageDraft): void {
+    const message = newMessage(draft, this.deps.clock.now());
+    if (!this.up || !this.deps.send(message)) this.offers.push(message);
+  }
+
   /** The link came up or went: unanswered entries are sent again on the next one. */
   online(up: boolean): void {
     this.up = up;
     for (const flight of this.flights.values()) flight.timer.cancel();
     this.flights.clear();
-    if (up) this.pump();
+    if (!up) return;
+    this.pump();
+    for (let next = this.offers.peek(); next && this.deps.send(next); next = this.offers.peek())
+      this.offers.shift();
   }
 
   /** Takes the cloud's answer to an entry.
@@ -120,15 +140,22 @@ export class Outbox {
   }
 
   private launch(seq: number, subject: string | null, message: Message, attempts: number): boolean {
-    if (!this.deps.send(message)) return false;
-    if (!wantsAnswer(message)) {
-      this.forget({ seq, message });
-      return true;
-    }
+    const id = message.header.msg_id;
     const timer = this.deps.clock.after(ANSWER_TIMEOUT, () => this.retry(flight, 'no answer'));
     const flight: Flight = { seq, subject, message, attempts: attempts + 1, timer };
-    this.flights.set(message.header.msg_id, flight);
-    return true;
+    this.flights.set(id, flight);
+    if (this.deps.send(message, wantsAnswer(message) ? undefined : () => this.received(id))) return true;
+    this.land(flight);
+    return false;
+  }
+
+  /** What the cloud does not answer is done when it is there. */
+  private received(id: string): void {
+    const flight = this.flights.get(id);
+    if (!flight) return;
+    this.land(flight);
+    this.forget(flight);
+    this.pump();
   }
 
   private retry(flight: Flight, why: string): void {
@@ -201,7 +228,12 @@ function transientFailure({ route, content }: Message): string | undefined {
   return code >= 400 && code < 500 && code !== 429 ? undefined : String(status.message ?? 'failed');
 }
 
-/** KubeEdge's cloud never answers events and uploads of user topics: they are done once written to the link. */
+/** KubeEdge's cloud never answers events and uploads of user topics: they are done once it has received them. */
 function wantsAnswer({ route }: Message): boolean {
   return route.group !== 'user' && !route.resource.includes('/event/');
+}
+
+/** Bytes that a message is counted with. */
+function sizeOf({ route, content }: Message): number {
+  return route.resource.length + (typeof content === 'string' ? content.length : 256) + 256;
 }

@@ -6,14 +6,16 @@ import { mebibytes, millis } from '../core/units.ts';
 const QUEUE_COUNT = 1024;
 const QUEUE_BYTES = mebibytes(4);
 
+type Waiting = { readonly text: string; readonly received: (() => void) | undefined };
+
 /** Lets messages through at `rate` a second with bursts of `burst`; the rest waits in order in a bounded queue.
  * What does not fit is dropped, newest first, and counted: its sender sees no answer and tries again. */
 export class RateGate {
   private readonly clock: Clock;
   private readonly rate: number;
   private readonly burst: number;
-  private readonly pass: (text: string) => void;
-  private readonly queue: BoundedQueue<string>;
+  private readonly pass: (text: string, received?: () => void) => void;
+  private readonly queue: BoundedQueue<Waiting>;
   private tokens: number;
   private filledAt: number;
   private timer: Timer | undefined;
@@ -22,7 +24,7 @@ export class RateGate {
     clock: Clock;
     rate: number;
     burst: number;
-    pass: (text: string) => void;
+    pass: (text: string, received?: () => void) => void;
     dropped: Counter;
   }) {
     this.clock = deps.clock;
@@ -34,13 +36,14 @@ export class RateGate {
     const limits = { count: QUEUE_COUNT, bytes: QUEUE_BYTES, drop: 'newest' } as const;
     this.queue = new BoundedQueue(
       limits,
-      (text: string) => text.length,
+      ({ text }: Waiting) => text.length,
       () => deps.dropped.add(),
     );
   }
 
-  push(text: string): void {
-    this.queue.push(text);
+  /** @param received goes along with the text */
+  push(text: string, received?: () => void): void {
+    this.queue.push({ text, received });
     this.drain();
   }
 
@@ -54,10 +57,10 @@ export class RateGate {
   private drain(): void {
     this.refill();
     while (this.tokens >= 1) {
-      const text = this.queue.shift();
-      if (text === undefined) return;
+      const next = this.queue.shift();
+      if (next === undefined) return;
       this.tokens--;
-      this.pass(text);
+      this.pass(next.text, next.received);
     }
     if (this.queue.length === 0 || this.timer) return;
     this.timer = this.clock.after(millis(Math.ceil(((1 - this.tokens) / this.rate) * 1000)), () => {
