@@ -65,6 +65,10 @@ export class Outbox {
   private readonly dropped: Counter;
   private readonly totals: { count: number; bytes: number };
   private readonly offers: BoundedQueue<Message>;
+  /** Offers that are handed to the link and not received yet. */
+  private offered = 0;
+  /** Tells one link from the next. */
+  private link = 0;
   private up = false;
 
   constructor(deps: OutboxDeps) {
@@ -96,11 +100,11 @@ export class Outbox {
     return stored.then(() => this.pump());
   }
 
-  /** Sends a message whose loss does no harm: it never touches the disk. Without a link it waits in memory, where the oldest
-   * give way. */
+  /** Sends a message whose loss does no harm: it never touches the disk. It waits in memory, where the oldest give way,
+   * while there is no link or too many are on their way: a flood must not hold up what is stored. */
   offer(draft: MessageDraft): void {
-    const message = newMessage(draft, this.deps.clock.now());
-    if (!this.up || !this.deps.send(message)) this.offers.push(message);
+    this.offers.push(newMessage(draft, this.deps.clock.now()));
+    this.sendOffers();
   }
 
   /** The link came up or went: unanswered entries are sent again on the next one. */
@@ -108,10 +112,11 @@ export class Outbox {
     this.up = up;
     for (const flight of this.flights.values()) flight.timer.cancel();
     this.flights.clear();
+    this.link++;
+    this.offered = 0;
     if (!up) return;
     this.pump();
-    for (let next = this.offers.peek(); next && this.deps.send(next); next = this.offers.peek())
-      this.offers.shift();
+    this.sendOffers();
   }
 
   /** Takes the cloud's answer to an entry.
@@ -125,6 +130,21 @@ export class Outbox {
     else this.forget(flight);
     this.pump();
     return flight.message;
+  }
+
+  private sendOffers(): void {
+    const { link } = this;
+    const received = (): void => {
+      if (link !== this.link) return;
+      this.offered--;
+      this.sendOffers();
+    };
+    while (this.up && this.offered < WINDOW) {
+      const next = this.offers.peek();
+      if (!next || !this.deps.send(next, received)) return;
+      this.offers.shift();
+      this.offered++;
+    }
   }
 
   private pump(): void {
