@@ -7,6 +7,7 @@ import * as assert from 'uvu/assert';
 import { LoneEdge } from '../lone-edge.ts';
 import { makeAuthority } from '../mqtt/certificates.ts';
 import { ExternalBroker } from '../mqtt/external-broker.ts';
+import { Keeper } from '../mqtt/keeper.ts';
 import { Mosquitto, type QoS, type Subscriber } from '../mqtt/mosquitto.ts';
 import { until } from '../program.ts';
 import { requireProgram } from '../real-parts.ts';
@@ -279,9 +280,10 @@ if (isHere) {
         address: `tcp://127.0.0.1:${relay.port}`,
         topics: [{ pattern: 't/#', direction: 'in' }],
       });
-      const [here, there] = [clients(context, node.ports.mqtt), clients(context, broker.port)];
-      // A session that the edge keeps; the client comes back to it by itself.
-      const subscriber = await here.subscribe(['t/#'], { args: ['-c', '-i', 'keeper'] });
+      const there = clients(context, broker.port);
+      const keeper = new Keeper(node.ports.mqtt, 'keeper', 't/#');
+      context.ends.push(async () => keeper.end());
+      await keeper.subscribed();
       const cuts = direction === 'down' ? [1, 40, 333, 555, 888] : [1, 7, 60, 133, 250];
       let sent = 0;
       for (const bytes of cuts) {
@@ -296,7 +298,9 @@ if (isHere) {
         await node.start();
       }
       await up(node);
-      assert.equal(await drained(there, subscriber, 't/2', 2), numbers(sent));
+      await there.publish('t/2', 'the end', { qos: 2 });
+      await until('the last message', () => keeper.received.includes('the end'));
+      assert.equal(keeper.received, [...numbers(sent), 'the end']);
     });
   }
 

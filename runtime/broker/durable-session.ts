@@ -216,8 +216,12 @@ export class DurableSession extends Session {
     for (const seq of this.doneAhead) if (seq < cursor) this.doneAhead.delete(seq);
   }
 
-  /** Takes up a message that the last process left on its way. */
+  /** Takes up a message that the last process left on its way, in the order of the messages.
+   *
+   * Packet ids go on after the last of them: a client that has kept a cut exchange, as libmosquitto does, would take an id
+   * that comes again soon for it, and hand on the old message instead of the new one. */
   restoreOutgoing({ seq, packetId, state }: OutgoingRow): void {
+    this.lastId = packetId;
     if (state === 'done') this.doneAhead.add(seq);
     else this.inflight.set(packetId, { seq, delivery: undefined, state });
   }
@@ -237,6 +241,8 @@ export class DurableSession extends Session {
 
   /** After {@link claim}: what was under way gets its message back, and what has lost it ends. */
   restored(): void {
+    // Nobody knows which id was the last: somewhere else than after the last start.
+    this.lastId ||= (this.deps.journal.next * 251) % 65_535;
     for (const [id, inflight] of this.inflight) {
       if (inflight.state === 'released') continue;
       inflight.delivery = this.deliveryFrom(this.deps.journal.entry(inflight.seq));

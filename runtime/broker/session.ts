@@ -29,7 +29,7 @@ export abstract class Session {
   identity: Identity | undefined;
   will: Will | undefined;
   outlet: Outlet | undefined;
-  private lastId = 0;
+  protected lastId = 0;
 
   constructor(clientId: string) {
     this.clientId = clientId;
