@@ -132,17 +132,17 @@ if (isHere) {
 
     test(`${protocol}: what went one way does not come back, retained or not`, async (context) => {
       const broker = await mosquitto(context);
-      const topics = [{ pattern: 'shared/#', direction: 'both' }];
+      const topics = [{ pattern: 'twoway/#', direction: 'both' }];
       const node = await edge(context, { address: `tcp://127.0.0.1:${broker.port}`, protocol, topics });
       await up(node);
       const [here, there] = [clients(context, node.ports.mqtt), clients(context, broker.port)];
-      const [local, remote] = [await here.subscribe(['shared/#']), await there.subscribe(['shared/#'])];
+      const [local, remote] = [await here.subscribe(['twoway/#']), await there.subscribe(['twoway/#'])];
       for (const qos of [0, 1, 2] as const) {
-        await here.publish('shared/a', `here ${qos}`, { qos });
-        await there.publish('shared/a', `there ${qos}`, { qos });
+        await here.publish('twoway/a', `here ${qos}`, { qos });
+        await there.publish('twoway/a', `there ${qos}`, { qos });
       }
-      await here.publish('shared/kept', 'here, kept', { qos: 1, args: ['-r'] });
-      await there.publish('shared/kept/too', 'there, kept', { qos: 1, args: ['-r'] });
+      await here.publish('twoway/kept', 'here, kept', { qos: 1, args: ['-r'] });
+      await there.publish('twoway/kept/too', 'there, kept', { qos: 1, args: ['-r'] });
       const wanted = [
         ...[0, 1, 2].flatMap((qos) => [`here ${qos}`, `there ${qos}`]),
         'here, kept',
@@ -154,7 +154,7 @@ if (isHere) {
       ] as const) {
         await side.messages(wanted.length);
         // Everything that this side's broker was sent before has been handled after this round trip through both.
-        await client.publish('shared/end', 'the end', { qos: 2 });
+        await client.publish('twoway/end', 'the end', { qos: 2 });
       }
       for (const side of [local, remote]) {
         await until('both ends', () => payloads(side).filter((text) => text === 'the end').length === 2);
@@ -165,7 +165,7 @@ if (isHere) {
           wanted.sort(),
         );
       }
-      const late = await there.subscribe(['shared/kept/#']);
+      const late = await there.subscribe(['twoway/kept/#']);
       await late.messages(2);
       assert.equal(
         late.received.map(({ retain }) => retain),
@@ -181,25 +181,25 @@ if (isHere) {
       'allow_anonymous true',
       'connection to-edge',
       `address 127.0.0.1:${node.ports.mqtt}`,
-      'topic shared/# both 2',
+      'topic twoway/# both 2',
       'notifications false',
       'restart_timeout 1',
     ]);
     const [here, there] = [clients(context, node.ports.mqtt), clients(context, broker.port)];
     await until('mosquitto is connected', async () => (await node.figure('edgecore_mqtt_clients')) === 1);
-    const [local, remote] = [await here.subscribe(['shared/#']), await there.subscribe(['shared/#'])];
+    const [local, remote] = [await here.subscribe(['twoway/#']), await there.subscribe(['twoway/#'])];
     await until('its subscription is here', async () => {
-      await here.publish('shared/probe', 'probe');
+      await here.publish('twoway/probe', 'probe');
       return payloads(remote).includes('probe');
     });
     for (const qos of [0, 1, 2] as const) {
-      await here.publish('shared/a', `here ${qos}`, { qos });
-      await there.publish('shared/a', `there ${qos}`, { qos });
+      await here.publish('twoway/a', `here ${qos}`, { qos });
+      await there.publish('twoway/a', `there ${qos}`, { qos });
     }
     const without = (side: Subscriber): string[] => payloads(side).filter((text) => text !== 'probe');
     await until('all of it', () => without(local).length >= 6 && without(remote).length >= 6);
-    await here.publish('shared/end', 'the end', { qos: 2 });
-    await there.publish('shared/end', 'the end', { qos: 2 });
+    await here.publish('twoway/end', 'the end', { qos: 2 });
+    await there.publish('twoway/end', 'the end', { qos: 2 });
     for (const side of [local, remote]) {
       await until('both ends', () => payloads(side).filter((text) => text === 'the end').length === 2);
       assert.is(without(side).length, 8);

@@ -496,4 +496,27 @@ test('a module of this process may speak to the remote broker alone', async ({ s
   assert.throws(() => bridge.listen('a/#/b', 1, () => {}));
 });
 
+test('packet ids go on after a restart, so that a cut exchange is not taken for another', async (context) => {
+  const { start, clock } = context;
+  const peer = scripted((packet, count) => (packet.cmd === 'connect' ? connack(count > 1) : undefined));
+  const more = { dialects: ['mqttv311'] as const, answer: peer.answer };
+  const first = await start([{}], more);
+  await publish(await client(first, 'here'), 't', 'cut', 2);
+  await clock.advance(0);
+  await first.broker.stop();
+  const second = await start([{}], { ...more, store: first.store });
+  await publish(await client(second, 'here'), 't', 'new', 2);
+  await clock.advance(0);
+  const sent = peer.seen.filter((packet) => packet.cmd === 'publish');
+  const [id = 0] = sent.map(({ messageId }) => messageId);
+  assert.equal(
+    sent.map(({ payload, messageId, dup }) => [payload.toString(), messageId, dup]),
+    [
+      ['cut', id, false],
+      ['cut', id, true],
+      ['new', id + 1, false],
+    ],
+  );
+});
+
 test.run();
