@@ -3,10 +3,10 @@ import { FileAuthority } from './broker/auth/file-authority.ts';
 import { bridgeOptions } from './broker/bridge/config.ts';
 import { Broker } from './broker/broker.ts';
 import type { BrokerLimits } from './broker/config.ts';
+import { tcpListener } from './broker/listeners/config.ts';
 import type { BrokerStore } from './broker/persistence.ts';
 import type { Config } from './config/schema.ts';
 import { Console } from './console/console.ts';
-import { splitHostPort } from './core/address.ts';
 import type { Clock } from './core/clock.ts';
 import type { Logger } from './core/log.ts';
 import { Metrics } from './core/metrics.ts';
@@ -44,6 +44,7 @@ export class EdgeCore {
   private readonly store: Store;
   private readonly authority: FileAuthority;
   private readonly modules: readonly Module[];
+  private readonly broker: Broker;
   private started: Module[] = [];
 
   /** @throws EdgeError MQTT_AUTH_FILE_INVALID, STORE_LOCKED, STORE_WRITE_FAILED, STORE_NEWER */
@@ -94,7 +95,7 @@ export class EdgeCore {
     });
     const modbus = new ModbusMapper({ ...shared, manager: twins });
     twins.addMapper(modbus);
-    const broker = mqttBroker(deps, { authority: this.authority, store, metrics });
+    const broker = newBroker({ ...deps, metrics }, this.authority, store);
     const { mqttQOS: qos, mqttRetain: retain } = eventBus;
     const brokers = busBrokers(eventBus.mqttMode, broker);
     const bus = new EventBus({ ...shared, brokers, qos, retain, store, twins, outbox: hub.outbox });
@@ -108,8 +109,10 @@ export class EdgeCore {
     meta.connect({ pods: agent, devices: twins });
 
     const page = this.console(deps, { metrics, twins, broker, hub, agent });
+    this.broker = broker;
     const mqtt = [this.authority, broker, bus];
-    this.modules = [...mqtt, modbus, twins, agent, hub, ...this.tunnel(deps, hub, agent), ...page];
+    // The page's port also carries MQTT over WebSocket: it opens first and closes after the broker has said goodbye.
+    this.modules = [...page, ...mqtt, modbus, twins, agent, hub, ...this.tunnel(deps, hub, agent)];
   }
 
   /** Starts every module in order; when one cannot, those before it are stopped again.
@@ -132,9 +135,10 @@ export class EdgeCore {
     await this.store.close();
   }
 
-  /** Reads again what may change while it runs: who may do what on MQTT. */
+  /** Reads again what may change while it runs: who may do what on MQTT, and the certificates of its listeners. */
   reload(): void {
     this.authority.reload();
+    void this.broker.reload();
   }
 
   private tunnel(deps: EdgeCoreDeps, hub: EdgeHub, agent: Edged): Module[] {
@@ -179,7 +183,11 @@ export class EdgeCore {
             for (const stop of stops) stop();
           };
         },
-        openServer: (handler) => (uws ? new UwsHttpServer(uws, handler) : new NodeHttpServer(handler)),
+        openServer: (handler) => {
+          const server = uws ? new UwsHttpServer(uws, handler) : new NodeHttpServer(handler);
+          for (const route of parts.broker.routes) server.upgrade(route);
+          return server;
+        },
       }),
     ];
   }
@@ -196,25 +204,29 @@ function mqttAuthority({ config, clock, log }: EdgeCoreDeps): FileAuthority {
   });
 }
 
-function mqttBroker(
-  { config, clock, log, random }: EdgeCoreDeps,
-  { authority, store, metrics }: { authority: FileAuthority; store: Store; metrics: Metrics },
+function newBroker(
+  { config, version, clock, log, random, metrics }: EdgeCoreDeps & { readonly metrics: Metrics },
+  authority: FileAuthority,
+  store: Store,
 ): Broker {
   const { eventBus, edged } = config.modules;
-  const { mqttMode, mqttServerInternal, bridges, limits } = eventBus;
+  const address = eventBus.mqttServerInternal.replace('tcp://', '');
+  const internal = eventBus.mqttMode === 2 ? [] : [tcpListener(address, eventBus.limits.clients)];
   return new Broker({
-    authority,
-    limits: limits as Partial<BrokerLimits>,
-    store: brokerStore(store),
-    listeners: mqttMode === 2 ? [] : [splitHostPort(mqttServerInternal.replace('tcp://', ''))],
-    bridges: [
-      ...bridges.map((bridge) => bridgeOptions(bridge, `${edged.hostnameOverride}.${bridge.name}`)),
-      ...externalLinks(eventBus, random),
-    ],
-    random,
     clock,
     log,
     metrics,
+    authority,
+    store: brokerStore(store),
+    limits: eventBus.limits as Partial<BrokerLimits>,
+    concealDenials: eventBus.concealDenials,
+    version: `edgecore ${version}`,
+    listeners: [...internal, ...eventBus.listeners],
+    bridges: [
+      ...eventBus.bridges.map((bridge) => bridgeOptions(bridge, `${edged.hostnameOverride}.${bridge.name}`)),
+      ...externalLinks(eventBus, random),
+    ],
+    random,
   });
 }
 
@@ -236,7 +248,8 @@ function busBrokers(mode: EventBusConfig['mqttMode'], broker: Broker): readonly 
 /** The store as the broker sees it. */
 function brokerStore(store: Store): BrokerStore {
   return {
-    durable: (work) => store.durable(work),
+    // What fails at once is refused like what fails on its way.
+    durable: async (work) => store.durable(work),
     lazy: (work) => store.lazy(work),
     atCommit: (prepare) => store.atCommit(prepare),
     withCommit: (work) => store.withCommit(work),

@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Containerd, canRunContainers, PAUSE, startContainerd } from '../containerd/containerd.ts';
-import { kubectlPrograms } from '../kubectl.ts';
+import { Kubectl, kubectlPrograms } from '../kubectl.ts';
 import { until } from '../program.ts';
 import { busyboxPod } from './busybox-pod.ts';
 import { type Cluster, startCluster } from './cluster.ts';
@@ -97,16 +97,22 @@ if (canRunContainers() && kubectlProgram) {
     await kubectl.run(['delete', 'pod', 'configured', '--timeout=30s']);
   });
 
-  test('kubectl logs cuts, follows and reads the previous container', async (context) => {
-    const { kubectl } = context.cluster;
+  test('every kubectl reads logs; they are cut, followed, and those of the previous container', async (context) => {
+    const { cluster } = context;
+    const { kubectl, namespace } = cluster;
     const script = 'for i in 1 2 3; do echo line $i; done; sleep 1; exit 7';
     await kubectl.apply(busyboxPod('talker', { command: ['sh', '-c', script] }, here(context)));
     await pod(context, 'talker', '{.status.containerStatuses[0].restartCount}', /^[1-9]/);
-    assert.is(await kubectl.run(['logs', 'talker', '--previous', '--tail=1']), 'line 3\n');
     assert.match(await kubectl.run(['logs', 'talker', '-f', '--timestamps']), /^\d{4}-.*Z line 1\n/);
     assert.is(
       await kubectl.value(['pod', 'talker'], '{.status.containerStatuses[0].lastState.terminated.exitCode}'),
       '7',
+    );
+    await Promise.all(
+      kubectlPrograms().map(async (program) => {
+        const other = new Kubectl({ program, kubeconfig: cluster.stack.kubeconfig, namespace });
+        assert.is(await other.run(['logs', 'talker', '--tail=1', '--previous']), 'line 3\n', program);
+      }),
     );
     const { status, stderr } = await kubectl.try(['logs', 'talker', '-c', 'nope']);
     assert.is.not(status, 0);

@@ -33,10 +33,18 @@ export interface Authority {
   onChange(listener: () => void): () => void;
 }
 
-/** The rule without configuration: whoever is on this machine may do everything, nobody else anything. */
+/** Whether a client may publish to a topic; `$SYS` is the broker's own. [MQTT-4.7.2-1] */
+export function mayPublish(authority: Authority, identity: Identity, topic: string): boolean {
+  return !topic.startsWith('$SYS/') && authority.authorize(identity, 'publish', topic);
+}
+
+/** The rule without configuration: whoever is on this machine, or shows a certificate that a listener has verified,
+ * may do everything, nobody else anything. */
 export const localOnly: Authority = {
-  authenticate: ({ clientId, username, peer }) =>
-    (peer.allowAnonymous ?? peer.local) ? { clientId, username } : undefined,
+  authenticate: ({ clientId, username, peer }) => {
+    if (peer.certificateName !== undefined) return { clientId, username: peer.certificateName };
+    return (peer.allowAnonymous ?? peer.local) ? { clientId, username } : undefined;
+  },
   authorize: () => true,
   onChange: () => () => {},
 };

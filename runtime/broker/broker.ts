@@ -1,4 +1,3 @@
-import type { AddressInfo, Server } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../core/clock.ts';
 import { EdgeError } from '../core/errors.ts';
@@ -8,24 +7,31 @@ import { type Authority, localOnly } from './auth.ts';
 import { Bridge, type BridgeDeps } from './bridge/bridge.ts';
 import { dial } from './bridge/dial.ts';
 import type { BridgeOptions } from './bridge/options.ts';
-import { PacketDecoder } from './codec.ts';
 import { type BrokerLimits, defaultBrokerLimits } from './config.ts';
 import { Connection } from './connection.ts';
 import { type BrokerCounters, Hub } from './hub.ts';
-import { listenTcp } from './listeners/tcp.ts';
+import type { ListenerConfig } from './listeners/config.ts';
+import { createListener } from './listeners/create.ts';
+import type { Listener } from './listeners/listener.ts';
+import type { WebSocketRoute } from './listeners/web-socket-route.ts';
 import { memoryBrokerStore } from './memory-store.ts';
 import { makeMessage, type QoS } from './message.ts';
 import type { Peer } from './peer.ts';
 import type { BrokerStore } from './persistence.ts';
+import { reason } from './reason.ts';
 import type { LocalHandler } from './subscription.ts';
 import { isTopic, parseFilter } from './topics.ts';
 
 export type BrokerDeps = {
-  readonly listeners: readonly { readonly host: string; readonly port: number }[];
+  readonly listeners: readonly ListenerConfig[];
   readonly limits?: Partial<BrokerLimits>;
   readonly authority?: Authority;
   /** Without one everything ends with the process. */
   readonly store?: BrokerStore;
+  /** Says `unspecified` where a client would learn that a rule forbids it a topic. */
+  readonly concealDenials?: boolean;
+  /** What `$SYS/broker/version` says. */
+  readonly version?: string;
   readonly bridges?: readonly BridgeOptions[];
   /** How their connections are opened, if not over the network. */
   readonly dial?: BridgeDeps['dial'];
@@ -39,24 +45,25 @@ export type BrokerDeps = {
 /** An MQTT 3.1, 3.1.1 and 5.0 broker for clients on sockets and modules in this process. It knows nothing of KubeEdge. */
 export class Broker {
   readonly name = 'broker';
-  private readonly deps: BrokerDeps;
   private readonly hub: Hub;
-  private readonly decoder = new PacketDecoder();
-  private readonly servers: Server[] = [];
+  private readonly listeners: readonly Listener[];
   private readonly limits: BrokerLimits;
   private readonly bridges: readonly Bridge[];
 
   constructor(deps: BrokerDeps) {
-    this.deps = deps;
     this.limits = { ...defaultBrokerLimits, ...deps.limits };
     const { clock, metrics } = deps;
     const authority = deps.authority ?? localOnly;
     const store = deps.store ?? memoryBrokerStore();
     const log = deps.log.child('broker');
-    this.hub = new Hub({ limits: this.limits, authority, store, clock, log, metrics });
+    const denial = deps.concealDenials ? reason.unspecified : reason.notAuthorized;
+    const version = deps.version ?? 'edgecore';
+    this.hub = new Hub({ limits: this.limits, authority, denial, version, store, clock, log, metrics });
     const { hub } = this;
-    const shared = { hub, metrics, random: deps.random ?? Math.random, dial: deps.dial ?? dial };
-    this.bridges = (deps.bridges ?? []).map((options) => new Bridge({ ...shared, options }));
+    const links = { hub, metrics, random: deps.random ?? Math.random, dial: deps.dial ?? dial };
+    this.bridges = (deps.bridges ?? []).map((options) => new Bridge({ ...links, options }));
+    const shared = { clock, log: deps.log, metrics, packetBytes: this.limits.packetBytes };
+    this.listeners = deps.listeners.map((config) => createListener(config, shared));
   }
 
   get clients(): number {
@@ -67,31 +74,34 @@ export class Broker {
     return this.hub.counters;
   }
 
-  /** Where it listens, once started. */
-  get addresses(): AddressInfo[] {
-    return this.servers.map((server) => server.address() as AddressInfo);
+  /** Paths of an HTTP server on which clients come as WebSockets. */
+  get routes(): WebSocketRoute[] {
+    return this.listeners.flatMap(({ route }) => route ?? []);
   }
 
-  /** @throws EdgeError PORT_TAKEN */
+  /** @throws EdgeError PORT_TAKEN, PORT_UNUSABLE, MQTT_CERT_UNUSABLE */
   async start(): Promise<void> {
     this.hub.load();
     for (const bridge of this.bridges) bridge.start();
-    for (const address of this.deps.listeners) {
-      this.servers.push(await listenTcp(address, (socket, peer) => this.attach(socket, peer)));
+    for (const listener of this.listeners) {
+      await listener.start((stream, peer) => this.attach(stream, peer));
     }
   }
 
+  /** Reads the files of the listeners again, without touching a connection. */
+  async reload(): Promise<void> {
+    for (const listener of this.listeners) await listener.reload?.();
+  }
+
   async stop(): Promise<void> {
-    const closed = this.servers.map(
-      (server) => new Promise<void>((resolve) => server.close(() => resolve())),
-    );
+    const stopped = this.listeners.map((listener) => listener.stop());
     this.hub.closeAll();
-    await Promise.all([...closed, ...this.bridges.map((bridge) => bridge.stop())]);
+    await Promise.all([...stopped, ...this.bridges.map((bridge) => bridge.stop())]);
   }
 
   /** Serves a client on any byte stream. */
   attach(stream: Duplex, peer: Peer): void {
-    new Connection({ hub: this.hub, stream, peer, decoder: this.decoder });
+    new Connection({ hub: this.hub, stream, peer });
   }
 
   /** The bridge of that name, one of those that it was made with. */
@@ -105,7 +115,7 @@ export class Broker {
       throw new EdgeError('MQTT_TOPIC_INVALID', { detail: JSON.stringify(message.topic) });
     }
     // Handlers of this process answer to the publisher; here there is none who waits.
-    this.hub.publish(makeMessage(message))?.onOpen(() => {});
+    this.hub.publish(makeMessage(message));
   }
 
   /** Subscribes from this process.

@@ -1,38 +1,39 @@
-import type { Settle } from './ack-queue.ts';
+import type { Settle, Waiter } from './ack-queue.ts';
 
 /** Opens when everything that it waits for has ended; the first error is what it opens with. */
 export class Gate {
   private left = 1;
   private error: unknown;
-  private settle: Settle | undefined;
+  private waiter: Waiter | undefined;
 
-  /** @returns to be called once, when one more thing has ended */
-  enter(): Settle {
+  /** @returns to be told once, when one more thing has ended */
+  enter(): Waiter {
     this.left++;
-    let ended = false;
-    return (error) => {
-      if (ended) return;
-      ended = true;
+    let isEnded = false;
+    const settle: Settle = (error) => {
+      if (isEnded) return;
+      isEnded = true;
       this.leave(error);
     };
+    return { settle };
   }
 
   wait(work: Promise<unknown>): void {
-    const leave = this.enter();
+    const one = this.enter();
     work.then(
-      () => leave(),
-      (error) => leave(error ?? new Error('failed')),
+      () => one.settle(),
+      (error) => one.settle(error ?? new Error('failed')),
     );
   }
 
   /** Says who is to know; nothing is added to what it waits for after that. */
-  onOpen(settle: Settle): void {
-    this.settle = settle;
+  onOpen(waiter: Waiter | undefined): void {
+    this.waiter = waiter;
     this.leave();
   }
 
   private leave(error?: unknown): void {
     this.error ??= error;
-    if (--this.left === 0) this.settle?.(this.error);
+    if (--this.left === 0) this.waiter?.settle(this.error);
   }
 }

@@ -1,5 +1,5 @@
 import type { Logger } from '../core/log.ts';
-import type { Settle } from './ack-queue.ts';
+import type { Waiter } from './ack-queue.ts';
 import type { DurableSession } from './durable-session.ts';
 import { type Message, type QoS, sizeOf } from './message.ts';
 import type { BrokerStore } from './persistence.ts';
@@ -14,9 +14,27 @@ export type Entry = {
   readonly targets: readonly RecordTarget[];
   /** Sessions that have not taken it. */
   pending: number;
-  /** Tells its publisher that it is safe. */
-  settle: Settle | undefined;
+  /** Who is to know when it is safe. */
+  waiter: Waiter | undefined;
 };
+
+/** The durable sessions that a message is for. */
+export type Receivers = {
+  readonly parts: readonly { readonly session: Session; readonly match: Match; readonly qos: QoS }[];
+  readonly sessions: readonly DurableSession[];
+  readonly targets: readonly RecordTarget[];
+};
+
+export function receiversOf(parts: Receivers['parts'], retain: boolean): Receivers {
+  const sessions = parts.map(({ session }) => session as DurableSession);
+  const targets = parts.map(({ match, qos }, i) => ({
+    sid: sessions[i]?.sid ?? 0,
+    qos,
+    retain: match.retainAsPublished && retain,
+    subscriptionIds: match.ids,
+  }));
+  return { parts, sessions, targets };
+}
 
 /** Messages of one commit. */
 type Batch = {
@@ -44,7 +62,8 @@ export class Journal {
   private readonly epoch: () => number;
   private readonly batches: Batch[] = [];
   private readonly cache: Batch[] = [];
-  private readonly dirty = new Set<DurableSession>();
+  /** Sessions whose progress the next commit writes. */
+  private dirty: Set<DurableSession> | undefined;
   private open: Batch | undefined;
   /** Number of the next message. */
   next = 1;
@@ -56,25 +75,14 @@ export class Journal {
   }
 
   /** Keeps a message for its sessions and lets each of them send it.
-   * @param settle is called when it is safe, or with the error that keeps it from being so */
-  add(
-    message: Message,
-    receivers: readonly { session: Session; match: Match; qos: QoS }[],
-    settle: Settle | undefined,
-  ): void {
-    const sessions = receivers.map(({ session }) => session as DurableSession);
-    const targets = receivers.map(({ session, match, qos }) => ({
-      sid: (session as DurableSession).sid,
-      qos,
-      retain: match.retainAsPublished && message.retain,
-      subscriptionIds: match.ids,
-    }));
+   * @param waiter is told when it is safe, or of the error that keeps it from being so */
+  add(message: Message, { sessions, targets }: Receivers, waiter: Waiter | undefined): void {
     const batch = this.openBatch();
-    const entry: Entry = { seq: this.next++, message, targets, pending: targets.length, settle };
+    const entry: Entry = { seq: this.next++, message, targets, pending: targets.length, waiter };
     batch.entries?.push(entry);
     batch.pending += targets.length;
     const size = sizeOf(message);
-    for (const session of sessions) session.offer(entry.seq, size);
+    for (let i = 0; i < sessions.length; i++) (sessions[i] as DurableSession).offer(entry.seq, size);
   }
 
   /** @returns the message, read back when it is not in memory; undefined when the disk has lost it */
@@ -92,18 +100,20 @@ export class Journal {
     batch.pending--;
     const entry = batch.entries && find(batch.entries, seq - batch.first, seq);
     if (entry && --entry.pending === 0) {
-      entry.settle?.();
-      entry.settle = undefined;
+      entry.waiter?.settle();
+      entry.waiter = undefined;
     }
     if (batch.pending === 0 && batch.state !== 'open') this.remove(batch);
   }
 
   /** Has the session's progress written with the next commit that comes. */
   touch(session: DurableSession): void {
-    if (this.dirty.size === 0) {
+    if (!this.dirty) {
+      const dirty = new Set<DurableSession>();
+      this.dirty = dirty;
       this.store.withCommit(() => {
-        for (const touched of this.dirty) touched.writeCursor();
-        this.dirty.clear();
+        if (this.dirty === dirty) this.dirty = undefined;
+        for (const touched of dirty) touched.writeCursor();
       });
     }
     this.dirty.add(session);
@@ -157,20 +167,23 @@ export class Journal {
   private written(batch: Batch): void {
     batch.state = batch.isWritten ? 'stored' : 'volatile';
     for (const entry of batch.entries ?? []) {
-      entry.settle?.();
-      entry.settle = undefined;
+      entry.waiter?.settle();
+      entry.waiter = undefined;
     }
     if (batch.pending === 0) this.remove(batch);
     else this.remember(batch);
   }
 
-  /** The disk did not take it: publishers are told, and what was promised to nobody stays in memory. */
+  /** The disk did not take it: publishers are told, and what was promised to nobody stays in memory. A QoS 2 message that
+   * its publisher will send again does not: whoever has not got it yet would get it twice. */
   private failed(batch: Batch, error: unknown): void {
     if (this.open === batch) this.open = undefined;
     batch.state = 'volatile';
-    for (const entry of batch.entries ?? []) {
-      entry.settle?.(error ?? new Error('not kept'));
-      entry.settle = undefined;
+    const refused = batch.entries ?? [];
+    batch.entries = refused.filter(({ message, waiter }) => message.qos < 2 || !waiter);
+    for (const entry of refused) {
+      entry.waiter?.settle(error ?? new Error('not kept'));
+      entry.waiter = undefined;
     }
     if (batch.pending === 0) this.remove(batch);
   }
@@ -178,6 +191,8 @@ export class Journal {
   private remove(batch: Batch): void {
     const at = this.indexOf(batch.first);
     if (this.batches[at] === batch) this.batches.splice(at, 1);
+    const cached = this.cache.indexOf(batch);
+    if (cached >= 0) this.cache.splice(cached, 1);
     if (batch.state === 'stored') this.store.withCommit(() => this.store.rows.removeBatch(batch.first));
   }
 
@@ -186,7 +201,7 @@ export class Journal {
     try {
       const records = decodeRecords(body ?? new Uint8Array(), this.epoch());
       this.remember(batch);
-      return records.map((record) => ({ ...record, pending: record.targets.length, settle: undefined }));
+      return records.map((record) => ({ ...record, pending: record.targets.length, waiter: undefined }));
     } catch (error) {
       this.log.error('stored messages cannot be read: they are lost', { resource: `${batch.first}`, error });
       return [];

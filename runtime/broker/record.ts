@@ -1,4 +1,4 @@
-import type { Delivery, Message, MessageProperties, QoS } from './message.ts';
+import type { Delivery, Message, QoS } from './message.ts';
 
 /** What one session is to get of a message. */
 export type RecordTarget = {
@@ -15,40 +15,35 @@ export type MessageRecord = {
   readonly targets: readonly RecordTarget[];
 };
 
-/** Everything but topic and payload, as JSON: it is short, and most of it is mostly absent. */
-type Head = {
-  s?: number;
-  q: QoS;
-  r?: 1;
+/** Fixed part of a record, little-endian: u32 length of the whole, f64 number, u8 QoS and marks, u16 targets, u32 length
+ * of topic, of payload and of the rest, which is JSON and mostly absent. Behind it, for each target: u32 sid, u8 QoS and
+ * mark, u8 how many subscription identifiers, u32 each; then topic, payload and rest. */
+const FIXED = 27;
+const RETAIN = 4;
+
+/** What most messages do not have. */
+type Rest = {
   /** ms since epoch of its expiry. */
   e?: number;
-  f?: string;
-  p?: MessageProperties;
-  c?: string;
-  /** Per target: sid, qos, retain, subscription ids. */
-  t?: (number | number[])[];
+  from?: string | undefined;
+  /** Properties, base64. */
+  p?: string;
 };
 
-/** Encodes messages one behind the other: u32 length of head, of topic and of payload, then the three.
+/** Encodes messages one behind the other.
  * @param epoch ms since epoch minus monotonic ms, since an expiry is kept as wall-clock time */
 export function encodeRecords(records: readonly MessageRecord[], epoch: number): Buffer {
-  const parts = records.map((record) => encodeRecord(record, epoch));
-  return parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts);
+  const rests = records.map(({ message }) => restOf(message, epoch));
+  let size = 0;
+  for (const [i, record] of records.entries()) size += sizeOfRecord(record, rests[i] ?? '');
+  const bytes = Buffer.allocUnsafeSlow(size);
+  let at = 0;
+  for (const [i, record] of records.entries()) at = writeRecord(bytes, at, record, rests[i] ?? '');
+  return bytes;
 }
 
 export function encodeRecord(record: MessageRecord, epoch: number): Buffer {
-  const { message } = record;
-  const head = JSON.stringify(headOf(record, epoch));
-  const headBytes = Buffer.byteLength(head);
-  const topicBytes = Buffer.byteLength(message.topic);
-  const bytes = Buffer.allocUnsafe(12 + headBytes + topicBytes + message.payload.length);
-  bytes.writeUInt32LE(headBytes, 0);
-  bytes.writeUInt32LE(topicBytes, 4);
-  bytes.writeUInt32LE(message.payload.length, 8);
-  bytes.write(head, 12);
-  bytes.write(message.topic, 12 + headBytes);
-  message.payload.copy(bytes, 12 + headBytes + topicBytes);
-  return bytes;
+  return encodeRecords([record], epoch);
 }
 
 /** @throws Error when the bytes are not what {@link encodeRecords} made */
@@ -56,18 +51,10 @@ export function decodeRecords(bytes: Uint8Array, epoch: number): MessageRecord[]
   const body = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const records: MessageRecord[] = [];
   for (let at = 0; at < body.length; ) {
-    const head = at + 12;
-    const topic = head + body.readUInt32LE(at);
-    const payload = topic + body.readUInt32LE(at + 4);
-    const end = payload + body.readUInt32LE(at + 8);
-    if (end > body.length) throw new Error('a stored message is cut');
-    const parsed = JSON.parse(body.toString('utf8', head, topic)) as Head;
-    records.push({
-      seq: parsed.s ?? 0,
-      message: messageOf(parsed, body.toString('utf8', topic, payload), body.subarray(payload, end), epoch),
-      targets: targetsOf(parsed.t ?? []),
-    });
-    at = end;
+    const size = body.length - at < FIXED ? 0 : body.readUInt32LE(at);
+    if (size < FIXED || at + size > body.length) throw new Error('a stored message is cut');
+    records.push(readRecord(body, at, epoch));
+    at += size;
   }
   return records;
 }
@@ -76,49 +63,73 @@ export function deliveryOf(message: Message, { qos, retain, subscriptionIds }: R
   return { message, qos, retain, subscriptionIds };
 }
 
-function headOf({ seq, message, targets }: MessageRecord, epoch: number): Head {
-  const { qos, retain, expiresAt, from, properties } = message;
-  const { correlationData, ...rest } = properties ?? {};
-  return {
-    ...(seq > 0 ? { s: seq } : {}),
-    q: qos,
-    ...(retain ? { r: 1 } : {}),
-    ...(expiresAt === undefined ? {} : { e: Math.round(expiresAt + epoch) }),
-    ...(from === undefined ? {} : { f: from }),
-    ...(properties ? { p: rest } : {}),
-    ...(correlationData ? { c: Buffer.from(correlationData).toString('base64') } : {}),
-    ...(targets.length > 0
-      ? { t: targets.flatMap((t) => [t.sid, t.qos, t.retain ? 1 : 0, [...(t.subscriptionIds ?? [])]]) }
-      : {}),
-  };
+function sizeOfRecord({ message, targets }: MessageRecord, rest: string): number {
+  let size = FIXED + Buffer.byteLength(message.topic) + message.payload.length + Buffer.byteLength(rest);
+  for (const { subscriptionIds } of targets) size += 6 + (subscriptionIds?.length ?? 0) * 4;
+  return size;
 }
 
-function messageOf(head: Head, topic: string, payload: Buffer, epoch: number): Message {
-  const properties = head.p && {
-    ...head.p,
-    ...(head.c === undefined ? {} : { correlationData: Buffer.from(head.c, 'base64') }),
-  };
-  return {
-    topic,
-    payload,
-    qos: head.q,
-    retain: head.r === 1,
-    properties,
-    expiresAt: head.e === undefined ? undefined : head.e - epoch,
-    from: head.f,
-  };
-}
-
-function targetsOf(flat: readonly (number | number[])[]): RecordTarget[] {
-  const targets: RecordTarget[] = [];
-  for (let i = 0; i < flat.length; i += 4) {
-    const ids = flat[i + 3] as number[];
-    targets.push({
-      sid: flat[i] as number,
-      qos: flat[i + 1] as QoS,
-      retain: flat[i + 2] === 1,
-      subscriptionIds: ids.length > 0 ? ids : undefined,
-    });
+function writeRecord(bytes: Buffer, start: number, record: MessageRecord, rest: string): number {
+  const { seq, message, targets } = record;
+  let at = start + FIXED;
+  for (const { sid, qos, retain, subscriptionIds } of targets) {
+    at = bytes.writeUInt32LE(sid, at);
+    at = bytes.writeUInt8(qos | (retain ? RETAIN : 0), at);
+    at = bytes.writeUInt8(subscriptionIds?.length ?? 0, at);
+    for (const id of subscriptionIds ?? []) at = bytes.writeUInt32LE(id, at);
   }
-  return targets;
+  const topicBytes = bytes.write(message.topic, at);
+  at += topicBytes;
+  at += message.payload.copy(bytes, at);
+  const restBytes = rest === '' ? 0 : bytes.write(rest, at);
+  at += restBytes;
+  bytes.writeUInt32LE(at - start, start);
+  bytes.writeDoubleLE(seq, start + 4);
+  bytes.writeUInt8(message.qos | (message.retain ? RETAIN : 0), start + 12);
+  bytes.writeUInt16LE(targets.length, start + 13);
+  bytes.writeUInt32LE(topicBytes, start + 15);
+  bytes.writeUInt32LE(message.payload.length, start + 19);
+  bytes.writeUInt32LE(restBytes, start + 23);
+  return at;
+}
+
+function readRecord(body: Buffer, start: number, epoch: number): MessageRecord {
+  const marks = body.readUInt8(start + 12);
+  const targets: RecordTarget[] = [];
+  let at = start + FIXED;
+  for (let left = body.readUInt16LE(start + 13); left > 0; left--) {
+    const [sid, target, ids] = [body.readUInt32LE(at), body.readUInt8(at + 4), body.readUInt8(at + 5)];
+    at += 6;
+    const subscriptionIds =
+      ids > 0 ? Array.from({ length: ids }, (_, i) => body.readUInt32LE(at + i * 4)) : undefined;
+    at += ids * 4;
+    targets.push({ sid, qos: (target & 3) as QoS, retain: (target & RETAIN) !== 0, subscriptionIds });
+  }
+  const topicEnd = at + body.readUInt32LE(start + 15);
+  const payloadEnd = topicEnd + body.readUInt32LE(start + 19);
+  const restEnd = payloadEnd + body.readUInt32LE(start + 23);
+  if (restEnd > body.length) throw new Error('a stored message is cut');
+  const rest = restEnd > payloadEnd ? (JSON.parse(body.toString('utf8', payloadEnd, restEnd)) as Rest) : {};
+  const message: Message = {
+    topic: body.toString('utf8', at, topicEnd),
+    payload: body.subarray(topicEnd, payloadEnd),
+    qos: (marks & 3) as QoS,
+    retain: (marks & RETAIN) !== 0,
+    properties: rest.p === undefined ? undefined : Buffer.from(rest.p, 'base64'),
+    expiresAt: rest.e === undefined ? undefined : rest.e - epoch,
+    from: rest.from,
+  };
+  return { seq: body.readDoubleLE(start + 4), message, targets };
+}
+
+function restOf({ expiresAt, from, properties, retain }: Message, epoch: number): string {
+  // Who published it matters to no-local subscriptions of retained messages alone.
+  const sender = retain ? from : undefined;
+  if (expiresAt === undefined && sender === undefined && !properties) return '';
+  const rest: Rest = {
+    ...(expiresAt === undefined ? {} : { e: Math.round(expiresAt + epoch) }),
+    ...(sender === undefined ? {} : { from: sender }),
+    ...(properties ? { p: properties.toString('base64') } : {}),
+  };
+  return JSON.stringify(rest);
 }

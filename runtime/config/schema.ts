@@ -1,10 +1,11 @@
 import * as v from 'valibot';
-import { consoleConfig } from '../console/config.ts';
+import { type ConsoleConfig, consoleConfig } from '../console/config.ts';
+import { pathOf } from '../core/config-fields.ts';
 import { deviceTwinConfig } from '../devicetwin/config.ts';
 import { edgedConfig } from '../edged/config.ts';
 import { edgeHubConfig } from '../edgehub/config.ts';
 import { edgeStreamConfig } from '../edgestream/config.ts';
-import { eventBusConfig } from '../eventbus/config.ts';
+import { type EventBusConfig, eventBusConfig } from '../eventbus/config.ts';
 import { metaManagerConfig } from '../metamanager/config.ts';
 
 /** A module of KubeEdge's that is not offered: it may stand in the file, switched off. */
@@ -31,18 +32,31 @@ export const edgeCoreConfig = v.strictObject({
     {},
   ),
   logLevel: v.optional(v.picklist(['debug', 'info', 'warn', 'error']), 'info'),
-  modules: v.strictObject({
-    edged: v.optional(edgedConfig, {}),
-    edgeHub: edgeHubConfig,
-    eventBus: v.optional(eventBusConfig, {}),
-    metaManager: v.optional(metaManagerConfig, {}),
-    deviceTwin: v.optional(deviceTwinConfig, {}),
-    console: v.optional(consoleConfig, {}),
-    serviceBus: notOffered('serviceBus'),
-    edgeStream: v.optional(edgeStreamConfig, {}),
-    taskManager: notOffered('taskManager'),
-    dbTest: notOffered('dbTest'),
-  }),
+  modules: v.pipe(
+    v.strictObject({
+      edged: v.optional(edgedConfig, {}),
+      edgeHub: edgeHubConfig,
+      eventBus: v.optional(eventBusConfig, {}),
+      metaManager: v.optional(metaManagerConfig, {}),
+      deviceTwin: v.optional(deviceTwinConfig, {}),
+      console: v.optional(consoleConfig, {}),
+      serviceBus: notOffered('serviceBus'),
+      edgeStream: v.optional(edgeStreamConfig, {}),
+      taskManager: notOffered('taskManager'),
+      dbTest: notOffered('dbTest'),
+    }),
+    // WebSockets come in by the console's port.
+    v.rawCheck(({ dataset, addIssue }) => {
+      const { console, eventBus } = (dataset.value ?? {}) as Partial<{
+        console: ConsoleConfig;
+        eventBus: EventBusConfig;
+      }>;
+      const wanted = eventBus?.listeners?.some?.((listener) => listener?.type === 'websocket');
+      if (!wanted || console?.enable !== false) return;
+      const message = 'want true, as a listener of type websocket uses its port';
+      addIssue({ message, input: false, path: pathOf('console', 'enable') });
+    }),
+  ),
   featureGates: v.optional(v.record(v.string(), v.boolean()), {}),
 });
 

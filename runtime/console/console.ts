@@ -7,6 +7,9 @@ import type { ConsoleConfig } from './config.ts';
 import { page } from './page.ts';
 import type { ConsoleSnapshot } from './snapshot.ts';
 
+/** The HTTP server, as far as the page uses it. */
+export type ConsoleServer = Pick<HttpServer, 'port' | 'start' | 'stop'>;
+
 export type ConsoleDeps = {
   readonly config: ConsoleConfig;
   readonly clock: Clock;
@@ -16,7 +19,7 @@ export type ConsoleDeps = {
   readonly metrics: () => string;
   /** Calls back after a change of what is shown; returns how to stop that. */
   readonly onChange: (listener: () => void) => () => void;
-  readonly openServer: (handler: HttpHandler) => HttpServer;
+  readonly openServer: (handler: HttpHandler) => ConsoleServer;
 };
 
 /** Pages that may be open at a time. */
@@ -30,7 +33,7 @@ const HEARTBEAT = seconds(5);
 export class Console {
   readonly name = 'console';
   private readonly deps: ConsoleDeps;
-  private readonly server: HttpServer;
+  private readonly server: ConsoleServer;
   private readonly viewers = new Set<EventStream>();
   private gathering: Timer | undefined;
   private heartbeat: Timer | undefined;

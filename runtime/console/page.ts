@@ -12,7 +12,7 @@ export const page = `<!doctype html>
   h1 { font-size: 1.3rem; margin: 0 0 .5rem; }
   h2 { font-size: 1.05rem; margin: 1.5rem 0 .3rem; }
   table { border-collapse: collapse; width: 100%; }
-  td, th { border-bottom: 1px solid var(--line); padding: .35rem .5rem .35rem 0; text-align: left; vertical-align: top; }
+  td, th { overflow-wrap: anywhere; border-bottom: 1px solid var(--line); padding: .35rem .5rem .35rem 0; text-align: left; vertical-align: top; }
   td.value { font-variant-numeric: tabular-nums; font-weight: 600; }
   .good { color: var(--good); } .bad { color: var(--bad); } .dim { color: var(--dim); font-weight: normal; }
   #stale { display: none; background: var(--bad); color: #fff; padding: .4rem .6rem; border-radius: .3rem; }

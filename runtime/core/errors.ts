@@ -23,6 +23,11 @@ export const errorTable = {
     retry: 'never',
     hint: 'Set an address of this machine, and a port of 1024 or more unless edgecore runs as root.',
   },
+  MQTT_CERT_UNUSABLE: {
+    message: 'the certificate files of an MQTT listener cannot be used',
+    retry: 'never',
+    hint: 'Correct the named files. A running edgecore keeps what it had, and looks again after the next change or SIGHUP.',
+  },
   MQTT_TOPIC_INVALID: {
     message: 'not a valid MQTT topic',
     retry: 'never',

@@ -1,4 +1,4 @@
-import { close, fdatasync, open } from 'node:fs';
+import { close, closeSync, fdatasync, fdatasyncSync, open, openSync } from 'node:fs';
 import { promisify } from 'node:util';
 import type { Clock, Timer } from '../core/clock.ts';
 import { EdgeError } from '../core/errors.ts';
@@ -20,6 +20,8 @@ const IDLE = seconds(30);
  * counts once for each page of them. */
 const COMMITS_PER_CHECKPOINT = 500;
 const PAGE = 4096;
+/** Pieces of bookkeeping that are written again after a failed commit; of more the oldest go. */
+const MOST_REPEATED = 10_000;
 
 type Waiter = { resolve: () => void; reject: (error: Error) => void };
 
@@ -43,10 +45,16 @@ export class GroupCommit {
   private readonly log: Logger;
   private waiters: Waiter[] = [];
   private deferred: Deferred[] = [];
+  /** Bookkeeping in the open transaction. */
+  private bookkeeping: (() => void)[] = [];
   private open = false;
   private timer: Timer | undefined;
   private urgent = false;
-  private checkpointedAt = 0;
+  private isClosed = false;
+  /** When the first write of the coming batch that somebody waits for came; undefined while there is none. */
+  private awaitedSince: number | undefined;
+  /** Commits at the last checkpoint; before the first the WAL may hold what the last process wrote. */
+  private checkpointedAt = -1;
   /** Commits since the last checkpoint, and the pages of large rows. */
   private walWeight = 0;
   private idleTimer: Timer | undefined;
@@ -71,9 +79,10 @@ export class GroupCommit {
   }
 
   /** Runs `work` in the open transaction; it reaches the disk with the next batch or within ten seconds.
-   * For what is sampled again anyway. */
+   * For what is sampled again anyway. When that commit fails, `work` runs again for the next. */
   lazy(work: () => void): void {
     this.write(work);
+    this.bookkeeping.push(work);
     this.schedule(false);
   }
 
@@ -87,7 +96,8 @@ export class GroupCommit {
     });
   }
 
-  /** Has `work` write with the next batch: bookkeeping that changes often between two commits is written once. */
+  /** Has `work` write with the next batch: bookkeeping that changes often between two commits is written once. When that
+   * commit fails, `work` runs again for the next. */
   withCommit(work: () => void): void {
     this.deferred.push({ prepare: () => work, waiter: undefined });
     this.schedule(false);
@@ -106,6 +116,7 @@ export class GroupCommit {
 
   async close(): Promise<void> {
     await this.flush();
+    this.isClosed = true;
     this.timer?.cancel();
     this.idleTimer?.cancel();
     await this.checkpoint();
@@ -133,10 +144,15 @@ export class GroupCommit {
   }
 
   private schedule(urgent: boolean): void {
+    if (this.isClosed) return;
+    if (urgent) this.awaitedSince ??= this.clock.monotonic();
     if (this.timer && (this.urgent || !urgent)) return;
     this.timer?.cancel();
     this.urgent = urgent;
-    this.timer = this.clock.after(urgent ? WINDOW : LAZY_WINDOW, () => {
+    // What came while the last batch was synced has waited already.
+    const waited = this.clock.monotonic() - (this.awaitedSince ?? 0);
+    const wait = urgent ? millis(Math.max(0, WINDOW - waited)) : LAZY_WINDOW;
+    this.timer = this.clock.after(wait, () => {
       this.timer = undefined;
       this.urgent = false;
       // While a sync is under way its end starts the next commit: the slower the card, the larger the batch.
@@ -145,32 +161,64 @@ export class GroupCommit {
   }
 
   private async commit(): Promise<void> {
+    const waiters = this.endTransaction();
+    if (waiters.length > 0) await this.hold(() => this.syncFor(waiters));
+    if (this.walWeight >= COMMITS_PER_CHECKPOINT) await this.checkpoint();
+    else if (this.hasWork) this.scheduleNext();
+    else this.watchIdle();
+  }
+
+  /** Commits; when that fails, those who wait are told, and bookkeeping begins the next transaction.
+   * @returns who waits for a sync */
+  private endTransaction(): Waiter[] {
     this.timer?.cancel();
     this.timer = undefined;
+    this.urgent = false;
+    this.awaitedSince = undefined;
     this.runDeferred();
-    const waiters = this.waiters;
+    const { waiters, bookkeeping } = this;
     this.waiters = [];
-    if (!this.open) {
-      for (const waiter of waiters) waiter.resolve();
-      return;
-    }
+    this.bookkeeping = [];
+    if (!this.open) return waiters;
     try {
       this.db.exec('COMMIT');
       this.open = false;
       this.stats.commits++;
       this.walWeight++;
-      if (waiters.length > 0) await this.hold(this.sync(`${this.path}-wal`));
+      return waiters;
     } catch (error) {
-      this.abandon();
-      const failure = new EdgeError('STORE_WRITE_FAILED', { detail: this.path, cause: error });
-      this.log.error('commit failed', { error: failure });
-      for (const waiter of waiters) waiter.reject(failure);
-      return;
+      if (this.db.inTransaction) this.db.exec('ROLLBACK');
+      this.open = false;
+      this.refuse(waiters, error);
+      for (const work of bookkeeping.slice(-MOST_REPEATED)) this.repeat(work);
+      return [];
+    }
+  }
+
+  private repeat(work: () => void): void {
+    try {
+      this.write(work);
+      this.bookkeeping.push(work);
+    } catch (error) {
+      this.log.error('a write failed', { error });
+    }
+  }
+
+  private async syncFor(waiters: readonly Waiter[]): Promise<void> {
+    try {
+      await this.sync(`${this.path}-wal`);
+    } catch (error) {
+      // What the kernel could not write may be a hole in the WAL, which would swallow all that follows: start it over.
+      this.walWeight = COMMITS_PER_CHECKPOINT;
+      return this.refuse(waiters, error);
     }
     for (const waiter of waiters) waiter.resolve();
-    if (this.walWeight >= COMMITS_PER_CHECKPOINT) await this.checkpoint();
-    else if (this.hasWork) this.schedule(this.waiters.length > 0 || this.deferred.some((d) => d.waiter));
-    else this.watchIdle();
+  }
+
+  private refuse(waiters: readonly Waiter[], cause: unknown): void {
+    const failure = new EdgeError('STORE_WRITE_FAILED', { detail: this.path, cause });
+    this.log.error('commit failed', { error: failure });
+    for (const waiter of waiters) waiter.reject(failure);
   }
 
   private runDeferred(): void {
@@ -181,6 +229,7 @@ export class GroupCommit {
         const work = prepare();
         if (work) this.write(work);
         if (work && waiter) this.waiters.push(waiter);
+        else if (work) this.bookkeeping.push(work);
         else waiter?.resolve();
       } catch (error) {
         const failure = new EdgeError('STORE_WRITE_FAILED', { detail: this.path, cause: error });
@@ -190,23 +239,22 @@ export class GroupCommit {
     }
   }
 
-  private abandon(): void {
-    if (this.db.inTransaction) this.db.exec('ROLLBACK');
-    this.open = false;
+  /** While `work`, which does not reject, runs no commit starts. */
+  private async hold(work: () => Promise<void>): Promise<void> {
+    while (this.busy) await this.busy;
+    this.busy = work();
+    await this.busy;
+    this.busy = undefined;
   }
 
-  /** While `work` runs no commit starts. */
-  private async hold(work: Promise<void>): Promise<void> {
-    this.busy = work;
-    try {
-      await work;
-    } finally {
-      this.busy = undefined;
-    }
+  /** For what came while a sync was under way. */
+  private scheduleNext(): void {
+    this.schedule(this.waiters.length > 0 || this.deferred.some(({ waiter }) => waiter));
   }
 
   private watchIdle(): void {
     this.idleTimer?.cancel();
+    if (this.isClosed) return;
     this.idleTimer = this.clock.after(IDLE, () => {
       if (!this.hasWork && !this.busy) void this.checkpoint();
     });
@@ -216,21 +264,41 @@ export class GroupCommit {
    * because the first one afterwards starts the WAL over. */
   private async checkpoint(): Promise<void> {
     if (this.checkpointedAt === this.stats.commits) return;
+    await this.hold(() => this.copyPages());
+    if (this.hasWork) this.scheduleNext();
+  }
+
+  private async copyPages(): Promise<void> {
     try {
       this.walWeight = 0;
-      await this.hold(this.copyPages());
-      this.checkpointedAt = this.stats.commits;
+      await this.sync(`${this.path}-wal`);
+      this.endAndSync();
+      this.db.exec('PRAGMA wal_checkpoint(PASSIVE)');
+      const commits = this.stats.commits;
+      await this.sync(this.path);
+      this.checkpointedAt = commits;
       this.stats.checkpoints++;
     } catch (error) {
       this.log.warn('checkpoint failed, the WAL goes on growing', { error });
     }
-    if (this.hasWork) this.schedule(true);
   }
 
-  private async copyPages(): Promise<void> {
-    await this.sync(`${this.path}-wal`);
-    this.db.exec('PRAGMA wal_checkpoint(PASSIVE)');
-    await this.sync(this.path);
+  /** Under load a transaction was opened meanwhile, and while one is open there is no checkpoint: it ends here. Its sync
+   * does not give way, because what came in between would open another; the WAL's bulk is on disk already. */
+  private endAndSync(): void {
+    if (!this.open) return;
+    const waiters = this.endTransaction();
+    const fd = openSync(`${this.path}-wal`, 'r');
+    try {
+      fdatasyncSync(fd);
+      this.stats.syncs++;
+    } catch (error) {
+      this.refuse(waiters, error);
+      throw error;
+    } finally {
+      closeSync(fd);
+    }
+    for (const waiter of waiters) waiter.resolve();
   }
 
   private async sync(path: string): Promise<void> {

@@ -2,14 +2,10 @@ import type { Json, JsonObject } from '../json.ts';
 import type { Registry } from '../kinds/registry.ts';
 import { apiVersionOf } from '../kinds/resource.ts';
 import { noSuchPath } from '../status.ts';
+import { type Review, reviewGroups, reviews } from './reviews.ts';
 
 const VERBS = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'];
 const STATUS_VERBS = ['get', 'patch', 'update'];
-
-/** Groups that are served without resources of their own: reviews, which are asked and not kept. */
-const reviews: Readonly<Record<string, { kind: string; plural: string }>> = {
-  'authentication.k8s.io': { kind: 'TokenReview', plural: 'tokenreviews' },
-};
 
 /** `/api`. */
 export function coreVersions(): JsonObject {
@@ -18,13 +14,13 @@ export function coreVersions(): JsonObject {
 
 /** `/apis`. */
 export function groupList(registry: Registry): JsonObject {
-  const groups = [...registry.groups().filter(Boolean), ...Object.keys(reviews)];
+  const groups = [...registry.groups().filter(Boolean), ...reviewGroups];
   return { kind: 'APIGroupList', apiVersion: 'v1', groups: groups.map((group) => groupOf(registry, group)) };
 }
 
 /** `/apis/GROUP`. Throws 404. */
 export function groupOf(registry: Registry, group: string): JsonObject {
-  const names = reviews[group] ? ['v1'] : registry.versions(group);
+  const names = reviewGroups.includes(group) ? ['v1'] : registry.versions(group);
   if (names.length === 0 || !group) throw noSuchPath();
   const versions = names.map((version) => ({ groupVersion: `${group}/${version}`, version }));
   return { kind: 'APIGroup', apiVersion: 'v1', name: group, versions, preferredVersion: versions[0] };
@@ -32,8 +28,8 @@ export function groupOf(registry: Registry, group: string): JsonObject {
 
 /** `/api/v1` and `/apis/GROUP/VERSION`. Throws 404. */
 export function resourceList(registry: Registry, group: string, version: string): JsonObject {
-  const review = reviews[group];
-  const resources = review ? [reviewResource(review)] : resourcesOf(registry, group, version);
+  const asked = reviews.filter((review) => review.group === group && version === 'v1').map(reviewResource);
+  const resources = [...asked, ...resourcesOf(registry, group, version)];
   if (resources.length === 0) throw noSuchPath();
   return { kind: 'APIResourceList', apiVersion: 'v1', groupVersion: apiVersionOf(group, version), resources };
 }
@@ -64,6 +60,6 @@ function resourcesOf(registry: Registry, group: string, version: string): Json[]
   });
 }
 
-function reviewResource({ kind, plural }: { kind: string; plural: string }): JsonObject {
-  return { name: plural, singularName: kind.toLowerCase(), namespaced: false, kind, verbs: ['create'] };
+function reviewResource({ kind, plural, namespaced }: Review): JsonObject {
+  return { name: plural, singularName: kind.toLowerCase(), namespaced, kind, verbs: ['create'] };
 }

@@ -5,7 +5,8 @@ import { type ApiObject, type JsonObject, objectAt } from '../json.ts';
 import { CRDS, Registry } from '../kinds/registry.ts';
 import { Refusal } from '../status.ts';
 import { Store } from '../store/store.ts';
-import { deleteOptions, Objects, type Target, type WriteOptions } from './objects.ts';
+import { deleteOptions } from './delete-options.ts';
+import { Objects, type Target, type WriteOptions } from './objects.ts';
 import { type PatchRequest, patchObject } from './patching.ts';
 
 type Context = {
@@ -96,8 +97,7 @@ const pod: JsonObject = {
   metadata: { name: 'p' },
   spec: { nodeName: 'n', containers: [{ name: 'c', image: 'i:1' }] },
 };
-const now: DeleteNow = { dryRun: false, gracePeriodSeconds: undefined, uid: '', resourceVersion: '' };
-type DeleteNow = Parameters<Objects['delete']>[1];
+const now = deleteOptions({}, new URLSearchParams());
 
 test('a new object gets its identity from the server, whatever it says of itself', ({ objects, at }) => {
   const metadata = {
@@ -341,23 +341,6 @@ test('a deletion of another object or version than meant is refused', ({ objects
   assert.ok(objects.delete(target, { ...now, resourceVersion: '3' }).gone);
 });
 
-test('what a deletion asks for is read from its body, then from the query', () => {
-  assert.equal(deleteOptions({}, new URLSearchParams('gracePeriodSeconds=7&dryRun=All')), {
-    dryRun: true,
-    gracePeriodSeconds: 7,
-    uid: '',
-    resourceVersion: '',
-  });
-  const body = { gracePeriodSeconds: 0, preconditions: { uid: 'u', resourceVersion: '5' } };
-  assert.equal(deleteOptions(body, new URLSearchParams('gracePeriodSeconds=7')), {
-    dryRun: false,
-    gracePeriodSeconds: 0,
-    uid: 'u',
-    resourceVersion: '5',
-  });
-  assert.is(refusal(() => deleteOptions({ gracePeriodSeconds: 'soon' }, new URLSearchParams())).code, 400);
-});
-
 test('patches are told apart by their type', ({ objects, at, patch }) => {
   objects.create(at('pods', ''), pod, options);
   const target = at('pods', 'p');
@@ -381,6 +364,9 @@ test('patches are told apart by their type', ({ objects, at, patch }) => {
 
 const managers = (object: ApiObject): unknown =>
   ((object.metadata.managedFields ?? []) as JsonObject[]).map((m) => [m.manager, m.operation, m.subresource]);
+
+const fieldsOf = (object: ApiObject, manager: string): unknown =>
+  ((object.metadata.managedFields ?? []) as JsonObject[]).find((m) => m.manager === manager)?.fieldsV1;
 
 test('an applied configuration makes the object, or is merged into it', ({ at, patch }) => {
   const target = at('configmaps', 'm');
@@ -407,14 +393,29 @@ test('an applied status is managed by who applied it', ({ objects, at, patch }) 
   });
   assert.equal(applied.status, { s: 1 });
   assert.equal(managers(applied), [
-    ['tester', 'Update', undefined],
     ['agent', 'Apply', 'status'],
+    ['tester', 'Update', undefined],
   ]);
+  const whole = 'metadata: {labels: {l: "1"}}\nspec: {a: 2}\nstatus: {s: 2}';
+  const again = patch(target, 'apply-patch+yaml', whole, { subresource: 'status', manager: 'agent' });
+  assert.equal([again.spec, again.status, again.metadata.labels], [{ a: 1 }, { s: 2 }, undefined]);
+  assert.equal(fieldsOf(again, 'agent'), { 'f:status': { 'f:s': {} } });
   const missing = { ...target, name: 'none' };
   assert.is(
     refusal(() => patch(missing, 'apply-patch+yaml', 'status: {}', { subresource: 'status' })).code,
     404,
   );
+});
+
+test('an applied configuration that says a status neither sets it nor owns it', ({ objects, at, patch }) => {
+  const target = at('widgets', 'w', 'x.io');
+  const made = patch(target, 'apply-patch+yaml', 'spec: {a: 1}\nstatus: {s: 1}');
+  assert.is(made.status, undefined);
+  const status = { ...options, subresource: 'status', manager: 'agent' };
+  objects.update(target, { ...made, status: { s: 2 } }, status);
+  const again = patch(target, 'apply-patch+yaml', 'spec: {a: 1}\nstatus: {s: 3}');
+  assert.equal(again.status, { s: 2 });
+  assert.equal(fieldsOf(again, 'tester'), { 'f:spec': { 'f:a': {} } });
 });
 
 test.run();

@@ -10,25 +10,18 @@ import {
   type JsonObject,
   listAt,
   objectAt,
+  objectsAt,
   without,
 } from '../json.ts';
-import { metaFaults } from '../kinds/names.ts';
+import { metaFaults, metaUpdateFaults } from '../kinds/names.ts';
 import type { Registry, Served } from '../kinds/registry.ts';
 import { apiVersionOf, inVersion, type Resource, toStored } from '../kinds/resource.ts';
 import { trackUpdate } from '../patch/managed-fields.ts';
 import { applyDefaults, prune } from '../schema/prune.ts';
 import { validateSchema } from '../schema/validate.ts';
-import {
-  alreadyExists,
-  badRequest,
-  conflict,
-  forbidden,
-  invalid,
-  notFound,
-  Refusal,
-  STALE,
-} from '../status.ts';
+import { alreadyExists, badRequest, conflict, forbidden, invalid, notFound, STALE } from '../status.ts';
 import type { Store } from '../store/store.ts';
+import { type DeleteOptions, heldBy } from './delete-options.ts';
 
 /** One object of a served resource. */
 export type Target = { readonly served: Served; readonly namespace: string; readonly name: string };
@@ -43,13 +36,6 @@ export type WriteOptions = {
   /** Server-side apply has seen to managedFields already. */
   readonly applied?: true;
   readonly warn: (text: string) => void;
-};
-
-export type DeleteOptions = {
-  readonly dryRun: boolean;
-  readonly gracePeriodSeconds: number | undefined;
-  readonly uid: string;
-  readonly resourceVersion: string;
 };
 
 /** Changes an object on its way in, or refuses it. */
@@ -102,7 +88,8 @@ export class Objects {
       creationTimestamp: now,
       ...(resource.generation === 'none' ? {} : { generation: 1 }),
     };
-    const fresh = served.version.hasStatus ? (without(given, 'status') as ApiObject) : given;
+    const resets = served.version.hasStatus && !resource.statusOnCreate;
+    const fresh = resets ? (without(given, 'status') as ApiObject) : given;
     const prepared = resource.strategy.prepare?.({ ...fresh, metadata }) ?? { ...fresh, metadata };
     const admitted = this.deps.admit(prepared, resource, 'create');
     this.check(served, admitted);
@@ -134,7 +121,8 @@ export class Objects {
   delete(target: Target, options: DeleteOptions): { object: ApiObject; gone: boolean } {
     const { served } = target;
     const { resource } = served;
-    const object = this.stored(target);
+    const stored = this.stored(target);
+    const object = heldBy(stored, options.holder);
     const { uid, resourceVersion } = object.metadata;
     const name = target.name;
     if (options.uid && options.uid !== uid)
@@ -152,7 +140,7 @@ export class Objects {
     }
     const marked = this.marked(object, resource, grace);
     const written =
-      options.dryRun || equal(marked, object) ? marked : this.store.put(resource.collection, marked);
+      options.dryRun || equal(marked, stored) ? marked : this.store.put(resource.collection, marked);
     return { object: this.answer(served, written), gone: false };
   }
 
@@ -172,7 +160,9 @@ export class Objects {
       options.subresource === 'status' ? withStatus(old, given, options) : this.next(served, old, given);
     const admitted = this.deps.admit(next, resource, 'update');
     this.check(served, admitted);
-    const faults = options.subresource ? [] : (resource.strategy.validateUpdate?.(admitted, old) ?? []);
+    const faults = options.subresource
+      ? []
+      : [...metaUpdateFaults(admitted, old), ...(resource.strategy.validateUpdate?.(admitted, old) ?? [])];
     if (faults.length > 0) throw invalid(resource.group, resource.kind, name, faults);
     const tracked = this.tracked(old, admitted, served, options);
     // What changes nothing gets no new version, and no watcher hears of it.
@@ -238,7 +228,7 @@ export class Objects {
       ...body,
       apiVersion,
       kind: resource.kind,
-      metadata: inNamespace(objectAt(body, 'metadata'), resource.namespaced ? namespace : ''),
+      metadata: filled(inNamespace(objectAt(body, 'metadata'), resource.namespaced ? namespace : '')),
     };
     const { value, unknown } = prune(whole, version.schema);
     this.reportUnknown(unknown, options);
@@ -313,6 +303,16 @@ export class Objects {
   }
 }
 
+/** Metadata has no empty fields: taking the last label away takes the labels away. */
+function filled(metadata: JsonObject): JsonObject {
+  return Object.fromEntries(Object.entries(metadata).filter(([, value]) => !isEmpty(value)));
+}
+
+function isEmpty(value: Json | undefined): boolean {
+  if (typeof value === 'object' && value !== null) return Object.keys(value).length === 0;
+  return value === undefined || value === null || value === '';
+}
+
 /** What says nothing of its namespace gets that of the URL; '' for kinds that have none.
  * @source apiserver pkg/registry/rest EnsureObjectNamespaceMatchesRequestNamespace */
 function inNamespace(metadata: JsonObject, namespace: string): JsonObject {
@@ -357,9 +357,13 @@ function counts(resource: Resource, next: ApiObject, old: ApiObject): boolean {
 }
 
 function sameBut(next: ApiObject, old: ApiObject): boolean {
+  // Who manages what counts, the time of it alone does not.
   const bare = (object: ApiObject): JsonObject => ({
     ...object,
-    metadata: without(object.metadata, 'resourceVersion', 'managedFields'),
+    metadata: {
+      ...without(object.metadata, 'resourceVersion'),
+      managedFields: objectsAt(object, 'metadata', 'managedFields').map((entry) => without(entry, 'time')),
+    },
   });
   return equal(bare(next), bare(old));
 }
@@ -368,20 +372,4 @@ function generated(prefix: string): string {
   if (!prefix) return '';
   const alphabet = 'bcdfghjklmnpqrstvwxz2456789';
   return prefix + [...randomBytes(5)].map((byte) => alphabet[byte % alphabet.length]).join('');
-}
-
-/** Reads DeleteOptions from a body and the query. */
-export function deleteOptions(body: Json, query: URLSearchParams): DeleteOptions {
-  const given = isObject(body) ? body : {};
-  const grace = given.gracePeriodSeconds ?? query.get('gracePeriodSeconds');
-  const seconds = grace === null || grace === undefined || grace === '' ? undefined : Number(grace);
-  if (seconds !== undefined && !Number.isInteger(seconds))
-    throw new Refusal(400, 'BadRequest', 'gracePeriodSeconds must be a number');
-  const preconditions = objectAt(given, 'preconditions');
-  return {
-    dryRun: listAt(given, 'dryRun').length > 0 || query.has('dryRun'),
-    gracePeriodSeconds: seconds,
-    uid: asText(preconditions.uid),
-    resourceVersion: asText(preconditions.resourceVersion),
-  };
 }

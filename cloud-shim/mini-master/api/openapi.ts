@@ -4,8 +4,30 @@ import type { Registry } from '../kinds/registry.ts';
 import type { Resource, ResourceVersion } from '../kinds/resource.ts';
 import { noSuchPath } from '../status.ts';
 
+/** OpenAPI V3 of what is served now. Every create and apply of kubectl reads it, so it is written only when that changes. */
+export class OpenApi {
+  private readonly registry: Registry;
+  private readonly written = new Map<string, string>();
+  private generation = -1;
+
+  constructor(registry: Registry) {
+    this.registry = registry;
+  }
+
+  /** The JSON below `/openapi/v3`. @param path '' for the index, else `apis/GROUP/VERSION`. Throws 404. */
+  text(path: string): string {
+    if (this.generation !== this.registry.generation) this.written.clear();
+    this.generation = this.registry.generation;
+    const known = this.written.get(path);
+    if (known !== undefined) return known;
+    const text = JSON.stringify(path ? openApiDocument(this.registry, path) : openApiIndex(this.registry));
+    this.written.set(path, text);
+    return text;
+  }
+}
+
 /** `/openapi/v3`: where the document of each group and version lies. */
-export function openApiIndex(registry: Registry): JsonObject {
+function openApiIndex(registry: Registry): JsonObject {
   const paths: JsonObject = {};
   for (const group of registry.groups()) {
     for (const version of registry.versions(group)) {
@@ -22,7 +44,7 @@ export function openApiIndex(registry: Registry): JsonObject {
 
 /** `/openapi/v3/apis/GROUP/VERSION`: the schemas, and paths that say that fields are validated here. Throws 404.
  * @source Kubernetes API: OpenAPI V3 */
-export function openApiDocument(registry: Registry, path: string): JsonObject {
+function openApiDocument(registry: Registry, path: string): JsonObject {
   const [root, ...rest] = path.split('/');
   const [group = '', version = ''] = root === 'api' ? ['', rest[0]] : rest;
   const result = document(registry, group, version);

@@ -1,6 +1,14 @@
 import { parse as parseYaml } from 'yaml';
 import { kubeTime } from '../../../runtime/core/k8s.ts';
-import { type ApiObject, isObject, type Json, type JsonObject, parseJson } from '../json.ts';
+import {
+  type ApiObject,
+  isObject,
+  type Json,
+  type JsonObject,
+  objectAt,
+  parseJson,
+  without,
+} from '../json.ts';
 import { apiVersionOf } from '../kinds/resource.ts';
 import { applyJsonPatch } from '../patch/json-patch.ts';
 import { applyMergePatch } from '../patch/merge-patch.ts';
@@ -73,8 +81,9 @@ function apply(
     throw badRequest(`the configuration is no YAML: ${String(error)}`);
   }
   const given = record(parsed as Json);
-  const metadata = { ...(isObject(given.metadata) ? given.metadata : {}), name };
-  const config: ApiObject = { ...given, apiVersion, kind: resource.kind, metadata };
+  const content = version.hasStatus ? ownPart(given, options.subresource) : given;
+  const metadata = { ...objectAt(content, 'metadata'), name };
+  const config: ApiObject = { ...content, apiVersion, kind: resource.kind, metadata };
   const merged = (live: ApiObject): JsonObject =>
     applyConfiguration(live, config, writer, version.schema, force);
   const done = { ...options, applied: true } as const;
@@ -87,6 +96,14 @@ function apply(
     metadata: { name, ...(namespace ? { namespace } : {}) },
   };
   return { object: objects.create(target, merged(empty), done), created: true };
+}
+
+/** Who applies the status owns nothing else, and who applies the rest owns no status.
+ * @source apiserver pkg/registry/rest ResetFieldsStrategy */
+function ownPart(given: JsonObject, subresource: string): JsonObject {
+  if (subresource !== 'status') return without(given, 'status');
+  const { uid, resourceVersion } = objectAt(given, 'metadata');
+  return { metadata: { uid, resourceVersion }, status: given.status };
 }
 
 function json(body: string): Json {

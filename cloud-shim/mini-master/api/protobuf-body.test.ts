@@ -38,7 +38,7 @@ const bodies: [string, Buffer, JsonObject][] = [
   ],
   [
     'TokenRequest',
-    field(2, join(field(1, 'api'), field(4, Buffer.of(0x08, 0x90, 0x1c)))),
+    field(2, join(field(1, 'api'), Buffer.of(0x20, 0x90, 0x1c))),
     { metadata: {}, spec: { audiences: ['api'], expirationSeconds: 3600 } },
   ],
 ];

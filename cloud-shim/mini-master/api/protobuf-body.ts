@@ -42,7 +42,7 @@ const TokenRequest = message({
     message({
       audiences: strings(1),
       boundObjectRef: one(3, message({ kind: str(1), apiVersion: str(2), name: str(3), uid: str(4) })),
-      expirationSeconds: one(4, message({ value: int64(1) })),
+      expirationSeconds: int64(4),
     }),
   ),
 });
@@ -85,13 +85,22 @@ function fieldsOf(kind: string, content: Buffer): JsonObject {
       };
     }
     case 'TokenRequest': {
-      const { audiences = [], boundObjectRef, expirationSeconds } = decode(TokenRequest, content).spec ?? {};
-      const life = expirationSeconds ? { expirationSeconds: expirationSeconds.value } : {};
+      const {
+        audiences = [],
+        boundObjectRef,
+        expirationSeconds = 0,
+      } = decode(TokenRequest, content).spec ?? {};
+      const life = expirationSeconds ? { expirationSeconds } : {};
       return {
         metadata: {},
         spec: { audiences, ...(boundObjectRef ? { boundObjectRef: { ...boundObjectRef } } : {}), ...life },
       };
     }
+    case 'SelfSubjectAccessReview':
+    case 'SelfSubjectRulesReview':
+    case 'SelfSubjectReview':
+      // Whatever they ask, the answer is the same.
+      return { metadata: {}, spec: {} };
     default:
       throw unsupported(`${kind || 'this kind'} in protobuf`);
   }

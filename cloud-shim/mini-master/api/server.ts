@@ -14,9 +14,10 @@ import { badRequest, noSuchPath, Refusal, tooLarge } from '../status.ts';
 import { authenticate, reviewToken } from './authentication.ts';
 import { coreVersions, groupList, groupOf, resourceList } from './discovery.ts';
 import type { Objects } from './objects.ts';
-import { openApiDocument, openApiIndex } from './openapi.ts';
+import { OpenApi } from './openapi.ts';
 import { openApiV2, protobufBody } from './protobuf-body.ts';
 import { parsePath } from './request.ts';
+import { answerReview, reviewAt } from './reviews.ts';
 import { type Call, serveResource } from './verbs.ts';
 
 export type ApiServerDeps = {
@@ -45,9 +46,11 @@ const VERSION = {
 export class ApiServer {
   private readonly deps: ApiServerDeps;
   private readonly server: Server;
+  private readonly openApi: OpenApi;
 
   constructor(deps: ApiServerDeps) {
     this.deps = deps;
+    this.openApi = new OpenApi(deps.registry);
     const { ca, server } = deps.credentials;
     const tls = {
       cert: server.cert,
@@ -79,22 +82,21 @@ export class ApiServer {
     if (['/healthz', '/livez', '/readyz'].includes(url.pathname)) return void response.end('ok');
     if (url.pathname === '/version') return answer(response, 200, VERSION);
     const { objects, signer, clock } = this.deps;
-    if (!authenticate(request, objects.store, signer, clock.now()))
-      throw new Refusal(401, 'Unauthorized', 'Unauthorized');
+    const user = authenticate(request, objects.store, signer, clock.now());
+    if (!user) throw new Refusal(401, 'Unauthorized', 'Unauthorized');
     if (url.pathname === '/openapi/v2') return this.oldOpenApi(response);
+    const schemas = /^\/openapi\/v3(?:\/(.*))?$/.exec(url.pathname);
+    if (schemas) return answerText(response, 200, this.openApi.text(schemas[1] ?? ''));
     const fixed = this.fixed(url.pathname);
     if (fixed) return answer(response, 200, fixed);
     const bytes = await readBody(request);
-    if (url.pathname === '/apis/authentication.k8s.io/v1/tokenreviews' && request.method === 'POST')
-      return answer(
-        response,
-        201,
-        reviewToken(asRecord(parseBody(bytes, request)), objects.store, signer, clock.now()),
-      );
-    if (/^\/apis\/authorization\.k8s\.io\/v1\/(self)?subjectaccessreviews$/.test(url.pathname))
-      return answer(response, 201, { ...asRecord(parseBody(bytes, request)), status: { allowed: true } });
     const path = parsePath(url.pathname);
     if (!path) throw noSuchPath();
+    const review = reviewAt(path);
+    if (review && request.method === 'POST') {
+      const token = (asked: JsonObject): JsonObject => reviewToken(asked, objects.store, signer, clock.now());
+      return answer(response, 201, answerReview(review, asRecord(parseBody(bytes, request)), user, token));
+    }
     const call: Call = {
       method: request.method ?? 'GET',
       path,
@@ -113,14 +115,10 @@ export class ApiServer {
     response.end(openApiV2());
   }
 
-  /** Discovery and OpenAPI. */
+  /** Discovery. */
   private fixed(path: string): JsonObject | undefined {
     const { registry } = this.deps;
     const parts = path.split('/').filter(Boolean);
-    if (parts[0] === 'openapi' && parts[1] === 'v3')
-      return parts.length === 2
-        ? openApiIndex(registry)
-        : openApiDocument(registry, parts.slice(2).join('/'));
     if (parts[0] === 'api' && parts.length === 1) return coreVersions();
     if (parts[0] === 'api' && parts.length === 2) return resourceList(registry, '', parts[1] ?? '');
     if (parts[0] !== 'apis' || parts.length > 3) return undefined;
@@ -139,7 +137,10 @@ export class ApiServer {
 
 /** Sends JSON. */
 export function answer(response: ServerResponse, status: number, body: Json): void {
-  const text = JSON.stringify(body);
+  answerText(response, status, JSON.stringify(body));
+}
+
+function answerText(response: ServerResponse, status: number, text: string): void {
   response.writeHead(status, {
     'Content-Type': 'application/json',
     'Content-Length': Buffer.byteLength(text),

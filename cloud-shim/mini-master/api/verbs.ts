@@ -9,7 +9,9 @@ import type { Registry, Served } from '../kinds/registry.ts';
 import { inVersion } from '../kinds/resource.ts';
 import { type Matcher, parseFieldSelector, parseLabelSelector } from '../selectors.ts';
 import { badRequest, conflict, methodNotAllowed, noSuchPath } from '../status.ts';
-import { deleteOptions, type Objects, type Target, type WriteOptions } from './objects.ts';
+import { deleteOptions } from './delete-options.ts';
+import type { Objects, Target, WriteOptions } from './objects.ts';
+import { contentFor, cutPage, type Page, pageOf } from './paging.ts';
 import { patchObject } from './patching.ts';
 import { proxyLog } from './pod-log.ts';
 import { isTrue, type ResourcePath } from './request.ts';
@@ -129,19 +131,20 @@ async function serveSubresource(context: Context, subresource: string): Promise<
 }
 
 function list(context: Context): void {
-  const { objects, served, view, response, clock } = context;
-  const matches = matcher(context);
-  const found = select(context).filter(matches);
-  // Everything is in memory: a list is never cut, whatever limit was asked for.
-  sendJson(response, 200, showList(found, served, objects.store.revision, view, clock.now()));
+  const { call, objects, served, view, response, clock } = context;
+  const page = pageOf(call.query);
+  const counted = !call.query.get('labelSelector') && !call.query.get('fieldSelector');
+  const found = cutPage(select(context, page), page, objects.store.revision, counted);
+  sendJson(response, 200, showList(found.objects, served, found.metadata, view, clock.now()));
 }
 
-function select({ objects, served, call }: Context): ApiObject[] {
+/** What the selectors of a request choose, in the version that was asked for. */
+function select(context: Context, page: Page): ApiObject[] {
+  const { objects, served, call } = context;
   const { resource, version } = served;
-  const namespace = call.path.namespace || undefined;
-  return objects.store
-    .list(resource.collection, namespace)
-    .map((object) => inVersion(object, resource, version));
+  return contentFor(page, objects.store, resource.collection, call.path.namespace || undefined)
+    .map((object) => inVersion(object, resource, version))
+    .filter(matcher(context));
 }
 
 function matcher({ call, served }: Context): Matcher {
@@ -186,14 +189,11 @@ function deleteOne(context: Context): void {
 function deleteAll(context: Context): void {
   const { call, objects, served } = context;
   const given = deleteOptions(call.body(), call.query);
-  const found = select(context).filter(matcher(context));
+  const found = select(context, pageOf(call.query));
   for (const { metadata } of found)
     objects.delete({ served, namespace: metadata.namespace ?? '', name: metadata.name ?? '' }, given);
-  sendJson(
-    context.response,
-    200,
-    showList(found, served, objects.store.revision, context.view, context.clock.now()),
-  );
+  const metadata = { resourceVersion: String(objects.store.revision) };
+  sendJson(context.response, 200, showList(found, served, metadata, context.view, context.clock.now()));
 }
 
 function options({ call, response }: Context): WriteOptions {

@@ -31,15 +31,14 @@ export function showObject(object: ApiObject, { version }: Served, view: View, n
   return view.as === 'PartialObjectMetadata' ? partialMetadata(object) : object;
 }
 
-/** A list as the client wants it. */
+/** A list as the client wants it. @param metadata the list's own */
 export function showList(
   objects: readonly ApiObject[],
   { resource, version }: Served,
-  revision: number,
+  metadata: JsonObject,
   view: View,
   now: number,
 ): JsonObject {
-  const metadata = { resourceVersion: String(revision) };
   if (view.as === 'Table') return renderTable(objects, version.columns, metadata, view.include, now);
   if (view.as === 'PartialObjectMetadata') {
     const items = objects.map(partialMetadata) as Json[];

@@ -24,6 +24,8 @@ export type WatchRequest = {
 };
 
 const BOOKMARK_EVERY = seconds(30);
+/** A client whose time is over knows from where to go on. @source apiserver pkg/storage/cacher */
+const BOOKMARK_BEFORE_END = 2;
 /** A client that leaves this much unread is let go; it comes back from the last version that it saw. */
 const LARGEST_BACKLOG = 16 * 1024 * 1024;
 
@@ -69,6 +71,8 @@ class Watch {
     if (this.request.initialEvents) this.bookmark({ 'k8s.io/initial-events-end': 'true' });
     const unwatch = this.store.watch(collection, (change) => this.pass(change));
     if (bookmarks) this.timers.push(this.clock.every(BOOKMARK_EVERY, () => this.bookmark({})));
+    if (bookmarks && timeout > BOOKMARK_BEFORE_END)
+      this.timers.push(this.clock.after(seconds(timeout - BOOKMARK_BEFORE_END), () => this.bookmark({})));
     if (timeout > 0) this.timers.push(this.clock.after(seconds(timeout), () => this.response.end()));
     this.response.once('close', () => {
       unwatch();

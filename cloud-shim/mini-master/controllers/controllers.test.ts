@@ -2,6 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { FakeClock } from '../../../runtime/core/fake-clock.ts';
 import { silentLogger } from '../../../runtime/core/log.ts';
+import { deleteOptions } from '../api/delete-options.ts';
 import { Objects, type Target, type WriteOptions } from '../api/objects.ts';
 import { type ApiObject, type JsonObject, objectAt, objectsAt, textAt } from '../json.ts';
 import { CRD_CLEANUP } from '../kinds/crd.ts';
@@ -42,8 +43,7 @@ test.before.each(async (context) => {
   context.create = (plural, object, namespace = '', group = '') =>
     objects.create(target(plural, '', namespace, group), object, options);
   context.remove = (plural, name, namespace = '', group = '') => {
-    const rest = { dryRun: false, gracePeriodSeconds: undefined, uid: '', resourceVersion: '' };
-    objects.delete(target(plural, name, namespace, group), rest);
+    objects.delete(target(plural, name, namespace, group), deleteOptions({}, new URLSearchParams()));
   };
   context.controllers = new Controllers({ objects, registry, clock, log: silentLogger, caCert: 'CA' });
   context.controllers.start();

@@ -3,6 +3,7 @@ import { errorText } from '../../../runtime/core/errors.ts';
 import { kubeTime } from '../../../runtime/core/k8s.ts';
 import type { Logger } from '../../../runtime/core/log.ts';
 import { millis, seconds } from '../../../runtime/core/units.ts';
+import { ORPHAN } from '../api/delete-options.ts';
 import type { Objects, Target, WriteOptions } from '../api/objects.ts';
 import {
   type ApiObject,
@@ -17,7 +18,7 @@ import {
 import { CRD_CLEANUP } from '../kinds/crd.ts';
 import { CRDS, type Registry } from '../kinds/registry.ts';
 import { Refusal } from '../status.ts';
-import { orphans } from './garbage.ts';
+import { disowned, leaving, orphans, ownedBy, ownersOf } from './garbage.ts';
 import { chooseNode } from './scheduler.ts';
 
 export type ControllersDeps = {
@@ -44,6 +45,8 @@ export class Controllers {
   private unwatch: (() => void) | undefined;
   /** Something was deleted: what it owned may have to go. */
   private deleted = true;
+  /** Something is being deleted: it may be held for what it owns. */
+  private leaving = true;
 
   constructor(deps: ControllersDeps) {
     this.deps = deps;
@@ -52,10 +55,11 @@ export class Controllers {
   start(): void {
     for (const name of NAMESPACES) this.ensure('namespaces', '', name, {});
     this.run();
-    this.unwatch = this.deps.objects.store.watch(undefined, ({ type, collection }) => {
+    this.unwatch = this.deps.objects.store.watch(undefined, ({ type, collection, object }) => {
       // Leases and events change often and no rule follows them at once.
       if (collection === 'events' || collection.startsWith('leases.')) return;
       if (type === 'DELETED') this.deleted = true;
+      if (object.metadata.deletionTimestamp) this.leaving = true;
       this.soon ??= this.deps.clock.after(millis(0), () => this.run());
     });
     this.timer = this.deps.clock.every(TURN, () => this.run());
@@ -76,6 +80,7 @@ export class Controllers {
       this.pods,
       this.schedule,
       this.definitions,
+      this.owners,
       this.garbage,
     ];
     for (const rule of rules) {
@@ -215,6 +220,23 @@ export class Controllers {
     }
   }
 
+  /** What is deleted and held for what it owns goes once that was let go, or is gone. */
+  private owners(): void {
+    const { objects, registry } = this.deps;
+    if (!this.leaving) return;
+    const found = leaving(objects.store, registry);
+    this.leaving = found.length > 0;
+    for (const { target, object, holder } of found) {
+      let left = 0;
+      for (const owned of ownedBy(objects.store, registry, object)) {
+        if (holder === ORPHAN || ownersOf(owned.object).length > 1)
+          objects.modify(owned.target, (each) => disowned(each, object), quiet);
+        else if (!this.remove(owned.target).gone) left++;
+      }
+      if (left === 0) objects.modify(target, (each) => released(each, holder), quiet);
+    }
+  }
+
   /** What belonged to something that is gone, goes. */
   private garbage(): void {
     const { objects, registry } = this.deps;
@@ -258,6 +280,7 @@ export class Controllers {
         gracePeriodSeconds: undefined,
         uid: '',
         resourceVersion: '',
+        holder: undefined,
       });
     } catch (error) {
       if (error instanceof Refusal && error.code === 404) return { gone: true };
@@ -281,6 +304,11 @@ const quiet: WriteOptions = {
   subresource: '',
   warn: () => {},
 };
+
+function released(object: ApiObject, holder: string): ApiObject {
+  const finalizers = listAt(object, 'metadata', 'finalizers').filter((name) => name !== holder);
+  return { ...object, metadata: { ...object.metadata, finalizers } };
+}
 
 /** Gives a pod its node. */
 export function bindPod(objects: Objects, pod: ApiObject, nodeName: string, time: string): void {

@@ -133,7 +133,7 @@ const rows: readonly Row[] = [
     columns: nodeColumns,
     status: true,
     strategy: nodeStrategy,
-    more: { selectable: ['spec.unschedulable'] },
+    more: { selectable: ['spec.unschedulable'], statusOnCreate: true },
   },
   {
     kind: 'Pod',
@@ -281,6 +281,7 @@ function resource(row: Row): Resource {
     selectable: [],
     subresources: [],
     createOnUpdate: false,
+    statusOnCreate: false,
     unconditionalUpdate: true,
     answersDeleted: false,
     generation: 'none',

@@ -180,6 +180,7 @@ export function customResource(crd: ApiObject): Resource | undefined {
     selectable: [...new Set(served.flatMap(selectableFields))],
     subresources: [],
     createOnUpdate: false,
+    statusOnCreate: false,
     unconditionalUpdate: false,
     answersDeleted: false,
     generation: hasStatus ? 'spec' : 'all',

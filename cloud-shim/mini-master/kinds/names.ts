@@ -1,5 +1,5 @@
 import type { ApiObject } from '../json.ts';
-import { asText, isObject, type Json, objectAt, objectsAt } from '../json.ts';
+import { asText, isObject, type Json, listAt, objectAt, objectsAt } from '../json.ts';
 import { type Cause, cause } from '../status.ts';
 import type { NameRule } from './resource.ts';
 
@@ -52,6 +52,17 @@ export function metaFaults(object: ApiObject, rule: NameRule): Cause[] {
     }
   }
   return causes;
+}
+
+/** Faults of metadata that changes: what is being deleted is held by nobody new.
+ * @source apimachinery api/validation/objectmeta.go ValidateObjectMetaAccessorUpdate */
+export function metaUpdateFaults(next: ApiObject, old: ApiObject): Cause[] {
+  if (!old.metadata.deletionTimestamp) return [];
+  const known = listAt(old, 'metadata', 'finalizers');
+  const added = listAt(next, 'metadata', 'finalizers').filter((name) => !known.includes(name));
+  if (added.length === 0) return [];
+  const why = `no new finalizers can be added if the object is being deleted, found new finalizers ${JSON.stringify(added)}`;
+  return [cause.forbidden('metadata.finalizers', why)];
 }
 
 /** Faults of a map of labels. */

@@ -166,7 +166,7 @@ export const nodeSchema: Schema = kindSchema('A machine that runs pods.', {
     podCIDRs: setList(text()),
     providerID: text(),
     unschedulable: flag('Whether new pods are kept away.'),
-    taints: keyedList(taint, 'key', { mapKeys: ['key', 'effect'], description: 'What pods must tolerate.' }),
+    taints: atomicList(taint, 'What pods must tolerate.'),
     configSource: open(),
     externalID: text(),
   }),

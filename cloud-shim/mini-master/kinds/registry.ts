@@ -1,4 +1,5 @@
 import type { ApiObject } from '../json.ts';
+import type { Change } from '../store/store.ts';
 import { builtinResources } from './builtin.ts';
 import { customResource } from './crd.ts';
 import type { Resource, ResourceVersion } from './resource.ts';
@@ -10,7 +11,8 @@ export type Served = { readonly resource: Resource; readonly version: ResourceVe
 
 type CrdSource = {
   list(collection: string): readonly ApiObject[];
-  watch(collection: string, listener: () => void): () => void;
+  watch(collection: string, listener: (change: Change) => void): () => void;
+  compact(collection: string): void;
 };
 
 /** Every resource that is served now: the built-in ones and those of the installed CRDs. */
@@ -22,9 +24,11 @@ export class Registry {
 
   constructor(source: CrdSource) {
     this.source = source;
-    source.watch(CRDS, () => {
+    source.watch(CRDS, ({ type, object }) => {
       this.known = undefined;
       this.generation++;
+      // Nobody can have seen its objects before: the history of an earlier kind of this name is none of it.
+      if (type === 'ADDED') source.compact(object.metadata.name ?? '');
     });
   }
 

@@ -55,6 +55,8 @@ export type Resource = {
   /** Subresources beside `status`, for discovery. */
   readonly subresources: readonly Subresource[];
   readonly createOnUpdate: boolean;
+  /** Whether a new object may bring its status. */
+  readonly statusOnCreate: boolean;
   /** Whether an update without resourceVersion overwrites. */
   readonly unconditionalUpdate: boolean;
   /** Whether a deletion answers the object, not a Status. */

@@ -47,8 +47,10 @@ export const nodeStrategy: Strategy = {
   },
   validate: (object) => {
     const effects = ['NoSchedule', 'PreferNoSchedule', 'NoExecute'];
-    return objectsAt(object, 'spec', 'taints').flatMap((taint, i) => {
+    return objectsAt(object, 'spec', 'taints').flatMap((taint, i, taints) => {
       const faults: Cause[] = [];
+      if (taints.findIndex((t) => t.key === taint.key && t.effect === taint.effect) < i)
+        faults.push(cause.duplicate(`spec.taints[${i}]`, taint));
       if (!taint.key) faults.push(cause.required(`spec.taints[${i}].key`));
       if (!effects.includes(asText(taint.effect))) {
         faults.push(cause.unsupported(`spec.taints[${i}].effect`, taint.effect ?? '', effects));

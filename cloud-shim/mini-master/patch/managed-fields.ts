@@ -1,4 +1,4 @@
-import { type ApiObject, asText, isObject, type JsonObject } from '../json.ts';
+import { type ApiObject, asText, equal, isObject, type JsonObject, listAt } from '../json.ts';
 import type { Schema } from '../schema/schema.ts';
 import {
   changedFields,
@@ -38,10 +38,20 @@ export function managedOf(object: ApiObject): Managed[] {
 
 /** The object with these managers; without the field when nobody manages anything. */
 export function withManaged(object: ApiObject, managers: readonly Managed[]): ApiObject {
-  const entries = managers.filter((m) => m.fields.size > 0).map(managedEntry);
+  const entries = managers
+    .filter((m) => m.fields.size > 0)
+    .sort(inOrder)
+    .map(managedEntry);
   const metadata = { ...object.metadata };
   delete metadata.managedFields;
   return { ...object, metadata: entries.length > 0 ? { ...metadata, managedFields: entries } : metadata };
+}
+
+/** Appliers first, then the oldest: the same managers are always listed the same way. */
+function inOrder(a: Managed, b: Managed): number {
+  const rank = ({ operation, time, manager, apiVersion, subresource }: Managed): string =>
+    [operation, time, manager, apiVersion, subresource].join('\u0000');
+  return rank(a) < rank(b) ? -1 : 1;
 }
 
 function managedEntry(managed: Managed): JsonObject {
@@ -62,7 +72,6 @@ export function sameWriter(a: Writer, b: Writer): boolean {
 }
 
 /** Records an update: what it changed now belongs to the writer, what is gone belongs to nobody.
- * An object whose writer sent an empty list of managers has its records reset, as in Kubernetes.
  * @source apimachinery util/managedfields/internal/buildmanagerinfo, structured-merge-diff merge/update.go */
 export function trackUpdate(
   old: ApiObject | undefined,
@@ -72,7 +81,7 @@ export function trackUpdate(
 ): ApiObject {
   const changed = changedFields(old ?? {}, next, schema);
   const present = fieldsOf(next, schema);
-  const before = old ? managedOf(old) : [];
+  const before = recordsBefore(old, next, writer.subresource);
   const others = before
     .filter((m) => !sameWriter(m, writer))
     .map((m) => ({ ...m, fields: minus(stillThere(m.fields, present), changed) }));
@@ -80,6 +89,18 @@ export function trackUpdate(
   const kept = own ? stillThere(own.fields, present) : new Map();
   const time = changed.size > 0 || !own ? writer.time : own.time;
   return withManaged(next, [...others, { ...writer, time, fields: union(kept, changed) }]);
+}
+
+/** The records that an update starts from: a writer may edit them, or reset them with one empty entry; one that does
+ * not know them and leaves them out loses nothing.
+ * @source apimachinery util/managedfields/internal/fieldmanager.go decodeLiveOrNew */
+function recordsBefore(old: ApiObject | undefined, next: ApiObject, subresource: string): Managed[] {
+  const live = old ? managedOf(old) : [];
+  if (subresource) return live;
+  const sent = listAt(next, 'metadata', 'managedFields');
+  if (sent.length === 1 && equal(sent[0], {})) return [];
+  const edited = managedOf(next).filter((m) => m.fields.size > 0);
+  return edited.length > 0 ? edited : live;
 }
 
 function stillThere(fields: FieldSet, present: FieldSet): FieldSet {

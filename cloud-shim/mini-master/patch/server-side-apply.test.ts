@@ -210,6 +210,12 @@ test('a field that two hold conflicts with both', () => {
   );
 });
 
+test('an empty map takes nothing away from those who fill it, and disputes nothing', () => {
+  const empty = apply(object({}), { labels: {} }, applier('a'));
+  const filled = apply(empty, { labels: { x: '1' } }, applier('b'));
+  assert.equal(apply(filled, { labels: {} }, applier('c')).spec, { labels: { x: '1' } });
+});
+
 test('force takes the field over', () => {
   const live = apply(object({}), { replicas: 1, paused: 'no' }, applier('a'));
   const forced = apply(live, { replicas: 2 }, applier('b', 1), true);

@@ -29,16 +29,12 @@ export function applyConfiguration(
   const applied = fieldsOf(config, schema);
   const managers = managedOf(live);
   const others = managers.filter((m) => !sameWriter(m, writer));
-  const disputed = conflicts(live, config, applied, others, schema);
+  const disputed = conflicts(live, mergeApplied(live, config, schema), applied, others, schema);
   if (disputed.length > 0 && !force) throw conflictRefusal(disputed, live);
   const remaining = others.map((m) => ({ ...m, fields: minus(m.fields, pathsOf(disputed)) }));
   const previous = managers.find((m) => sameWriter(m, writer));
   const pruned = previous ? dropAbandoned(live, previous.fields, applied, remaining, schema) : live;
-  const merged = mergeApplied(pruned, without(config, 'status'), schema) as ApiObject;
-  const withStatus =
-    config.status === undefined ? merged : (mergeApplied(merged, config, schema) as ApiObject);
-  const metadata = { ...withStatus.metadata };
-  const result: ApiObject = { ...withStatus, metadata };
+  const result = mergeApplied(pruned, config, schema) as ApiObject;
   const time = previous && equal(withoutManaged(live), withoutManaged(result)) ? previous.time : writer.time;
   return withManaged(result, [...remaining, { ...writer, time, fields: applied }]);
 }
@@ -51,7 +47,7 @@ type Dispute = { readonly path: FieldPath; readonly owner: Managed };
 
 function conflicts(
   live: ApiObject,
-  config: ApiObject,
+  merged: Json,
   applied: FieldSet,
   others: readonly Managed[],
   schema: Schema | undefined,
@@ -60,7 +56,7 @@ function conflicts(
   for (const [key, path] of applied) {
     if (path.at(-1)?.startsWith('k:')) continue;
     const owners = others.filter((m) => m.fields.has(key));
-    if (owners.length > 0 && !equal(valueAt(live, path, schema), valueAt(config, path, schema)))
+    if (owners.length > 0 && !equal(valueAt(live, path, schema), valueAt(merged, path, schema)))
       found.push(...owners.map((owner) => ({ path, owner })));
   }
   return found;
@@ -74,35 +70,30 @@ function pathsOf(disputes: readonly Dispute[]): FieldSet {
 function conflictRefusal(disputes: readonly Dispute[], live: ApiObject): Refusal {
   const causes = disputes.map(({ path, owner }) => ({
     reason: 'FieldManagerConflict',
-    message: `conflict with ${printedOwner(owner)}`,
+    message: `conflict with ${named(owner)}`,
     field: printed(path),
   }));
-  const [only, ...more] = causes;
+  const [first] = causes;
   const text =
-    more.length === 0
-      ? `1 conflict: ${only?.message}: ${only?.field}`
-      : `${causes.length} conflicts: ${listed(disputes)}`;
-  return new Refusal(409, 'Conflict', `Apply failed with ${text}`, {
-    name: live.metadata.name ?? '',
-    causes,
-  });
+    causes.length === 1
+      ? `1 conflict: ${first?.message}: ${first?.field}`
+      : `${causes.length} conflicts: ${byOwner(disputes).join('\n')}`;
+  const details = { name: live.metadata.name ?? '', causes };
+  return new Refusal(409, 'Conflict', `Apply failed with ${text}`, details);
 }
 
-/** The disputed fields below each owner. */
-function listed(disputes: readonly Dispute[]): string {
-  const fields = new Map<string, string[]>();
-  for (const { path, owner } of disputes) {
-    const name = printedOwner(owner);
-    fields.set(name, [...(fields.get(name) ?? []), `- ${printed(path)}`]);
-  }
-  const sorted = [...fields].sort(([a], [b]) => (a < b ? -1 : 1));
-  return sorted.map(([name, lines]) => [`conflicts with ${name}:`, ...lines].join('\n')).join('\n');
+/** @source apimachinery util/managedfields/internal/conflict.go */
+function byOwner(disputes: readonly Dispute[]): string[] {
+  const owners = [...new Set(disputes.map(({ owner }) => named(owner)))].sort();
+  return owners.flatMap((owner) => [
+    `conflicts with ${owner}:`,
+    ...disputes.filter((d) => named(d.owner) === owner).map((d) => `- ${printed(d.path)}`),
+  ]);
 }
 
-function printedOwner({ manager, subresource, operation, apiVersion }: Managed): string {
-  const name = JSON.stringify(manager);
-  const part = subresource ? `${name} with subresource ${JSON.stringify(subresource)}` : name;
-  return operation === 'Update' ? `${part} using ${apiVersion}` : part;
+function named({ manager, subresource, operation, apiVersion }: Managed): string {
+  const below = subresource ? ` with subresource ${JSON.stringify(subresource)}` : '';
+  return `${JSON.stringify(manager)}${below}${operation === 'Update' ? ` using ${apiVersion}` : ''}`;
 }
 
 /** `.spec.containers[name="a"].image` */

@@ -55,15 +55,16 @@ function typeMatches(value: Json, schema: Schema): boolean {
 }
 
 function wrongType(path: string, value: Json, type: string): Cause {
-  const shown = Array.isArray(value)
-    ? 'array'
-    : isObject(value)
-      ? 'object'
-      : value === null
-        ? 'null'
-        : typeof value;
+  const shown = typeName(value);
   const detail = `${path || '<root>'} in body must be of type ${type}: ${JSON.stringify(shown)}`;
   return cause.typeInvalid(path, shown, detail);
+}
+
+/** The type of a value in the words of OpenAPI. */
+function typeName(value: Json): string {
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return 'array';
+  return Number.isInteger(value) ? 'integer' : typeof value;
 }
 
 function stringFaults(value: string, schema: Schema, path: string): Cause[] {

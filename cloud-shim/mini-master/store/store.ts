@@ -105,6 +105,19 @@ export class Store {
     return first < 0 ? [] : history.slice(first);
   }
 
+  /** What `list` gave at an earlier revision, or undefined when some of the changes since are forgotten. */
+  listAt(name: string, namespace: string | undefined, revision: number): ApiObject[] | undefined {
+    const changes = this.since(name, revision);
+    if (!changes) return undefined;
+    const then = new Map(this.list(name, namespace).map((object) => [keyOf(object), object]));
+    for (const { object, previous } of [...changes].reverse()) {
+      if (namespace !== undefined && object.metadata.namespace !== namespace) continue;
+      if (previous) then.set(keyOf(object), previous);
+      else then.delete(keyOf(object));
+    }
+    return [...then].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, object]) => object);
+  }
+
   /** Calls `listener` for every later change, of one collection or of all; returns what ends that. */
   watch(collection: string | undefined, listener: Listener): () => void {
     const entry = { collection, listener };
@@ -153,6 +166,7 @@ export class Store {
   }
 }
 
-function keyOf(object: ApiObject): string {
+/** `namespace/name`. */
+export function keyOf(object: ApiObject): string {
   return `${object.metadata.namespace ?? ''}/${object.metadata.name ?? ''}`;
 }

@@ -1,13 +1,13 @@
 import type { Duplex } from 'node:stream';
-import type { IConnackPacket, IPublishPacket } from 'mqtt-packet';
+import type { IConnackPacket } from 'mqtt-packet';
 import { sleep } from '../../core/clock.ts';
 import { EdgeError, errorText } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
 import type { MetricSource } from '../../core/metrics.ts';
 import { backoffDelays } from '../../core/retry.ts';
 import { seconds } from '../../core/units.ts';
+import type { Waiter } from '../ack-queue.ts';
 import type { DurableSession } from '../durable-session.ts';
-import type { Gate } from '../gate.ts';
 import type { Hub } from '../hub.ts';
 import { makeMessage, type QoS } from '../message.ts';
 import { OWN_CLIENT } from '../sessions.ts';
@@ -17,9 +17,11 @@ import { type BridgeCounters, bridgeCounters } from './counters.ts';
 import { EchoFilter } from './echo-filter.ts';
 import { Exchange } from './exchange.ts';
 import { connectPacket, readConnack } from './handshake.ts';
+import type { Deliver } from './incoming.ts';
 import { Inlet } from './inlet.ts';
 import { sendVolatileRetained, subscribeLocally } from './local-subscriptions.ts';
 import type { BridgeOptions, Dialect, RemoteOptions } from './options.ts';
+import type { RemotePublish } from './packet-decoder.ts';
 import { RemoteConnection } from './remote-connection.ts';
 import { RemoteSubscriptions } from './remote-subscriptions.ts';
 import { TopicMaps } from './topic-map.ts';
@@ -189,6 +191,7 @@ export class Bridge {
           answered();
           this.accept(parts, connection, dialect, packet);
         },
+        drained: () => parts.session.pump(),
         closed: (why) => {
           this.exchange?.end();
           this.exchange = undefined;
@@ -226,16 +229,15 @@ export class Bridge {
     this.echoes = dialect === 'mqttv311' ? (this.echoes ?? new EchoFilter()) : undefined;
     connection.accepted(terms);
     const { counters, log } = this;
-    const deliver = (publish: IPublishPacket): Gate | undefined => this.deliver(parts.inlet, publish);
+    const deliver: Deliver = (publish, ticket) => this.deliver(parts.inlet, publish, ticket);
     this.exchange = new Exchange({ ...parts, connection, counters, deliver, log });
     this.exchange.begin(terms.present);
     sendVolatileRetained(hub, parts.session, this.maps.outgoing);
   }
 
-  private deliver(inlet: Inlet, packet: IPublishPacket): Gate | undefined {
-    const payload = packet.payload as Buffer;
-    if (this.echoes?.isEcho(packet.topic, payload, this.deps.hub.clock.monotonic())) return undefined;
-    return inlet.deliver(packet);
+  private deliver(inlet: Inlet, packet: RemotePublish, ticket?: () => Waiter): boolean {
+    if (this.echoes?.isEcho(packet.topic, packet.payload, this.deps.hub.clock.monotonic())) return false;
+    return inlet.deliver(packet, ticket);
   }
 }
 

@@ -1,11 +1,9 @@
-import type { IPublishPacket } from 'mqtt-packet';
 import { errorText } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
-import type { Packet } from '../codec.ts';
 import type { DurableSession } from '../durable-session.ts';
-import type { Gate } from '../gate.ts';
 import type { BridgeCounters } from './counters.ts';
-import { Incoming } from './incoming.ts';
+import { type Deliver, Incoming } from './incoming.ts';
+import type { RemotePacket } from './packet-decoder.ts';
 import type { RemoteConnection } from './remote-connection.ts';
 import type { RemoteSubscriptions } from './remote-subscriptions.ts';
 
@@ -14,8 +12,7 @@ export type ExchangeDeps = {
   readonly connection: RemoteConnection;
   readonly subscriptions: RemoteSubscriptions;
   readonly counters: BridgeCounters;
-  /** @returns what the acknowledgement of a message has to wait for */
-  readonly deliver: (packet: IPublishPacket) => Gate | undefined;
+  readonly deliver: Deliver;
   readonly log: Logger;
 };
 
@@ -52,7 +49,7 @@ export class Exchange {
     this.deps.subscriptions.lost();
   }
 
-  take(packet: Packet): void {
+  take(packet: RemotePacket): void {
     const { session, connection, subscriptions, counters } = this.deps;
     const id = ('messageId' in packet && packet.messageId) || 0;
     switch (packet.cmd) {

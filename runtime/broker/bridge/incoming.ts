@@ -1,58 +1,63 @@
-import type { IPublishPacket } from 'mqtt-packet';
 import { errorText } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
-import { AckQueue } from '../ack-queue.ts';
+import { mebibytes } from '../../core/units.ts';
+import { AckQueue, type Waiter } from '../ack-queue.ts';
 import type { DurableSession } from '../durable-session.ts';
-import type { Gate } from '../gate.ts';
+import type { RemotePublish } from './packet-decoder.ts';
 import type { RemoteConnection } from './remote-connection.ts';
 
-/** Messages that may wait for the disk before the connection is left unread. */
+/** Messages that may wait for the disk before the connection is left unread, and their bytes. */
 const PENDING_ACKS = 1000;
+const PENDING_BYTES = mebibytes(1);
 const PUBACK = 0x40;
 const PUBREC = 0x50;
 const PUBCOMP = 0x70;
 
+/** Brings a message to where it belongs.
+ * @param ticket gives who is to know when it is safe; asked only when there is something to wait for
+ * @returns whether there was */
+export type Deliver = (packet: RemotePublish, ticket?: () => Waiter) => boolean;
+
 /** The receiver's half of the exchange with a remote broker, over one connection: a message is acknowledged when it is
  * safe here, in the order of arrival. @source MQTT 5 §4.3 */
 export class Incoming {
-  private readonly acks = new AckQueue();
+  private readonly acks: AckQueue;
   private readonly session: DurableSession;
   private readonly connection: RemoteConnection;
-  private readonly deliver: (packet: IPublishPacket) => Gate | undefined;
+  private readonly deliver: Deliver;
   private readonly log: Logger;
 
   constructor(deps: {
     session: DurableSession;
     connection: RemoteConnection;
-    /** @returns what the acknowledgement has to wait for */
-    deliver: (packet: IPublishPacket) => Gate | undefined;
+    deliver: Deliver;
     log: Logger;
   }) {
     this.session = deps.session;
     this.connection = deps.connection;
     this.deliver = deps.deliver;
     this.log = deps.log;
+    this.acks = new AckQueue(
+      (qos, id, _code, error) => this.settled(qos, id, error),
+      () => this.regulate(),
+    );
   }
 
-  publish(packet: IPublishPacket): void {
-    const { qos, messageId: id = 0 } = packet;
-    // A message whose id is still held is the same one again. [MQTT-4.3.3-10]
-    if (qos === 2 && !this.session.hold(id)) return this.acks.now(() => this.answer(PUBREC, id));
-    const gate = this.deliver(packet);
+  publish(packet: RemotePublish): void {
+    const { qos, messageId: id, payload } = packet;
     if (qos === 0) {
-      gate?.onOpen(() => {}); // QoS 0 is told to nobody: its loss neither
+      this.deliver(packet); // QoS 0 is told to nobody: its loss neither
       return;
     }
-    const first = qos === 1 ? PUBACK : PUBREC;
-    if (!gate) return this.acks.now(() => this.answer(first, id));
-    gate.onOpen(
-      this.acks.later((error) => {
-        if (error === undefined) this.answer(first, id);
-        else this.notKept(qos, id, error);
-        if (this.acks.length < PENDING_ACKS / 2) this.connection.pause(false);
-      }),
-    );
-    if (this.acks.length >= PENDING_ACKS) this.connection.pause(true);
+    // A message whose id is still held is the same one again, which waits like the first one did. [MQTT-4.3.3-10]
+    if (qos === 2 && !this.session.hold(id)) return this.session.whenSafe(id, this.acks.open(2, id, 0, 0));
+    const ticket = (): Waiter => {
+      const ack = this.acks.open(qos, id, 0, payload.length);
+      if (qos === 2) this.session.secure(id, ack);
+      return ack;
+    };
+    if (!this.deliver(packet, ticket)) ticket().settle();
+    this.regulate();
   }
 
   pubrel(id: number): void {
@@ -69,6 +74,13 @@ export class Incoming {
     );
   }
 
+  /** An acknowledgement that has waited for the disk, or for its turn. */
+  private settled(qos: number, id: number, error: unknown): void {
+    if (qos === 2) this.session.secured(id);
+    if (error === undefined) this.answer(qos === 1 ? PUBACK : PUBREC, id);
+    else this.notKept(qos, id, error);
+  }
+
   private answer(first: number, id: number): void {
     this.connection.sendAck(first, id);
   }
@@ -76,7 +88,13 @@ export class Incoming {
   /** Without an answer the remote broker sends it again over the next connection. */
   private notKept(qos: number, id: number, error: unknown): void {
     this.log.error('a message of a remote broker could not be kept', { reason: errorText(error) });
-    if (qos === 2) this.session.letGo(id)?.catch(() => {});
+    if (qos === 2) this.session.forget(id);
     this.connection.close('the disk does not take what the remote broker sends');
+  }
+
+  private regulate(): void {
+    const { length, bytes } = this.acks;
+    if (length >= PENDING_ACKS || bytes >= PENDING_BYTES) this.connection.pause(true);
+    else if (length < PENDING_ACKS / 2 && bytes < PENDING_BYTES / 2) this.connection.pause(false);
   }
 }

@@ -1,11 +1,12 @@
-import type { IPublishPacket } from 'mqtt-packet';
 import type { Counter } from '../../core/metrics.ts';
+import type { Waiter } from '../ack-queue.ts';
 import { Gate } from '../gate.ts';
 import type { Hub } from '../hub.ts';
 import type { Message } from '../message.ts';
 import type { Session } from '../session.ts';
 import type { LocalHandler } from '../subscription.ts';
 import { matches } from '../topics.ts';
+import type { RemotePublish } from './packet-decoder.ts';
 import type { TopicMaps } from './topic-map.ts';
 
 type Listener = { readonly levels: readonly string[]; readonly handler: LocalHandler };
@@ -33,21 +34,21 @@ export class Inlet {
     return () => this.listeners.delete(listener);
   }
 
-  /** @returns what the acknowledgement has to wait for; undefined when that is nothing */
-  deliver(packet: IPublishPacket): Gate | undefined {
-    const payload = Buffer.from(packet.payload); // a copy: the packet is a window on the socket's buffer
+  /** @param ticket gives who is to know when it is safe; asked only when there is something to wait for
+   * @returns whether there was */
+  deliver(packet: RemotePublish, ticket?: () => Waiter): boolean {
     const topic = this.maps.toLocal(packet.topic);
-    const gate = topic === undefined ? undefined : this.publish(toMessage(packet, topic, payload, this.from));
-    const heard = this.tell(packet, payload, gate);
+    const heard = this.tell(packet);
     if (topic === undefined && !heard.isHeard) this.dropped.add();
-    return heard.gate;
+    const message = topic === undefined ? undefined : this.toMessage(packet, topic);
+    const { gate } = heard;
+    if (!gate) return message !== undefined && this.publish(message, ticket);
+    if (message) this.publish(message, () => gate.enter());
+    gate.onOpen(ticket?.());
+    return true;
   }
 
-  private get from(): { client: string; now: number } {
-    return { client: this.session.clientId, now: this.hub.clock.monotonic() };
-  }
-
-  private publish(message: Message): Gate | undefined {
+  private publish(message: Message, ticket: (() => Waiter) | undefined): boolean {
     const { hub } = this;
     const route = hub.router.routeOf(message.topic);
     // `$SYS` is the broker's own. [MQTT-4.7.2-1]
@@ -57,20 +58,16 @@ export class Inlet {
       message.payload.length > hub.limits.packetBytes
     ) {
       this.dropped.add();
-      return undefined;
+      return false;
     }
     hub.flusher.begin();
-    const gate = hub.router.deliver(route, message, this.session);
+    const waits = hub.router.deliver(route, message, this.session, ticket);
     hub.flusher.end();
-    return gate;
+    return waits;
   }
 
-  private tell(
-    { topic, qos, retain }: IPublishPacket,
-    payload: Buffer,
-    before: Gate | undefined,
-  ): { gate: Gate | undefined; isHeard: boolean } {
-    let gate = before;
+  private tell({ topic, payload, qos, retain }: RemotePublish): { gate: Gate | undefined; isHeard: boolean } {
+    let gate: Gate | undefined;
     let isHeard = false;
     for (const { levels, handler } of this.listeners) {
       if (!matches(levels, topic)) continue;
@@ -82,23 +79,18 @@ export class Inlet {
     }
     return { gate, isHeard };
   }
-}
 
-function toMessage(
-  { qos, retain, properties = {} }: IPublishPacket,
-  topic: string,
-  payload: Buffer,
-  from: { client: string; now: number },
-): Message {
-  // The remote broker's aliases and subscription identifiers mean nothing here.
-  const { topicAlias: _, subscriptionIdentifier: __, messageExpiryInterval: expiry, ...rest } = properties;
-  return {
-    topic,
-    payload,
-    qos,
-    retain,
-    properties: Object.keys(rest).length > 0 ? rest : undefined,
-    expiresAt: expiry === undefined ? undefined : from.now + expiry * 1000,
-    from: from.client,
-  };
+  private toMessage(packet: RemotePublish, topic: string): Message {
+    const { payload, qos, retain, properties, expirySeconds } = packet;
+    const now = this.hub.clock.monotonic();
+    return {
+      topic,
+      payload,
+      qos,
+      retain,
+      properties,
+      expiresAt: expirySeconds === undefined ? undefined : now + expirySeconds * 1000,
+      from: this.session.clientId,
+    };
+  }
 }

@@ -16,8 +16,7 @@ export function subscribeLocally(hub: Hub, session: DurableSession, wanted: read
     });
   for (const name of [...session.subscriptions.keys()]) {
     if (wanted.some(({ filter }) => filter === name)) continue;
-    const removed = hub.sessions.unsubscribe(session, name);
-    if (removed instanceof Promise) removed.catch(failed);
+    hub.sessions.unsubscribe(session, name).kept?.catch(failed);
   }
   for (const mapped of wanted) {
     const known = session.subscriptions.get(mapped.filter);

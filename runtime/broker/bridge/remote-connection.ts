@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import type { Timer } from '../../core/clock.ts';
 import { errorText } from '../../core/errors.ts';
 import { mebibytes, millis, seconds } from '../../core/units.ts';
-import { encode, type Packet, PacketDecoder, type ProtocolVersion } from '../codec.ts';
+import { encode, type Packet, type ProtocolVersion } from '../codec.ts';
 import { FrameReader } from '../frame.ts';
 import type { Hub } from '../hub.ts';
 import {
@@ -16,6 +16,7 @@ import {
 import { Outgoing } from '../outgoing.ts';
 import type { Outlet } from '../session.ts';
 import type { Terms } from './handshake.ts';
+import { PacketDecoder, type RemotePacket } from './packet-decoder.ts';
 
 /** Largest packet that is read: a broker that speaks 3.1.1 cannot be told of a lower limit, and would send what is over
  * it again and again. */
@@ -24,7 +25,9 @@ const LARGEST = mebibytes(16);
 const LINGER = seconds(2);
 
 export type RemoteEvents = {
-  packet(packet: Packet): void;
+  packet(packet: RemotePacket): void;
+  /** The other side has taken what waited in the socket. */
+  drained(): void;
   /** Called once. */
   closed(why: string): void;
   /** @returns the name of a topic on the remote side; undefined when it is not carried there */
@@ -42,7 +45,7 @@ export class RemoteConnection implements Outlet {
   private readonly stream: Duplex;
   private readonly version: ProtocolVersion;
   private readonly events: RemoteEvents;
-  private readonly decoder = new PacketDecoder();
+  private readonly decoder: PacketDecoder;
   private readonly frames: FrameReader;
   private readonly out: Outgoing;
   private maximumPacketSize = Number.POSITIVE_INFINITY;
@@ -58,20 +61,25 @@ export class RemoteConnection implements Outlet {
     this.stream = deps.stream;
     this.version = deps.version;
     this.events = deps.events;
+    this.decoder = new PacketDecoder(deps.version);
     this.receiveMaximum = this.hub.limits.inflight;
     this.heard = this.hub.clock.monotonic();
-    this.frames = new FrameReader(LARGEST, (data, start, end) =>
-      this.take(data.subarray(start, end)) ? end : -1,
-    );
+    this.frames = new FrameReader(LARGEST, this);
     this.out = new Outgoing(deps.stream, this.hub.flusher);
     this.stream.on('data', (chunk: Buffer) => this.read(chunk));
     this.stream.on('error', (error) => this.end(errorText(error)));
+    this.stream.on('drain', () => this.events.drained());
     this.stream.on('end', () => this.end('closed by the remote broker'));
     this.stream.on('close', () => this.end('connection lost'));
   }
 
   get congested(): boolean {
     return this.out.pending > this.hub.limits.socketBytes;
+  }
+
+  get blocked(): boolean {
+    // Only then the stream says when it is empty again.
+    return this.stream.writableNeedDrain && this.congested;
   }
 
   get isClosed(): boolean {
@@ -124,7 +132,7 @@ export class RemoteConnection implements Outlet {
 
   /** Holds back reading while so much waits for the disk. */
   pause(isFull: boolean): void {
-    if (isFull !== this.stream.isPaused()) this.stream[isFull ? 'pause' : 'resume']();
+    if (!this.isClosed && isFull !== this.stream.isPaused()) this.stream[isFull ? 'pause' : 'resume']();
   }
 
   /** Ends the connection after what was written. */
@@ -133,6 +141,8 @@ export class RemoteConnection implements Outlet {
     this.why = why;
     this.out.flush();
     this.stream.end();
+    // Read to its end: what came and was not read would make the kernel drop what was written.
+    this.stream.resume();
     const linger = this.hub.clock.after(LINGER, () => this.stream.destroy());
     this.stream.once('close', () => linger.cancel());
     this.finish();
@@ -175,19 +185,26 @@ export class RemoteConnection implements Outlet {
     }
   }
 
-  /** @returns false when reading must stop */
-  private take(frame: Buffer): boolean {
-    const packet = this.decoder.decode(frame, this.version);
-    if (packet instanceof Error) this.close(`the remote broker sent a malformed packet: ${packet.message}`);
-    else {
-      try {
-        this.events.packet(packet);
-      } catch (error) {
-        this.hub.log.error('a packet of a remote broker could not be handled', { reason: errorText(error) });
-        this.close('a packet could not be handled');
-      }
+  /** Takes one packet of the frame reader.
+   * @returns up to where it has read, -1 when reading must stop */
+  take(data: Buffer, start: number, end: number): number {
+    const packet = this.decode(data, start, end);
+    try {
+      if (packet) this.events.packet(packet);
+    } catch (error) {
+      this.hub.log.error('a packet of a remote broker could not be handled', { reason: errorText(error) });
+      this.close('a packet could not be handled');
     }
-    return !this.isClosed;
+    return this.isClosed ? -1 : end;
+  }
+
+  private decode(data: Buffer, start: number, end: number): RemotePacket | undefined {
+    try {
+      return this.decoder.decode(data, start, end);
+    } catch (error) {
+      this.close(`the remote broker sent a malformed packet: ${errorText(error)}`);
+      return undefined;
+    }
   }
 
   /** Asks whether the other side is there, and gives up when it does not say so. [MQTT-3.1.2-22] */

@@ -1,28 +1,36 @@
-import { createServer, type Server, type Socket } from 'node:net';
-import { EdgeError, errorCode } from '../../core/errors.ts';
-import type { Peer } from '../peer.ts';
+import { createServer, type Server } from 'node:net';
+import { splitHostPort } from '../../core/address.ts';
+import type { Logger } from '../../core/log.ts';
+import type { ListenerConfigOf } from './config.ts';
+import { Door } from './door.ts';
+import type { Accept, Listener, ListenerDeps } from './listener.ts';
+import { arrivalOf, closed, listen, socketOptions } from './listening.ts';
 
-/** Listens for MQTT over TCP.
- * @param port 0 picks a free one
- * @throws EdgeError PORT_TAKEN */
-export function listenTcp(
-  address: { readonly host: string; readonly port: number },
-  accept: (socket: Socket, peer: Peer) => void,
-): Promise<Server> {
-  const server = createServer({ noDelay: true }, (socket) => {
-    const remote = socket.remoteAddress ?? '';
-    accept(socket, { address: `${remote}:${socket.remotePort}`, local: isLoopback(remote) });
-  });
-  return new Promise((resolve, reject) => {
-    server.once('error', (cause) => {
-      const where = `MQTT ${address.host}:${address.port}`;
-      const code = errorCode(cause) === 'EADDRINUSE' ? 'PORT_TAKEN' : 'PORT_UNUSABLE';
-      reject(new EdgeError(code, { detail: where, cause }));
+/** MQTT over TCP. */
+export class TcpListener implements Listener {
+  readonly name: string;
+  private readonly config: ListenerConfigOf<'tcp'>;
+  private readonly door: Door;
+  private readonly log: Logger;
+  private readonly server: Server;
+  private accept: Accept = (stream) => stream.destroy();
+
+  constructor(config: ListenerConfigOf<'tcp'>, deps: ListenerDeps) {
+    this.name = `tcp ${config.address}`;
+    this.config = config;
+    this.door = new Door(this.name, config, deps);
+    this.log = deps.log.child('broker');
+    this.server = createServer(socketOptions, (socket) => {
+      if (this.door.take(socket)) this.accept(socket, this.door.peer(socket, arrivalOf(socket)));
     });
-    server.listen(address.port, address.host, () => resolve(server));
-  });
-}
+  }
 
-function isLoopback(address: string): boolean {
-  return address === '::1' || address.startsWith('127.') || address.startsWith('::ffff:127.');
+  async start(accept: Accept): Promise<void> {
+    this.accept = accept;
+    await listen(this.server, splitHostPort(this.config.address), this.name, this.log);
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([closed(this.server), this.door.close()]);
+  }
 }

@@ -1,4 +1,5 @@
 import { EdgeError, errorCode } from '../../core/errors.ts';
+import type { UpgradeRefusal, UpgradeRoute } from './upgrade.ts';
 
 /** A request without body: the local pages only read. */
 export type HttpRequest = { readonly method: string; readonly path: string };
@@ -22,6 +23,8 @@ export interface EventStream {
 export interface HttpServer {
   /** Port that it listens on, once started. */
   readonly port: number;
+  /** Takes WebSockets on a path; before `start`. */
+  upgrade(route: UpgradeRoute): void;
   /** @throws EdgeError PORT_TAKEN, PORT_UNUSABLE */
   start(address: { readonly host: string; readonly port: number }): Promise<void>;
   stop(): Promise<void>;
@@ -46,6 +49,11 @@ export function pageHeaders(type: string): Readonly<Record<string, string>> {
     'X-Frame-Options': 'DENY',
     'X-Content-Type-Options': 'nosniff',
   };
+}
+
+/** What a client reads that gets no WebSocket. */
+export function refusalAnswer({ status, reason }: UpgradeRefusal) {
+  return { status, type: 'text/plain; charset=utf-8', body: `${reason}\n` };
 }
 
 /** The error of a server that could not listen. */

@@ -8,9 +8,12 @@ import {
   type HttpServer,
   listenError,
   pageHeaders,
+  refusalAnswer,
   STREAM_LIMIT,
   streamHeaders,
 } from './http.ts';
+import type { UpgradeRoute } from './upgrade.ts';
+import { type UwsBehavior, UwsWebSockets } from './uws-web-sockets.ts';
 
 /** The part of uWebSockets.js' native module that is used. */
 export type Uws = {
@@ -20,6 +23,7 @@ export type Uws = {
 };
 
 type UwsApp = {
+  ws(pattern: string, behavior: UwsBehavior<UwsResponse>): UwsApp;
   any(pattern: string, handler: (response: UwsResponse, request: UwsRequest) => void): UwsApp;
   listen(host: string, port: number, options: number, listening: (socket: unknown) => void): UwsApp;
 };
@@ -34,6 +38,8 @@ type UwsResponse = {
   end(body?: string): void;
   close(): void;
   onAborted(aborted: () => void): void;
+  getRemoteAddress(): ArrayBuffer;
+  upgrade(data: object, key: string, protocol: string, extensions: string, context: unknown): void;
 };
 
 /** Not LIBUS_LISTEN_EXCLUSIVE_PORT: that leaves out SO_REUSEADDR, and connections that have ended would hold the port
@@ -62,6 +68,7 @@ export class UwsHttpServer implements HttpServer {
   private readonly uws: Uws;
   private readonly app: UwsApp;
   private readonly open = new Set<UwsResponse>();
+  private readonly webSockets: UwsWebSockets<UwsResponse>[] = [];
   private socket: unknown;
 
   constructor(uws: Uws, handler: HttpHandler) {
@@ -69,16 +76,20 @@ export class UwsHttpServer implements HttpServer {
     this.app = uws.App().any('/*', (response, request) => {
       const answer = handler({ method: request.getMethod().toUpperCase(), path: request.getUrl() });
       if ('stream' in answer) return answer.stream(this.streamOf(response));
-      response.cork(() => {
-        response.writeStatus(String(answer.status));
-        writeHeaders(response, pageHeaders(answer.type));
-        response.end(answer.body);
-      });
+      send(response, answer);
     });
   }
 
   get port(): number {
     return this.uws.us_socket_local_port(this.socket);
+  }
+
+  upgrade(route: UpgradeRoute): void {
+    const webSockets = new UwsWebSockets<UwsResponse>(route, (response, refusal) =>
+      send(response, refusalAnswer(refusal)),
+    );
+    this.app.ws(route.path, webSockets.behavior);
+    this.webSockets.push(webSockets);
   }
 
   async start(address: { readonly host: string; readonly port: number }): Promise<void> {
@@ -95,6 +106,7 @@ export class UwsHttpServer implements HttpServer {
     if (this.socket) this.uws.us_listen_socket_close(this.socket);
     this.socket = undefined;
     for (const response of this.open) response.close();
+    for (const webSockets of this.webSockets) webSockets.closeAll();
   }
 
   private streamOf(response: UwsResponse): EventStream {
@@ -129,6 +141,14 @@ export class UwsHttpServer implements HttpServer {
       },
     };
   }
+}
+
+function send(response: UwsResponse, answer: { status: number; type: string; body: string }): void {
+  response.cork(() => {
+    response.writeStatus(String(answer.status));
+    writeHeaders(response, pageHeaders(answer.type));
+    response.end(answer.body);
+  });
 }
 
 function writeHeaders(response: UwsResponse, headers: Readonly<Record<string, string>>): void {
