@@ -22,6 +22,7 @@ export const portNames = {
   mqtt: { port: 1883, use: 'the MQTT broker' },
   kubelet: { port: 10_350, use: "the node's kubelet port" },
   console: { port: 10_560, use: 'the console' },
+  api: { port: 10_550, use: "the node's Kubernetes API (MetaServer)" },
   plc: { port: 1502, use: 'the simulated PLC' },
 } as const;
 
@@ -39,6 +40,8 @@ export type StackOptions = {
   /** `unix:///…`; containerd's own by default. */
   readonly criEndpoint?: string;
   readonly podSandboxImage?: string;
+  /** Whether the node serves its Kubernetes API. */
+  readonly metaServer?: boolean;
   /** More of edgecore.yaml, merged into `modules`. */
   readonly modules?: Readonly<Record<string, Record<string, unknown>>>;
 };
@@ -219,13 +222,14 @@ export class Stack {
           websocket: { address: '127.0.0.1', port: ports.cloudhub },
           https: { address: '127.0.0.1', port: ports.enrolment },
         },
+        dynamicController: { enable: true },
         cloudStream: { enable: true, streamPort: ports.stream, tunnelPort: ports.tunnel },
       },
     };
   }
 
   private edgeConfig(token: string): unknown {
-    const { ports, node, modules = {}, criEndpoint, podSandboxImage } = this.options;
+    const { ports, node, modules = {}, criEndpoint, podSandboxImage, metaServer = false } = this.options;
     const certs = join(this.edgeDir, 'certs');
     const file = {
       apiVersion: 'edgecore.config.kubeedge.io/v1alpha2',
@@ -258,6 +262,7 @@ export class Stack {
           tlsTunnelPrivateKeyFile: join(certs, 'server.key'),
         },
         eventBus: { mqttServerInternal: `tcp://127.0.0.1:${ports.mqtt}` },
+        metaManager: { metaServer: { enable: metaServer, server: `127.0.0.1:${ports.api}` } },
         console: { address: `127.0.0.1:${ports.console}` },
       } as Record<string, Record<string, unknown>>,
     };

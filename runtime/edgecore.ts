@@ -13,12 +13,13 @@ import { Metrics } from './core/metrics.ts';
 import type { Module } from './core/module.ts';
 import { DeviceTwin } from './devicetwin/devicetwin.ts';
 import { Edged } from './edged/edged.ts';
-import { EdgeHub } from './edgehub/edgehub.ts';
+import { type CloudHandlers, EdgeHub } from './edgehub/edgehub.ts';
 import { EdgeStream } from './edgestream/edgestream.ts';
 import type { EventBusConfig } from './eventbus/config.ts';
 import { type BusBroker, EventBus } from './eventbus/eventbus.ts';
 import { externalBroker, externalLinks } from './eventbus/external.ts';
 import { MetaManager } from './metamanager/metamanager.ts';
+import { MetaServer } from './metamanager/metaserver/metaserver.ts';
 import { snapshotOf } from './snapshot.ts';
 import { Store } from './store/store.ts';
 import { connectCri } from './wire/cri.ts';
@@ -59,24 +60,13 @@ export class EdgeCore {
     const store = new Store({ ...shared, path: config.database.dataSource });
     this.store = store;
 
+    const parts = (): CloudParts => ({ meta, twins, bus, agent, local });
     const hub = new EdgeHub({
       ...shared,
       config: edgeHub,
       store,
       joined: deps.joined,
-      handlers: {
-        object: (change) => meta.keep(change),
-        membership: (added, removed) => twins.membership(added, removed),
-        publish: (topic, payload) => bus.deliver(topic, payload),
-        subscribe: (topic) => bus.subscribe(topic),
-        unsubscribe: (topic) => bus.unsubscribe(topic),
-        authInfo: (payload) => bus.authInfo(payload),
-        confirmed: () => {},
-        link: (up) => {
-          twins.link(up);
-          agent.online(up);
-        },
-      },
+      handlers: cloudHandlers(parts),
     });
     const meta = new MetaManager({
       ...shared,
@@ -103,16 +93,20 @@ export class EdgeCore {
       ...shared,
       config: edged,
       version: deps.version,
+      variables: apiVariables(config),
       cluster: meta,
       cri: connectCri(edged.tailoredKubeletConfig.containerRuntimeEndpoint),
     });
     meta.connect({ pods: agent, devices: twins });
+    const local = localApi(deps, { store, link: hub, pods: agent, own: meta });
+    if (local) meta.mirrorTo(local);
 
     const page = this.console(deps, { metrics, twins, broker, hub, agent });
     this.broker = broker;
     const mqtt = [this.authority, broker, bus];
+    const devices = [modbus, twins, ...(local ? [local] : [])];
     // The page's port also carries MQTT over WebSocket: it opens first and closes after the broker has said goodbye.
-    this.modules = [...page, ...mqtt, modbus, twins, agent, hub, ...this.tunnel(deps, hub, agent)];
+    this.modules = [...page, ...mqtt, ...devices, agent, hub, ...this.tunnel(deps, hub, agent)];
   }
 
   /** Starts every module in order; when one cannot, those before it are stopped again.
@@ -191,6 +185,72 @@ export class EdgeCore {
       }),
     ];
   }
+}
+
+type CloudParts = {
+  readonly meta: MetaManager;
+  readonly twins: DeviceTwin;
+  readonly bus: EventBus;
+  readonly agent: Edged;
+  readonly local: MetaServer | undefined;
+};
+
+/** Where what the cloud says goes. @param parts asked once they all exist */
+function cloudHandlers(parts: () => CloudParts): CloudHandlers {
+  return {
+    object: (change) => {
+      const { meta, local } = parts();
+      // What a client of the local API watches concerns nobody else, pods of this node included.
+      if (change.message.route.source !== 'dynamiccontroller') return meta.keep(change);
+      local?.watched(change);
+      return Promise.resolve();
+    },
+    membership: (added, removed) => parts().twins.membership(added, removed),
+    publish: (topic, payload) => parts().bus.deliver(topic, payload),
+    subscribe: (topic) => parts().bus.subscribe(topic),
+    unsubscribe: (topic) => parts().bus.unsubscribe(topic),
+    authInfo: (payload) => parts().bus.authInfo(payload),
+    confirmed: () => {},
+    link: (up) => {
+      const { twins, agent, local } = parts();
+      twins.link(up);
+      agent.online(up);
+      local?.online(up);
+    },
+  };
+}
+
+function localApi(
+  { config, clock, log }: EdgeCoreDeps,
+  parts: { store: Store; link: EdgeHub; pods: Edged; own: MetaManager },
+): MetaServer | undefined {
+  const { edged, metaManager } = config.modules;
+  if (!metaManager.metaServer.enable) return undefined;
+  return new MetaServer({
+    ...parts,
+    config: metaManager.metaServer,
+    node: edged.hostnameOverride,
+    authorization: isGuarded(config),
+    clock,
+    log,
+  });
+}
+
+function isGuarded({ featureGates }: Config): boolean {
+  return featureGates.requireAuthorization === true;
+}
+
+/** Where pods find the API: on this node, when that lets only those in whom the cluster allows it.
+ * @source KubeEdge edge/pkg/edged, KUBERNETES_SERVICE_HOST */
+function apiVariables(config: Config): Record<string, string> {
+  const { enable, dummyServer } = config.modules.metaManager.metaServer;
+  if (!enable || !isGuarded(config)) return {};
+  const colon = dummyServer.lastIndexOf(':');
+  return {
+    KUBERNETES_SERVICE_HOST: dummyServer.slice(0, colon),
+    KUBERNETES_SERVICE_PORT: dummyServer.slice(colon + 1),
+    KUBERNETES_SERVICE_PORT_HTTPS: dummyServer.slice(colon + 1),
+  };
 }
 
 function mqttAuthority({ config, clock, log }: EdgeCoreDeps): FileAuthority {

@@ -98,6 +98,12 @@ function isOneRound(before: Moment, after: Moment): boolean {
   return before.wal.subarray(16, 24).equals(after.wal.subarray(16, 24));
 }
 
+/** True when a checkpoint ended here and the WAL has not begun anew: the database file holds what the whole of it says, and
+ * a part of it would take some pages back and leave others. */
+function isCopied(before: Moment | undefined, here: Moment): boolean {
+  return before !== undefined && isOneRound(before, here) && before.db !== here.db;
+}
+
 /** The first `kept` bytes, and then what a file system may leave of what was not synced. */
 function torn(wal: Buffer, kept: number): Buffer {
   const cut = Buffer.from(wal);
@@ -127,7 +133,9 @@ test('torn before the last sync, which no disk should do, it is a whole database
   moments,
   cut,
 }) => {
-  for (const { safe, db, wal } of moments) {
+  for (const [i, moment] of moments.entries()) {
+    if (isCopied(moments[i - 1], moment)) continue;
+    const { safe, db, wal } = moment;
     for (let k = 0; k < CUTS; k++) {
       const there = cut(db, torn(wal, Math.floor(random() * endOf(wal))));
       assert.ok(there <= safe);

@@ -18,7 +18,9 @@ export type Cluster = {
 let made = 0;
 
 /** What else a suite may say about its stack. */
-export type ClusterOptions = Partial<Pick<StackOptions, 'criEndpoint' | 'podSandboxImage' | 'modules'>> & {
+export type ClusterOptions = Partial<
+  Pick<StackOptions, 'criEndpoint' | 'podSandboxImage' | 'metaServer' | 'modules'>
+> & {
   /** Suites about the API alone do without an edge. */
   readonly edge?: boolean;
   /** Puts something between edge and cloud: takes CloudHub's port and gives the one that the edge is to dial. */

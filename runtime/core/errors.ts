@@ -93,6 +93,11 @@ export const errorTable = {
     retry: 'backoff',
     hint: 'Look at the log of the cloud side for the reason.',
   },
+  METASERVER_ADDRESS_MISSING: {
+    message: 'the address at which pods find the local API cannot be made',
+    retry: 'never',
+    hint: 'It needs root and the program ip: add the address by hand, or let edgecore run as root. The address metaServer.server is served all the same.',
+  },
   CLOUD_REFUSED: {
     message: 'the API server refused a request of this node',
     retry: 'backoff',

@@ -60,6 +60,7 @@ const answersWithoutAck = new Set([
   'pod',
   'lease',
   'serviceaccounttoken',
+  'Application',
 ]);
 
 /** The node's end of the cloud link.

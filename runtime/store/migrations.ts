@@ -83,4 +83,18 @@ export const migrations: readonly string[] = [
     message   BLOB NOT NULL
   ) WITHOUT ROWID;
   `,
+  `
+  CREATE TABLE meta_v2 (
+    key                    TEXT PRIMARY KEY,
+    group_version_resource TEXT NOT NULL,
+    namespace              TEXT NOT NULL,
+    name                   TEXT NOT NULL,
+    resource_version       INTEGER NOT NULL,
+    value                  TEXT NOT NULL,
+    kept                   INTEGER NOT NULL,
+    stamp                  INTEGER NOT NULL
+  );
+  CREATE INDEX meta_v2_collection ON meta_v2 (group_version_resource, namespace, name);
+  CREATE INDEX meta_v2_stamp ON meta_v2 (kept, stamp);
+  `,
 ];

@@ -48,6 +48,39 @@ test('lazy writes are seen at once and are kept by an orderly stop', async ({ pa
   await second.close();
 });
 
+test('API objects are listed by collection and namespace; what may go is told the longest unwritten first', async ({
+  path,
+}) => {
+  const store = open(path);
+  const row = (namespace: string, name: string, resourceVersion: number, kept = false) => ({
+    key: `/core/v1/pods/${namespace}/${name}`,
+    collection: '/core/v1/pods',
+    namespace,
+    name,
+    resourceVersion,
+    value: `"${name}"`,
+    kept,
+  });
+  store.lazy(() => {
+    for (const each of [row('b', 'x', 3), row('a', 'y', 9), row('a', 'own', 1, true), row('b', 'x', 4)])
+      store.objects.put(each);
+  });
+  await store.close();
+  const again = open(path);
+  const { objects } = again;
+  const names = (namespace?: string): string[] => objects.list('/core/v1/pods', namespace).map((r) => r.name);
+  assert.equal([names(), names('a'), names('c')], [['own', 'y', 'x'], ['own', 'y'], []]);
+  assert.equal(objects.get('/core/v1/pods/b/x'), row('b', 'x', 4));
+  assert.equal(
+    objects.oldest(9).map(({ key }) => key.slice(-3)),
+    ['a/y', 'b/x'],
+  );
+  assert.equal([objects.figures(), objects.collections()], [{ version: 9, bytes: 6 }, ['/core/v1/pods']]);
+  again.lazy(() => objects.remove('/core/v1/pods/a/y'));
+  assert.equal(names('a'), ['own']);
+  await again.close();
+});
+
 test('a hundred durable writes of one moment share one commit', async ({ path }) => {
   const metrics = new Metrics();
   const store = open(path, metrics);

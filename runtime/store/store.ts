@@ -9,6 +9,7 @@ import { DeviceTable } from './device-table.ts';
 import { GroupCommit } from './group-commit.ts';
 import { MetaTable } from './meta-table.ts';
 import { MqttTables } from './mqtt-tables.ts';
+import { ObjectTable } from './object-table.ts';
 import { OutboxTable } from './outbox-table.ts';
 import { takeOwnerLock } from './owner-lock.ts';
 import { TopicTable } from './topic-table.ts';
@@ -28,6 +29,7 @@ export class Store {
   readonly outbox: OutboxTable;
   readonly topics: TopicTable;
   readonly mqtt: MqttTables;
+  private apiObjects: ObjectTable | undefined;
   private readonly db: Database;
   private readonly commits: GroupCommit;
   private readonly unlock: () => void;
@@ -55,6 +57,12 @@ export class Store {
     metrics.gauge('edgecore_store_commits_total', 'Transactions committed.', () => stats.commits);
     metrics.gauge('edgecore_store_syncs_total', 'Syncs of the database files.', () => stats.syncs);
     metrics.gauge('edgecore_store_checkpoints_total', 'WAL checkpoints.', () => stats.checkpoints);
+  }
+
+  /** What the local API serves; its statements are made when it is first asked for. */
+  get objects(): ObjectTable {
+    this.apiObjects ??= new ObjectTable(this.db);
+    return this.apiObjects;
   }
 
   /** Writes what somebody will be told is safe.
@@ -85,6 +93,7 @@ export class Store {
     try {
       await this.commits.close();
       for (const table of [this.meta, this.devices, this.outbox, this.topics, this.mqtt]) table.finalize();
+      this.apiObjects?.finalize();
       this.db.close();
     } finally {
       this.unlock();
