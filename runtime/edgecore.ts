@@ -1,5 +1,6 @@
 import { ModbusMapper } from '../mappers/modbus/modbus.ts';
 import { FileAuthority } from './broker/auth/file-authority.ts';
+import { bridgeOptions } from './broker/bridge/config.ts';
 import { Broker, type BrokerDeps } from './broker/broker.ts';
 import type { BrokerLimits } from './broker/config.ts';
 import { tcpListener } from './broker/listeners/config.ts';
@@ -15,7 +16,9 @@ import { DeviceTwin } from './devicetwin/devicetwin.ts';
 import { Edged } from './edged/edged.ts';
 import { type CloudHandlers, EdgeHub } from './edgehub/edgehub.ts';
 import { EdgeStream } from './edgestream/edgestream.ts';
-import { EventBus } from './eventbus/eventbus.ts';
+import type { EventBusConfig } from './eventbus/config.ts';
+import { type BusBroker, EventBus } from './eventbus/eventbus.ts';
+import { externalBroker, externalLinks } from './eventbus/external.ts';
 import { HostClock, type HostClockDeps } from './host/host-clock.ts';
 import { MetaManager } from './metamanager/metamanager.ts';
 import { MetaServer } from './metamanager/metaserver/metaserver.ts';
@@ -54,7 +57,7 @@ export class EdgeCore {
   /** @throws EdgeError MQTT_AUTH_FILE_INVALID, STORE_LOCKED, STORE_WRITE_FAILED, STORE_NEWER */
   constructor(deps: EdgeCoreDeps) {
     const { config, log } = deps;
-    const { edged, edgeHub, metaManager } = config.modules;
+    const { edged, edgeHub, eventBus, metaManager } = config.modules;
     const node = edged.hostnameOverride;
     const metrics = new Metrics();
     this.log = log;
@@ -90,7 +93,9 @@ export class EdgeCore {
     const modbus = new ModbusMapper({ ...shared, manager: twins });
     twins.addMapper(modbus);
     const broker = newBroker({ ...shared, authority: this.authority }, deps, store);
-    const bus = new EventBus({ broker, store, twins, outbox: hub.outbox, log });
+    const { mqttQOS: qos, mqttRetain: retain } = eventBus;
+    const brokers = busBrokers(eventBus.mqttMode, broker);
+    const bus = new EventBus({ ...shared, brokers, qos, retain, store, twins, outbox: hub.outbox });
     const agent = new Edged({
       ...shared,
       config: edged,
@@ -211,6 +216,7 @@ function cloudHandlers(parts: () => CloudParts, renewed: () => void): CloudHandl
     publish: (topic, payload) => parts().bus.deliver(topic, payload),
     subscribe: (topic) => parts().bus.subscribe(topic),
     unsubscribe: (topic) => parts().bus.unsubscribe(topic),
+    authInfo: (payload) => parts().bus.authInfo(payload),
     renewed,
     link: (up) => {
       const { twins, agent, local } = parts();
@@ -266,20 +272,40 @@ function mqttAuthority({ config, clock, log }: EdgeCoreDeps): FileAuthority {
 }
 
 function newBroker(
-  shared: Pick<BrokerDeps, 'clock' | 'log' | 'metrics' | 'authority'>,
+  shared: Pick<BrokerDeps, 'clock' | 'log' | 'metrics' | 'authority'> & { readonly random: () => number },
   { config, version }: EdgeCoreDeps,
   store: Store,
 ): Broker {
-  const { eventBus } = config.modules;
-  const internal = eventBus.mqttServerInternal.replace('tcp://', '');
+  const { eventBus, edged } = config.modules;
+  const address = eventBus.mqttServerInternal.replace('tcp://', '');
+  const internal = eventBus.mqttMode === 2 ? [] : [tcpListener(address, eventBus.limits.clients)];
   return new Broker({
     ...shared,
     store: brokerStore(store),
     limits: eventBus.limits as Partial<BrokerLimits>,
     concealDenials: eventBus.concealDenials,
     version: `edgecore ${version}`,
-    listeners: [tcpListener(internal, eventBus.limits.clients), ...eventBus.listeners],
+    listeners: [...internal, ...eventBus.listeners],
+    bridges: [
+      ...eventBus.bridges.map((bridge) => bridgeOptions(bridge, `${edged.hostnameOverride}.${bridge.name}`)),
+      ...externalLinks(eventBus, shared.random),
+    ],
   });
+}
+
+/** The brokers that the bus speaks to: 0 the one in this process, 1 both, 2 the external one. */
+function busBrokers(mode: EventBusConfig['mqttMode'], broker: Broker): readonly BusBroker[] {
+  const external = externalBroker((name) => broker.bridge(name));
+  switch (mode) {
+    case 0:
+      return [broker];
+    case 1:
+      return [broker, external];
+    case 2:
+      return [external];
+    default:
+      return mode satisfies never;
+  }
 }
 
 /** The store as the broker sees it. */

@@ -4,6 +4,9 @@ import { EdgeError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import type { MetricSource } from '../core/metrics.ts';
 import { type Authority, localOnly } from './auth.ts';
+import { Bridge, type BridgeDeps } from './bridge/bridge.ts';
+import { dial } from './bridge/dial.ts';
+import type { BridgeOptions } from './bridge/options.ts';
 import { type BrokerLimits, defaultBrokerLimits } from './config.ts';
 import { Connection } from './connection.ts';
 import { type BrokerCounters, Hub } from './hub.ts';
@@ -29,6 +32,11 @@ export type BrokerDeps = {
   readonly concealDenials?: boolean;
   /** What `$SYS/broker/version` says. */
   readonly version?: string;
+  readonly bridges?: readonly BridgeOptions[];
+  /** How their connections are opened, if not over the network. */
+  readonly dial?: BridgeDeps['dial'];
+  /** [0, 1) */
+  readonly random?: () => number;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: MetricSource;
@@ -40,6 +48,7 @@ export class Broker {
   private readonly hub: Hub;
   private readonly listeners: readonly Listener[];
   private readonly limits: BrokerLimits;
+  private readonly bridges: readonly Bridge[];
 
   constructor(deps: BrokerDeps) {
     this.limits = { ...defaultBrokerLimits, ...deps.limits };
@@ -50,6 +59,9 @@ export class Broker {
     const denial = deps.concealDenials ? reason.unspecified : reason.notAuthorized;
     const version = deps.version ?? 'edgecore';
     this.hub = new Hub({ limits: this.limits, authority, denial, version, store, clock, log, metrics });
+    const { hub } = this;
+    const links = { hub, metrics, random: deps.random ?? Math.random, dial: deps.dial ?? dial };
+    this.bridges = (deps.bridges ?? []).map((options) => new Bridge({ ...links, options }));
     const shared = { clock, log: deps.log, metrics, packetBytes: this.limits.packetBytes };
     this.listeners = deps.listeners.map((config) => createListener(config, shared));
   }
@@ -70,6 +82,7 @@ export class Broker {
   /** @throws EdgeError PORT_TAKEN, PORT_UNUSABLE, MQTT_CERT_UNUSABLE */
   async start(): Promise<void> {
     this.hub.load();
+    for (const bridge of this.bridges) bridge.start();
     for (const listener of this.listeners) {
       await listener.start((stream, peer) => this.attach(stream, peer));
     }
@@ -83,12 +96,17 @@ export class Broker {
   async stop(): Promise<void> {
     const stopped = this.listeners.map((listener) => listener.stop());
     this.hub.closeAll();
-    await Promise.all(stopped);
+    await Promise.all([...stopped, ...this.bridges.map((bridge) => bridge.stop())]);
   }
 
   /** Serves a client on any byte stream. */
   attach(stream: Duplex, peer: Peer): void {
     new Connection({ hub: this.hub, stream, peer });
+  }
+
+  /** The bridge of that name, one of those that it was made with. */
+  bridge(name: string): Bridge | undefined {
+    return this.bridges.find((bridge) => bridge.name === name);
   }
 
   /** Publishes from this process. */

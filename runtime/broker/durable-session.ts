@@ -45,6 +45,9 @@ export class DurableSession extends Session {
   private readonly freeing = new Map<number, Promise<void>>();
   /** QoS 2 messages that are done although earlier ones are not. */
   private readonly doneAhead = new Set<number>();
+  /** Packet ids of requests other than messages. */
+  private readonly reserved = new Set<number>();
+  private readonly taken = { has: (id: number): boolean => this.inflight.has(id) || this.reserved.has(id) };
   /** What the client has, and the disk did not want to know. */
   private readonly unreleased = new Map<number, Inflight>();
   /** Packet ids under way whose turn to be sent again, after a reconnect, has not come: the client takes fewer at a time
@@ -112,7 +115,7 @@ export class DurableSession extends Session {
         this.finish(seq);
         continue;
       }
-      const id = this.nextId(this.inflight);
+      const id = this.nextId(this.taken);
       if (delivery.qos === 2) {
         storing ??= [];
         storing.push({ sid: this.sid, seq, packetId: id, state: 'sent' });
@@ -177,6 +180,29 @@ export class DurableSession extends Session {
     store.lazy(() => store.rows.removeIncoming(this.sid, id));
   }
 
+  /** The other side has lost its half: what it has not released it sends anew, under ids that mean other messages.
+   * @returns resolves when that is on disk */
+  async forgetHeld(): Promise<void> {
+    const { store } = this.deps;
+    const held = [...this.ids];
+    this.ids.clear();
+    if (held.length > 0)
+      await store.durable(() => {
+        for (const id of held) store.rows.removeIncoming(this.sid, id);
+      });
+  }
+
+  /** A packet id for a request of this side, SUBSCRIBE or UNSUBSCRIBE, until {@link freeId}. [MQTT-2.2.1-3] */
+  reserveId(): number {
+    const id = this.nextId(this.taken);
+    this.reserved.add(id);
+    return id;
+  }
+
+  freeId(id: number): void {
+    this.reserved.delete(id);
+  }
+
   discard(): void {
     const { journal, store } = this.deps;
     this.isDiscarded = true;
@@ -214,8 +240,12 @@ export class DurableSession extends Session {
     for (const seq of this.doneAhead) if (seq < cursor) this.doneAhead.delete(seq);
   }
 
-  /** Takes up a message that the last process left on its way. */
+  /** Takes up a message that the last process left on its way, in the order of the messages.
+   *
+   * Packet ids go on after the last of them: a client that has kept a cut exchange, as libmosquitto does, would take an id
+   * that comes again soon for it, and hand on the old message instead of the new one. */
   restoreOutgoing({ seq, packetId, state }: OutgoingRow): void {
+    this.lastId = packetId;
     if (state === 'done') this.doneAhead.add(seq);
     else this.inflight.set(packetId, { seq, delivery: undefined, state });
   }
@@ -235,6 +265,8 @@ export class DurableSession extends Session {
 
   /** After {@link claim}: what was under way gets its message back, and what has lost it ends. */
   restored(): void {
+    // Nobody knows which id was the last: somewhere else than after the last start.
+    this.lastId ||= (this.deps.journal.next * 251) % 65_535;
     for (const [id, inflight] of this.inflight) {
       if (inflight.state === 'released') continue;
       inflight.delivery = this.deliveryFrom(this.deps.journal.entry(inflight.seq));

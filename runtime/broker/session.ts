@@ -39,7 +39,7 @@ export abstract class Session {
   outlet: Outlet | undefined;
   /** Acknowledgements of the client's QoS 2 messages that are not safe yet, by packet id. */
   private securing: Map<number, PendingAck> | undefined;
-  private lastId = 0;
+  protected lastId = 0;
 
   constructor(clientId: string) {
     this.clientId = clientId;
@@ -100,7 +100,7 @@ export abstract class Session {
   /** It ends: what is kept of it goes. */
   abstract discard(): void;
 
-  protected nextId(taken: ReadonlyMap<number, unknown>): number {
+  protected nextId(taken: { has(id: number): boolean }): number {
     do this.lastId = (this.lastId % 65_535) + 1;
     while (taken.has(this.lastId));
     return this.lastId;

@@ -25,6 +25,12 @@ export type SessionsDeps = {
 /** What a subscription's row holds besides the filter. */
 type StoredOptions = Pick<ClientSubscription, 'qos' | 'noLocal' | 'retainAsPublished'> & { id?: number };
 
+/** How the client ids of this process's own sessions begin: no client may have one. */
+export const OWN_CLIENT = '$bridge/';
+
+/** Bounds of a session of this process, and who counts what it drops. */
+type OwnDeps = Pick<DurableDeps, 'limits' | 'dropped'>;
+
 /** A board without a battery begins in 1970. */
 const CLOCK_IS_SET = Date.UTC(2020, 0, 1);
 /** setTimeout's longest wait. */
@@ -35,6 +41,7 @@ export class Sessions {
   private readonly deps: SessionsDeps;
   private readonly byClient = new Map<string, Session>();
   private readonly expiries = new Map<Session, Timer>();
+  private readonly own = new Map<string, OwnDeps>();
   private nextSid = 1;
   /** Subscriptions of all clients. */
   subscriptions = 0;
@@ -64,10 +71,24 @@ export class Sessions {
     const now = (): number => clock.monotonic();
     const session =
       expirySeconds > 0
-        ? new DurableSession(clientId, this.nextSid++, this.durableDeps())
+        ? new DurableSession(clientId, this.nextSid++, this.durableDeps(clientId))
         : new TransientSession(clientId, { limits, dropped, now });
     session.expirySeconds = expirySeconds;
     this.byClient.set(clientId, session);
+    return session;
+  }
+
+  /** Tells of a session of this process, before {@link load}; one that is no longer told of goes then. */
+  declareOwn(clientId: string, deps: OwnDeps): void {
+    this.own.set(clientId, deps);
+  }
+
+  /** The session of this process with that id: it has no client, and never expires. */
+  ofProcess(clientId: string): DurableSession {
+    const known = this.byClient.get(clientId) ?? this.create(clientId, Number.POSITIVE_INFINITY);
+    const session = known as DurableSession;
+    session.identity = undefined; // what it may read is not for the rules to say
+    this.resumed(session);
     return session;
   }
 
@@ -159,6 +180,8 @@ export class Sessions {
       (sid, seq, size) => bySid.get(sid)?.claim(seq, size, cursors.get(sid) ?? 0) ?? false,
     );
     for (const session of bySid.values()) session.restored();
+    for (const session of bySid.values())
+      if (session.clientId.startsWith(OWN_CLIENT) && !this.own.has(session.clientId)) this.discard(session);
     if (bySid.size > 0) log.info('MQTT sessions restored', { count: bySid.size, messages: count });
   }
 
@@ -170,7 +193,7 @@ export class Sessions {
 
   private restore(row: SessionRow): DurableSession {
     const { clock, limits } = this.deps;
-    const session = new DurableSession(row.clientId, row.sid, this.durableDeps());
+    const session = new DurableSession(row.clientId, row.sid, this.durableDeps(row.clientId));
     session.expirySeconds = row.expiry < 0 ? Number.POSITIVE_INFINITY : row.expiry;
     session.identity = { clientId: row.clientId, username: row.username ?? undefined };
     this.byClient.set(row.clientId, session);
@@ -209,7 +232,7 @@ export class Sessions {
     this.expiries.set(session, timer);
   }
 
-  private durableDeps(): DurableDeps {
+  private durableDeps(clientId: string): DurableDeps {
     const { limits, dropped, store, journal, log, clock } = this.deps;
     return {
       limits,
@@ -218,6 +241,7 @@ export class Sessions {
       journal,
       log,
       clock,
+      ...this.own.get(clientId),
     };
   }
 }

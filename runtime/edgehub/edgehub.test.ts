@@ -119,6 +119,7 @@ test.before.each(async (context) => {
         publish: note('publish'),
         subscribe: note('subscribe'),
         unsubscribe: note('unsubscribe'),
+        authInfo: note('authInfo'),
         link: note('link'),
         renewed: note('renewed'),
       },

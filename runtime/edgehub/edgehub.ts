@@ -34,6 +34,8 @@ export interface CloudHandlers {
   publish(topic: string, payload: string): void;
   subscribe(topic: string): void;
   unsubscribe(topic: string): void;
+  /** The cloud's answer to a question for the node's authorisations, as JSON. */
+  authInfo(payload: string): void;
   link(up: boolean): void;
   /** The node has a new certificate. */
   renewed(): void;
@@ -230,6 +232,9 @@ export class EdgeHub {
         break;
       case 'unsubscribe':
         handlers.unsubscribe(inbound.topic);
+        break;
+      case 'authInfo':
+        handlers.authInfo(inbound.payload);
         break;
       case 'control':
         this.send(replyTo(inbound.message, 'ack', this.deps.clock.now()));

@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { bridgeConfigs, brokerAddress } from '../broker/bridge/config.ts';
 import { defaultBrokerLimits } from '../broker/config.ts';
 import { listenerConfig, placeOf } from '../broker/listeners/config.ts';
 import { pathOf } from '../core/config-fields.ts';
@@ -58,21 +59,37 @@ const brokerLimits = v.strictObject({
   ),
 });
 
+/** What edgecore presents to the external broker. @source KubeEdge EventBusTLS */
+const eventBusTls = v.strictObject({
+  enable: v.optional(v.boolean(), false),
+  tlsMqttCAFile: v.optional(v.string(), '/etc/kubeedge/ca/rootCA.crt'),
+  tlsMqttCertFile: v.optional(v.string(), '/etc/kubeedge/certs/server.crt'),
+  tlsMqttPrivateKeyFile: v.optional(v.string(), '/etc/kubeedge/certs/server.key'),
+});
+
 /** `modules.eventBus` by its keys. `mqttMode`: 0 the broker in this process, 1 both, 2 an external one.
  * Differs: KubeEdge's default is 2, a mosquitto beside it; here the broker is part of edgecore.
  * @source KubeEdge api/apis/componentconfig/edgecore/v1alpha2 EventBus */
 const keys = v.strictObject({
   enable: v.optional(v.literal(true, 'devices are reached through it'), true),
-  mqttMode: v.optional(v.literal(0, 'only the internal broker (0) is offered'), 0),
+  mqttMode: v.optional(
+    v.picklist([0, 1, 2], 'want 0 (the broker in edgecore), 1 (both) or 2 (an external one)'),
+    0,
+  ),
   mqttServerInternal: v.optional(
     v.pipe(v.string(), v.regex(/^tcp:\/\/(\[[0-9a-fA-F:]+\]|[^\s:/[\]]+):\d{1,5}$/, 'want tcp://HOST:PORT')),
     'tcp://127.0.0.1:1883',
   ),
   /** Ours: more listeners of the internal broker, beside `mqttServerInternal`. */
   listeners: v.optional(v.array(listenerConfig), []),
-  mqttServerExternal: v.optional(v.string(), ''),
-  mqttQOS: v.optional(v.picklist([0, 1, 2]), 0),
+  mqttServerExternal: v.optional(
+    v.union([v.literal(''), brokerAddress], 'want tcp://HOST:PORT or ssl://HOST:PORT'),
+    '',
+  ),
+  // Differs: 0 with KubeEdge. 1 costs nothing to who subscribed with 0, and reaches who is away.
+  mqttQOS: v.optional(v.picklist([0, 1, 2]), 1),
   mqttRetain: v.optional(v.boolean(), false),
+  // What waits for the external broker while it is away.
   mqttSessionQueueSize: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)), 100),
   mqttSubClientID: v.optional(v.string(), ''),
   mqttPubClientID: v.optional(v.string(), ''),
@@ -86,12 +103,40 @@ const keys = v.strictObject({
   allowAnonymous: v.optional(v.boolean()),
   // Ours: MQTT 5 clients are told 0x80 (unspecified) in place of 0x87 when a rule forbids a topic.
   concealDenials: v.optional(v.boolean(), false),
-  eventBusTLS: v.optional(v.looseObject({ enable: v.optional(v.literal(false), false) }), {}),
+  eventBusTLS: v.optional(eventBusTls, {}),
+  // Ours: other brokers that the one in edgecore exchanges messages with.
+  bridges: v.optional(bridgeConfigs, []),
 });
 
 /** `modules.eventBus`. */
 export const eventBusConfig = v.pipe(
   keys,
+  v.forward(
+    v.partialCheck(
+      [['mqttMode'], ['mqttServerExternal'], ['mqttServerInternal']],
+      ({ mqttMode, mqttServerExternal, mqttServerInternal }) =>
+        mqttMode === 0 ||
+        (mqttServerExternal !== '' && (mqttMode === 2 || mqttServerExternal !== mqttServerInternal)),
+      'mqttMode 1 and 2 want the address of the external broker, another one than mqttServerInternal',
+    ),
+    ['mqttServerExternal'],
+  ),
+  v.forward(
+    v.partialCheck(
+      [['mqttMode'], ['bridges']],
+      ({ mqttMode, bridges }) => mqttMode !== 2 || bridges.length === 0,
+      "bridges are the internal broker's, which mqttMode 2 switches off",
+    ),
+    ['bridges'],
+  ),
+  v.forward(
+    v.partialCheck(
+      [['mqttSubClientID'], ['mqttPubClientID']],
+      ({ mqttSubClientID, mqttPubClientID }) => mqttSubClientID === '' || mqttSubClientID !== mqttPubClientID,
+      'want another id than mqttPubClientID: the two connections would end each other',
+    ),
+    ['mqttSubClientID'],
+  ),
   v.rawCheck(({ dataset, addIssue }) => {
     for (const { index, key, value } of repeatedPlaces(
       (dataset.value ?? {}) as Partial<v.InferOutput<typeof keys>>,
@@ -103,8 +148,13 @@ export const eventBusConfig = v.pipe(
 );
 
 /** Listeners that want what one before them has; the broken ones among them are looked at as far as they go. */
-function repeatedPlaces({ mqttServerInternal = '', listeners }: Partial<v.InferOutput<typeof keys>>) {
-  const taken = new Set([placeOf({ type: 'tcp', address: mqttServerInternal.replace('tcp://', '') })?.place]);
+function repeatedPlaces({
+  mqttMode,
+  mqttServerInternal = '',
+  listeners,
+}: Partial<v.InferOutput<typeof keys>>) {
+  const internal = { type: 'tcp', address: mqttServerInternal.replace('tcp://', '') };
+  const taken = new Set(mqttMode === 2 ? [] : [placeOf(internal)?.place]);
   return (Array.isArray(listeners) ? listeners : []).flatMap((listener, index) => {
     const found = placeOf(listener);
     if (!found) return [];

@@ -5,6 +5,7 @@ import type { ConnectPacket, WillFields } from '../decode/connect-packet.ts';
 import { makeMessage } from '../message.ts';
 import { connackReturnCode, type ReasonCode, reason } from '../reason.ts';
 import type { Will } from '../session.ts';
+import { OWN_CLIENT } from '../sessions.ts';
 import { TopicAliases } from '../topic-aliases.ts';
 import { isTopic, overLimit } from '../topics.ts';
 
@@ -31,6 +32,7 @@ function checkClientId({ hub }: Connection, packet: ConnectPacket): ReasonCode |
     hub.refuse('clientIdBytes');
     return reason.clientIdInvalid;
   }
+  if (packet.clientId.startsWith(OWN_CLIENT)) return reason.clientIdInvalid;
   if (packet.clientId !== '') return undefined;
   const allowed = packet.version === 5 || (packet.version === 4 && packet.clean);
   return allowed ? undefined : reason.clientIdInvalid;
