@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
   copyFileSync,
@@ -77,6 +78,7 @@ async function bundle(entry: string, outfile: string): Promise<Metafile> {
     logLevel: 'warning',
     define: {
       EDGECORE_VERSION: JSON.stringify(version),
+      EDGECORE_BUILT_AT: String(builtAt()),
       // ws looks for native helpers by a path search that finds another package's file in a bundle.
       'process.env.WS_NO_BUFFER_UTIL': '"1"',
       'process.env.WS_NO_UTF_8_VALIDATE': '"1"',
@@ -85,6 +87,12 @@ async function bundle(entry: string, outfile: string): Promise<Metafile> {
     plugins: [bareNative],
   });
   return metafile;
+}
+
+/** The time of the last commit, so that the same sources make the same bundle. */
+function builtAt(): number {
+  const { stdout, status } = spawnSync('git', ['log', '-1', '--format=%ct'], { encoding: 'utf8' });
+  return status === 0 ? Number(stdout) * 1000 : Date.UTC(2026, 0, 1);
 }
 
 function copyNative(folder: string, target: string): void {

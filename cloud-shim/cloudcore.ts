@@ -13,9 +13,10 @@ import { Tunnels } from './cloudstream/tunnels.ts';
 import type { CloudCoreConfig } from './config/schema.ts';
 import { installCrds } from './crds/install.ts';
 import { DeviceController } from './devicecontroller/devicecontroller.ts';
+import { DynamicController } from './dynamiccontroller/dynamiccontroller.ts';
 import { Downstream } from './edgecontroller/downstream.ts';
 import { Upstream } from './edgecontroller/upstream.ts';
-import type { KubeApi } from './kube/client.ts';
+import type { KubeApi, RawApi } from './kube/client.ts';
 import { Informer } from './kube/informer.ts';
 import { kinds, type ResourceKind } from './kube/resource-kind.ts';
 import { ObjectSyncs } from './synccontroller/object-syncs.ts';
@@ -23,7 +24,7 @@ import { SyncController } from './synccontroller/synccontroller.ts';
 
 export type CloudCoreDeps = {
   readonly config: CloudCoreConfig;
-  readonly api: KubeApi;
+  readonly api: KubeApi & RawApi;
   /** The cluster's CA, PEM; empty when the kubeconfig names none. */
   readonly clusterCa: string;
   /** The folder of the CRDs. */
@@ -114,6 +115,7 @@ export class CloudCore {
     const { cloudHub, cloudStream } = config.modules;
     const upstream = new Upstream({
       api,
+      clock,
       log: this.deps.log.child('edgecontroller'),
       clusterCa,
       kubeletPort: cloudStream.enable ? cloudStream.streamPort : undefined,
@@ -131,9 +133,12 @@ export class CloudCore {
       handlers: {
         edge: (node, message) => upstream.handle(node, message),
         device: (node, message) => devices.handle(node, message),
+        application: async (node, message) => dynamic?.handle(node, message),
       },
       connected: (node) => sync.connected(node),
+      disconnected: (node) => dynamic?.disconnected(node),
     });
+    const dynamic = this.dynamic(hub);
     const downstream = new Downstream({ ...informers, link: hub, acknowledged: syncs });
     const devices = new DeviceController({
       ...informers,
@@ -159,6 +164,24 @@ export class CloudCore {
       joined: (node) => syncs.forget(node),
     });
     return { hub, enrolment };
+  }
+
+  private dynamic(link: CloudHub): DynamicController | undefined {
+    const { api, clock, random, config } = this.deps;
+    const { dynamicController, cloudHub } = config.modules;
+    if (!dynamicController.enable) return undefined;
+    const { enable, debug } = cloudHub.authorization;
+    const controller = new DynamicController({
+      api,
+      raw: api,
+      link,
+      clock,
+      random,
+      log: this.deps.log.child('dynamiccontroller'),
+      impersonate: enable === true && debug === false,
+    });
+    this.stops.push(() => controller.stop());
+    return controller;
   }
 
   private informers() {

@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { createServer, isIP } from 'node:net';
 import { join, resolve } from 'node:path';
 import { parseAllDocuments, stringify } from 'yaml';
 import { KubeClient } from '../cloud-shim/kube/client.ts';
@@ -22,6 +22,7 @@ export const portNames = {
   mqtt: { port: 1883, use: 'the MQTT broker' },
   kubelet: { port: 10_350, use: "the node's kubelet port" },
   console: { port: 10_560, use: 'the console' },
+  api: { port: 10_550, use: "the node's Kubernetes API (MetaServer)" },
   plc: { port: 1502, use: 'the simulated PLC' },
 } as const;
 
@@ -39,6 +40,12 @@ export type StackOptions = {
   /** `unix:///…`; containerd's own by default. */
   readonly criEndpoint?: string;
   readonly podSandboxImage?: string;
+  /** Whether the node serves its Kubernetes API. */
+  readonly metaServer?: boolean;
+  /** What the commands of the edge and of the PLC are run by, `ip netns exec NAME` for instance. */
+  readonly edgePrefix?: readonly string[];
+  /** Addresses and names of the cloud other than 127.0.0.1. */
+  readonly cloudHosts?: readonly string[];
   /** More of edgecore.yaml, merged into `modules`. */
   readonly modules?: Readonly<Record<string, Record<string, unknown>>>;
 };
@@ -93,8 +100,7 @@ export class Stack {
   async startPlc(): Promise<Program> {
     return this.run({
       name: 'plc',
-      command: process.execPath,
-      args: ['dist/dev/plc.cjs', '--port', `${this.options.ports.plc}`],
+      ...this.onEdge(process.execPath, ['dist/dev/plc.cjs', '--port', `${this.options.ports.plc}`]),
       isReady: (line) => line.startsWith('{"ready":true'),
     });
   }
@@ -107,8 +113,7 @@ export class Stack {
     writeFileSync(config, stringify(this.edgeConfig(joined ? '' : await this.token())), { mode: 0o600 });
     return this.run({
       name: 'edgecore',
-      command: 'dist/edgecore/edgecore',
-      args: ['--config', config],
+      ...this.onEdge('dist/edgecore/edgecore', ['--config', config]),
       isReady: saysStarted,
     });
   }
@@ -188,6 +193,11 @@ export class Stack {
     return join(this.options.dir, 'log', `${name}.log`);
   }
 
+  private onEdge(command: string, args: string[]): { command: string; args: string[] } {
+    const [first = '', ...rest] = [...(this.options.edgePrefix ?? []), command, ...args];
+    return { command: first, args: rest };
+  }
+
   private async run(options: Omit<ConstructorParameters<typeof Program>[0], 'log'>): Promise<Program> {
     const program = new Program({ ...options, log: this.logOf(options.name) });
     this.programs.push(program);
@@ -208,24 +218,28 @@ export class Stack {
   }
 
   private cloudConfig(): unknown {
-    const { ports } = this.options;
+    const { ports, cloudHosts = ['127.0.0.1'] } = this.options;
+    const isLocal = this.options.cloudHosts === undefined;
+    const address = isLocal ? '127.0.0.1' : '0.0.0.0';
     return {
       apiVersion: 'cloudcore.config.kubeedge.io/v1alpha2',
       kind: 'CloudCore',
       kubeAPIConfig: { kubeConfig: this.kubeconfig },
       modules: {
         cloudHub: {
-          advertiseAddress: ['127.0.0.1'],
-          websocket: { address: '127.0.0.1', port: ports.cloudhub },
-          https: { address: '127.0.0.1', port: ports.enrolment },
+          advertiseAddress: cloudHosts.filter((host) => isIP(host)),
+          dnsNames: cloudHosts.filter((host) => !isIP(host)),
+          websocket: { address, port: ports.cloudhub },
+          https: { address, port: ports.enrolment },
         },
+        dynamicController: { enable: true },
         cloudStream: { enable: true, streamPort: ports.stream, tunnelPort: ports.tunnel },
       },
     };
   }
 
   private edgeConfig(token: string): unknown {
-    const { ports, node, modules = {}, criEndpoint, podSandboxImage } = this.options;
+    const { ports, node, modules = {}, criEndpoint, podSandboxImage, metaServer = false } = this.options;
     const certs = join(this.edgeDir, 'certs');
     const file = {
       apiVersion: 'edgecore.config.kubeedge.io/v1alpha2',
@@ -258,6 +272,7 @@ export class Stack {
           tlsTunnelPrivateKeyFile: join(certs, 'server.key'),
         },
         eventBus: { mqttServerInternal: `tcp://127.0.0.1:${ports.mqtt}` },
+        metaManager: { metaServer: { enable: metaServer, server: `127.0.0.1:${ports.api}` } },
         console: { address: `127.0.0.1:${ports.console}` },
       } as Record<string, Record<string, unknown>>,
     };

@@ -1,6 +1,7 @@
 import { ModbusMapper } from '../mappers/modbus/modbus.ts';
 import { FileAuthority } from './broker/auth/file-authority.ts';
-import { Broker } from './broker/broker.ts';
+import { bridgeOptions } from './broker/bridge/config.ts';
+import { Broker, type BrokerDeps } from './broker/broker.ts';
 import type { BrokerLimits } from './broker/config.ts';
 import { tcpListener } from './broker/listeners/config.ts';
 import type { BrokerStore } from './broker/persistence.ts';
@@ -10,12 +11,17 @@ import type { Clock } from './core/clock.ts';
 import type { Logger } from './core/log.ts';
 import { Metrics } from './core/metrics.ts';
 import type { Module } from './core/module.ts';
+import type { TimeTrust } from './core/time-trust.ts';
 import { DeviceTwin } from './devicetwin/devicetwin.ts';
 import { Edged } from './edged/edged.ts';
-import { EdgeHub } from './edgehub/edgehub.ts';
+import { type CloudHandlers, EdgeHub } from './edgehub/edgehub.ts';
 import { EdgeStream } from './edgestream/edgestream.ts';
-import { EventBus } from './eventbus/eventbus.ts';
+import type { EventBusConfig } from './eventbus/config.ts';
+import { type BusBroker, EventBus } from './eventbus/eventbus.ts';
+import { externalBroker, externalLinks } from './eventbus/external.ts';
+import { HostClock, type HostClockDeps } from './host/host-clock.ts';
 import { MetaManager } from './metamanager/metamanager.ts';
+import { MetaServer } from './metamanager/metaserver/metaserver.ts';
 import { snapshotOf } from './snapshot.ts';
 import { Store } from './store/store.ts';
 import { connectCri } from './wire/cri.ts';
@@ -27,7 +33,10 @@ export type EdgeCoreDeps = {
   readonly version: string;
   /** Folders where native files lie. */
   readonly assets: readonly string[];
+  /** The machine's own. */
   readonly clock: Clock;
+  /** What the machine knows of its time. */
+  readonly host: Pick<HostClockDeps, 'boot' | 'uptime' | 'builtAt' | 'isSynchronised'>;
   readonly log: Logger;
   /** [0, 1) */
   readonly random: () => number;
@@ -43,36 +52,28 @@ export class EdgeCore {
   private readonly modules: readonly Module[];
   private readonly broker: Broker;
   private started: Module[] = [];
+  private stream: EdgeStream | undefined;
 
   /** @throws EdgeError MQTT_AUTH_FILE_INVALID, STORE_LOCKED, STORE_WRITE_FAILED, STORE_NEWER */
   constructor(deps: EdgeCoreDeps) {
-    const { config, clock, log } = deps;
+    const { config, log } = deps;
     const { edged, edgeHub, eventBus, metaManager } = config.modules;
     const node = edged.hostnameOverride;
     const metrics = new Metrics();
-    const shared = { clock, log, metrics, node, random: deps.random };
     this.log = log;
     this.authority = mqttAuthority(deps);
-    const store = new Store({ ...shared, path: config.database.dataSource });
-    this.store = store;
+    this.store = new Store({ clock: deps.clock, log, metrics, path: config.database.dataSource });
+    const { store } = this;
+    const clock = new HostClock({ ...deps.host, system: deps.clock, store, log, metrics });
+    const shared = { clock, time: clock, log, metrics, node, random: deps.random };
 
+    const parts = (): CloudParts => ({ meta, twins, bus, agent, local });
     const hub = new EdgeHub({
       ...shared,
       config: edgeHub,
       store,
       joined: deps.joined,
-      handlers: {
-        object: (change) => meta.keep(change),
-        membership: (added, removed) => twins.membership(added, removed),
-        publish: (topic, payload) => bus.deliver(topic, payload),
-        subscribe: (topic) => bus.subscribe(topic),
-        unsubscribe: (topic) => bus.unsubscribe(topic),
-        confirmed: () => {},
-        link: (up) => {
-          twins.link(up);
-          agent.online(up);
-        },
-      },
+      handlers: cloudHandlers(parts, () => this.stream?.renewed()),
     });
     const meta = new MetaManager({
       ...shared,
@@ -91,29 +92,29 @@ export class EdgeCore {
     });
     const modbus = new ModbusMapper({ ...shared, manager: twins });
     twins.addMapper(modbus);
-    const broker = new Broker({
-      ...shared,
-      authority: this.authority,
-      limits: eventBus.limits as Partial<BrokerLimits>,
-      store: brokerStore(store),
-      listeners: listenersOf(eventBus),
-    });
-    const bus = new EventBus({ broker, store, twins, outbox: hub.outbox, log });
+    const broker = newBroker({ ...shared, authority: this.authority }, deps, store);
+    const { mqttQOS: qos, mqttRetain: retain } = eventBus;
+    const brokers = busBrokers(eventBus.mqttMode, broker);
+    const bus = new EventBus({ ...shared, brokers, qos, retain, store, twins, outbox: hub.outbox });
     const agent = new Edged({
       ...shared,
       config: edged,
       version: deps.version,
+      variables: apiVariables(config),
       cluster: meta,
       cri: connectCri(edged.tailoredKubeletConfig.containerRuntimeEndpoint),
       store,
     });
     meta.connect({ pods: agent, devices: twins });
+    const local = localApi(deps, { store, link: hub, pods: agent, own: meta });
+    if (local) meta.mirrorTo(local);
 
-    const page = this.console(deps, { metrics, twins, broker, hub, agent, store });
-    this.broker = broker;
     // The page's port also carries MQTT over WebSocket: it opens first and closes after the broker has said goodbye.
-    const local = [...page, this.authority, broker, bus, modbus, twins, agent];
-    this.modules = [...local, hub, ...this.tunnel(deps, hub, agent)];
+    const page = this.console({ ...deps, clock }, { metrics, twins, broker, hub, agent, store });
+    this.broker = broker;
+    const first = [clock, ...page, this.authority, broker, bus];
+    const devices = [modbus, twins, ...(local ? [local] : [])];
+    this.modules = [...first, ...devices, agent, hub, ...this.tunnel({ ...deps, ...shared }, hub, agent)];
   }
 
   /** Starts every module in order; when one cannot, those before it are stopped again.
@@ -142,21 +143,21 @@ export class EdgeCore {
     void this.broker.reload();
   }
 
-  private tunnel(deps: EdgeCoreDeps, hub: EdgeHub, agent: Edged): Module[] {
+  private tunnel(deps: EdgeCoreDeps & { readonly time: TimeTrust }, hub: EdgeHub, agent: Edged): Module[] {
     const { edged, edgeStream } = deps.config.modules;
     if (!edgeStream.enable) return [];
-    return [
-      new EdgeStream({
-        config: edgeStream,
-        node: edged.hostnameOverride,
-        nodeIp: () => agent.nodeIp,
-        kubeletPort: () => agent.kubeletPort,
-        credentials: () => hub.credentials,
-        clock: deps.clock,
-        log: deps.log,
-        random: deps.random,
-      }),
-    ];
+    this.stream = new EdgeStream({
+      config: edgeStream,
+      node: edged.hostnameOverride,
+      nodeIp: () => agent.nodeIp,
+      kubeletPort: () => agent.kubeletPort,
+      credentials: () => hub.credentials,
+      clock: deps.clock,
+      time: deps.time,
+      log: deps.log,
+      random: deps.random,
+    });
+    return [this.stream];
   }
 
   private console(deps: EdgeCoreDeps, parts: ConsoleParts): Module[] {
@@ -191,10 +192,6 @@ export class EdgeCore {
   }
 }
 
-function listenersOf({ mqttServerInternal, limits, listeners }: Config['modules']['eventBus']) {
-  return [tcpListener(mqttServerInternal.replace('tcp://', ''), limits.clients), ...listeners];
-}
-
 /** What the console shows. */
 type ConsoleParts = {
   readonly metrics: Metrics;
@@ -204,6 +201,72 @@ type ConsoleParts = {
   readonly agent: Edged;
   readonly store: Store;
 };
+
+type CloudParts = {
+  readonly meta: MetaManager;
+  readonly twins: DeviceTwin;
+  readonly bus: EventBus;
+  readonly agent: Edged;
+  readonly local: MetaServer | undefined;
+};
+
+/** Where what the cloud says goes. @param parts asked once they all exist */
+function cloudHandlers(parts: () => CloudParts, renewed: () => void): CloudHandlers {
+  return {
+    object: (change) => {
+      const { meta, local } = parts();
+      // What a client of the local API watches concerns nobody else, pods of this node included.
+      if (change.message.route.source !== 'dynamiccontroller') return meta.keep(change);
+      local?.watched(change);
+      return Promise.resolve();
+    },
+    membership: (added, removed) => parts().twins.membership(added, removed),
+    publish: (topic, payload) => parts().bus.deliver(topic, payload),
+    subscribe: (topic) => parts().bus.subscribe(topic),
+    unsubscribe: (topic) => parts().bus.unsubscribe(topic),
+    authInfo: (payload) => parts().bus.authInfo(payload),
+    renewed,
+    link: (up) => {
+      const { twins, agent, local } = parts();
+      twins.link(up);
+      agent.online(up);
+      local?.online(up);
+    },
+  };
+}
+
+function localApi(
+  { config, clock, log }: EdgeCoreDeps,
+  parts: { store: Store; link: EdgeHub; pods: Edged; own: MetaManager },
+): MetaServer | undefined {
+  const { edged, metaManager } = config.modules;
+  if (!metaManager.metaServer.enable) return undefined;
+  return new MetaServer({
+    ...parts,
+    config: metaManager.metaServer,
+    node: edged.hostnameOverride,
+    authorization: isGuarded(config),
+    clock,
+    log,
+  });
+}
+
+function isGuarded({ featureGates }: Config): boolean {
+  return featureGates.requireAuthorization === true;
+}
+
+/** Where pods find the API: on this node, when that lets only those in whom the cluster allows it.
+ * @source KubeEdge edge/pkg/edged, KUBERNETES_SERVICE_HOST */
+function apiVariables(config: Config): Record<string, string> {
+  const { enable, dummyServer } = config.modules.metaManager.metaServer;
+  if (!enable || !isGuarded(config)) return {};
+  const colon = dummyServer.lastIndexOf(':');
+  return {
+    KUBERNETES_SERVICE_HOST: dummyServer.slice(0, colon),
+    KUBERNETES_SERVICE_PORT: dummyServer.slice(colon + 1),
+    KUBERNETES_SERVICE_PORT_HTTPS: dummyServer.slice(colon + 1),
+  };
+}
 
 function mqttAuthority({ config, clock, log }: EdgeCoreDeps): FileAuthority {
   const { passwordFile, aclFile, allowAnonymous } = config.modules.eventBus;
@@ -216,10 +279,48 @@ function mqttAuthority({ config, clock, log }: EdgeCoreDeps): FileAuthority {
   });
 }
 
+function newBroker(
+  shared: Pick<BrokerDeps, 'clock' | 'log' | 'metrics' | 'authority'> & { readonly random: () => number },
+  { config, version }: EdgeCoreDeps,
+  store: Store,
+): Broker {
+  const { eventBus, edged } = config.modules;
+  const address = eventBus.mqttServerInternal.replace('tcp://', '');
+  const internal = eventBus.mqttMode === 2 ? [] : [tcpListener(address, eventBus.limits.clients)];
+  return new Broker({
+    ...shared,
+    store: brokerStore(store),
+    limits: eventBus.limits as Partial<BrokerLimits>,
+    concealDenials: eventBus.concealDenials,
+    version: `edgecore ${version}`,
+    listeners: [...internal, ...eventBus.listeners],
+    bridges: [
+      ...eventBus.bridges.map((bridge) => bridgeOptions(bridge, `${edged.hostnameOverride}.${bridge.name}`)),
+      ...externalLinks(eventBus, shared.random),
+    ],
+  });
+}
+
+/** The brokers that the bus speaks to: 0 the one in this process, 1 both, 2 the external one. */
+function busBrokers(mode: EventBusConfig['mqttMode'], broker: Broker): readonly BusBroker[] {
+  const external = externalBroker((name) => broker.bridge(name));
+  switch (mode) {
+    case 0:
+      return [broker];
+    case 1:
+      return [broker, external];
+    case 2:
+      return [external];
+    default:
+      return mode satisfies never;
+  }
+}
+
 /** The store as the broker sees it. */
 function brokerStore(store: Store): BrokerStore {
   return {
-    durable: (work) => store.durable(work),
+    // What fails at once is refused like what fails on its way.
+    durable: async (work) => store.durable(work),
     lazy: (work) => store.lazy(work),
     atCommit: (prepare) => store.atCommit(prepare),
     arrived: (bytes) => store.arrived(bytes),

@@ -7,7 +7,8 @@ import { EdgeError, errorText } from './core/errors.ts';
 import { createLogger, type Logger } from './core/log.ts';
 import { seconds } from './core/units.ts';
 import { EdgeCore } from './edgecore.ts';
-import { version } from './version.ts';
+import { bootId, isSynchronised, uptime } from './host/machine.ts';
+import { builtAt, version } from './version.ts';
 
 const DEFAULT_CONFIG = '/etc/kubeedge/config/edgecore.yaml';
 const usage = `edgecore ${version}: a Kubernetes edge node
@@ -43,6 +44,7 @@ async function run(config: ReturnType<typeof loadConfig>, path: string, log: Log
     version,
     assets: [dirname(realpathSync(process.argv[1] ?? '.'))],
     clock: systemClock,
+    host: { boot: bootId(), uptime, builtAt, isSynchronised },
     log,
     random: Math.random,
     joined: () => forgetToken(path, log),

@@ -19,7 +19,7 @@ const of = (devices: DeviceEntry[] = [], statuses: (PodStatus | undefined)[] = [
       clients: 3,
       counters: { received: counter(1), sent: counter(2), dropped: counter(4) },
     } as SnapshotParts['broker'],
-    hub: { state: { state: 'offline', since: 7, reason: 'no route' } },
+    hub: { state: { state: 'offline', since: 7, server: 'cloud:10000', reason: 'no route' } },
     store: { health: () => ({ state: 'degraded', since: 6, reason: 'disk full' }) },
     agent: {
       runtime: { fault, version: 'containerd://1' },
@@ -37,7 +37,7 @@ test('node, link, runtime and broker', () => {
     version: '0.1.0',
     now: 9,
     startedAt: 5,
-    link: { state: 'offline', since: 7, reason: 'no route' },
+    link: { state: 'offline', since: 7, server: 'cloud:10000', reason: 'no route' },
     runtime: { ready: true, message: 'containerd://1' },
     store: { state: 'degraded', since: 6, reason: 'disk full' },
     devices: [],

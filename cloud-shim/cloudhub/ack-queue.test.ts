@@ -4,7 +4,14 @@ import { FakeClock } from '../../runtime/core/fake-clock.ts';
 import { newMessage } from '../../runtime/core/message.ts';
 import { AckQueue, type Delivery } from './ack-queue.ts';
 
-type Context = { clock: FakeClock; queue: AckQueue; sent: string[]; done: string[]; postponed: string[] };
+type Context = {
+  clock: FakeClock;
+  queue: AckQueue;
+  sent: string[];
+  done: string[];
+  postponed: string[];
+  link: { moves: boolean };
+};
 const test = suite<Context>('ack queue');
 
 test.before.each((context) => {
@@ -12,11 +19,13 @@ test.before.each((context) => {
   context.sent = [];
   context.done = [];
   context.postponed = [];
+  context.link = { moves: false };
   context.queue = new AckQueue({
     clock: context.clock,
     send: (message) => context.sent.push(message.header.msg_id),
     acknowledged: ({ message }) => context.done.push(message.header.msg_id),
     postponed: ({ message }) => context.postponed.push(message.header.msg_id),
+    isMoving: () => context.link.moves,
   });
 });
 test.after.each(({ queue, clock }) => {
@@ -153,6 +162,23 @@ test('a queue that is stopped sends nothing more', async ({ queue, clock, sent, 
   assert.equal(postponed, []);
   assert.is(queue.length, 0);
   assert.not(queue.acknowledge('a-1'));
+});
+
+test('while it is still on its way it is not sent again', async ({ queue, clock, sent, link }) => {
+  link.moves = true;
+  queue.push(delivery('a-1'));
+  await clock.advance(60_000);
+  assert.equal(sent, ['a-1']);
+  link.moves = false;
+  await clock.advance(5000);
+  assert.equal(sent, ['a-1', 'a-1']);
+});
+
+test('a link that moves nothing for ten minutes is not waited for', async ({ queue, clock, sent, link }) => {
+  link.moves = true;
+  queue.push(delivery('a-1'));
+  await clock.advance(605_000);
+  assert.is(sent.length, 2);
 });
 
 test.run();

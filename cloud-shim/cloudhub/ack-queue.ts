@@ -18,10 +18,14 @@ export type AckQueueDeps = {
   readonly acknowledged: (delivery: Delivery) => void;
   /** It was sent often and never acknowledged; it goes to the end of the queue. */
   readonly postponed: (delivery: Delivery) => void;
+  /** True while what was sent is still on its way: to send it again would make a slow link slower. */
+  readonly isMoving: () => boolean;
 };
 
 const RESEND = seconds(5);
 const WRITES = 5;
+/** A link that is this slow is taken for one that moves nothing. */
+const PATIENCE = 120;
 
 /** Objects for one node, one under way at a time, each until it is acknowledged. A newer state of an object takes the
  * place of the one that waits, so the queue is never longer than the node has objects.
@@ -29,7 +33,7 @@ const WRITES = 5;
 export class AckQueue {
   private readonly deps: AckQueueDeps;
   private readonly waiting = new Map<string, Delivery>();
-  private current: { delivery: Delivery; writes: number; timer: Timer } | undefined;
+  private current: { delivery: Delivery; writes: number; waits: number; timer: Timer } | undefined;
 
   constructor(deps: AckQueueDeps) {
     this.deps = deps;
@@ -68,7 +72,7 @@ export class AckQueue {
     if (this.current) return;
     for (const [uid, delivery] of this.waiting) {
       this.waiting.delete(uid);
-      this.current = { delivery, writes: 0, timer: { cancel: () => {} } };
+      this.current = { delivery, writes: 0, waits: 0, timer: { cancel: () => {} } };
       this.write();
       return;
     }
@@ -85,7 +89,13 @@ export class AckQueue {
       return this.next();
     }
     current.writes++;
-    current.timer = deps.clock.after(RESEND, () => this.write());
+    current.timer = deps.clock.after(RESEND, () => this.again());
     deps.send(current.delivery.message);
+  }
+
+  private again(): void {
+    const { current, deps } = this;
+    if (!current || !deps.isMoving() || ++current.waits > PATIENCE) return this.write();
+    current.timer = deps.clock.after(RESEND, () => this.again());
   }
 }

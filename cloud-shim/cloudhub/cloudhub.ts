@@ -20,12 +20,14 @@ import { Session } from './session.ts';
 export interface UpstreamHandlers {
   edge(node: string, message: Message): Promise<Answer | undefined>;
   device(node: string, message: Message): Promise<Answer | undefined>;
+  /** Requests of a node's local API. */
+  application(node: string, message: Message): Promise<Answer | undefined>;
 }
 
 /** The content of an answer; `object` when it is one that the node will acknowledge. */
 export type Answer = {
   readonly content: unknown;
-  readonly operation?: 'response' | 'error';
+  readonly operation?: 'response' | 'error' | 'applicationResponse';
   readonly source?: string;
   readonly group?: string;
   readonly resource?: string;
@@ -44,6 +46,7 @@ export type CloudHubDeps = {
   readonly log: Logger;
   readonly handlers: UpstreamHandlers;
   readonly connected: (node: string) => void;
+  readonly disconnected: (node: string) => void;
 };
 
 const LARGEST_FRAME = mebibytes(8);
@@ -106,7 +109,9 @@ export class CloudHub {
     const { uid = '', resourceVersion = '' } = object.metadata;
     if (!session || !uid) return;
     const message = newMessage({ ...draft, resourceVersion }, this.deps.clock.now());
-    session.deliver({ message, uid, version: resourceVersion, deletion });
+    // What a client on the node watches is not what the node needs: neither takes the other's place.
+    const key = isWatched(message) ? `watched/${uid}` : uid;
+    session.deliver({ message, uid: key, version: resourceVersion, deletion });
   }
 
   private upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
@@ -123,6 +128,7 @@ export class CloudHub {
       const session = new Session({
         node,
         socket: webSocket,
+        transport: request.socket,
         keepalive: seconds(config.keepaliveInterval),
         clock,
         log,
@@ -149,11 +155,16 @@ export class CloudHub {
   }
 
   private closed(session: Session, reason: string): void {
-    if (this.sessions.get(session.node) === session) this.sessions.delete(session.node);
+    if (this.sessions.get(session.node) === session) {
+      this.sessions.delete(session.node);
+      this.deps.disconnected(session.node);
+    }
     this.deps.log.info('a node is gone', { node: session.node, reason });
   }
 
+  /** Differs: KubeEdge records watched objects as the node's, and deletes them there after a reconnection. */
   private acknowledged(node: string, { message, deletion }: Delivery): void {
+    if (isWatched(message)) return;
     this.deps.synced.acknowledged(node, message.content as KubeObject, deletion);
   }
 
@@ -191,8 +202,13 @@ export class CloudHub {
       log.debug('a node reports an error', () => ({ node, resource, content: message.content }));
       return undefined;
     }
+    if (source === 'metaserver') return handlers.application(node, message);
     return source === 'twin' ? handlers.device(node, message) : handlers.edge(node, message);
   }
+}
+
+function isWatched({ route }: Message): boolean {
+  return route.source === 'dynamiccontroller';
 }
 
 function answerDraft(request: Message, answer: Answer): MessageDraft {

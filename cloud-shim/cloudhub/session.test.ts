@@ -13,6 +13,11 @@ class Edge extends EventEmitter {
   readonly sent: string[] = [];
   readonly calls: string[] = [];
   bufferedAmount = 0;
+  bytesRead = 0;
+
+  ping(): void {
+    this.calls.push('ping');
+  }
 
   send(text: string): void {
     assert.ok(text.endsWith('\n'), 'frames end with a newline, as KubeEdge’s do');
@@ -57,6 +62,7 @@ test.before.each((context) => {
   context.session = new Session({
     node: 'edge-1',
     socket: context.edge as unknown as WebSocket,
+    transport: context.edge,
     keepalive: seconds(30),
     clock: context.clock,
     log: silentLogger,
@@ -114,6 +120,28 @@ test('a node that says nothing for longer than the keepalive is let go', async (
   assert.equal(edge.calls, ['terminate']);
 });
 
+test('a large frame that comes in slowly keeps the node', async ({ clock, edge, closed }) => {
+  for (let i = 0; i < 12; i++) {
+    edge.bytesRead += 10_000;
+    await clock.advance(seconds(20));
+  }
+  assert.equal(closed, []);
+  await clock.advance(seconds(36));
+  assert.equal(closed, ['no keepalive']);
+});
+
+test('an object is not sent again while it is on its way to the node', async ({ clock, edge, session }) => {
+  session.deliver(delivery('a'));
+  for (let i = 0; i < 3; i++) {
+    await clock.advance(seconds(20));
+    edge.says('keepalive');
+  }
+  assert.equal(edge.sent, ['a']);
+  edge.emit('pong', Buffer.alloc(0));
+  await clock.advance(seconds(5));
+  assert.equal(edge.sent, ['a', 'a']);
+});
+
 test('what is no message is passed over, but is a sign of life', async ({
   clock,
   edge,
@@ -136,7 +164,7 @@ test('it ends once, whatever ends it, and sends nothing after', ({ edge, session
   session.deliver(delivery('c'));
   session.resume();
   assert.equal(edge.sent, ['a']);
-  assert.equal(edge.calls, ['terminate']);
+  assert.equal(edge.calls, ['ping', 'terminate']);
   assert.is(session.pending, 0);
 });
 

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
 import type { Clock, Timer } from '../../runtime/core/clock.ts';
 import type { Logger } from '../../runtime/core/log.ts';
@@ -8,6 +9,8 @@ import { AckQueue, type Delivery } from './ack-queue.ts';
 export type SessionDeps = {
   readonly node: string;
   readonly socket: WebSocket;
+  /** What lies under it. */
+  readonly transport: Pick<Socket, 'bytesRead'>;
   readonly keepalive: Millis;
   readonly clock: Clock;
   readonly log: Logger;
@@ -26,16 +29,20 @@ export class Session {
   private readonly queue: AckQueue;
   private readonly watchdog: Timer;
   private heard: number;
+  private read = 0;
+  /** Pings that followed an object and were not answered yet: it is still on its way. */
+  private pings = 0;
   private open = true;
 
   constructor(deps: SessionDeps) {
-    const { clock, socket, keepalive, node } = deps;
+    const { clock, socket, node } = deps;
     this.deps = deps;
     this.node = node;
     this.heard = clock.monotonic();
     this.queue = new AckQueue({
       clock,
-      send: (message) => this.send(message),
+      send: (message) => this.sendObject(message),
+      isMoving: () => this.pings > 0,
       acknowledged: (delivery) => deps.acknowledged(node, delivery),
       postponed: ({ message }) => {
         deps.log.warn('a node does not acknowledge', { node, resource: message.route.resource });
@@ -44,9 +51,10 @@ export class Session {
     socket.on('message', (data) => this.frame(String(data)));
     socket.once('close', (code) => this.end(`closed with ${code}`));
     socket.on('error', (error) => this.end(error.message));
-    this.watchdog = clock.every(seconds(5), () => {
-      if (clock.monotonic() - this.heard > keepalive) this.end('no keepalive');
+    socket.on('pong', () => {
+      this.pings = Math.max(0, this.pings - 1);
     });
+    this.watchdog = clock.every(seconds(5), () => this.watch());
   }
 
   get pending(): number {
@@ -82,6 +90,21 @@ export class Session {
     this.queue.stop();
     this.deps.socket.terminate();
     this.deps.closed(this, reason);
+  }
+
+  private sendObject(message: Message): void {
+    this.send(message);
+    if (!this.open) return;
+    this.pings++;
+    this.deps.socket.ping();
+  }
+
+  /** A frame that arrives slowly is a sign of life with every byte. */
+  private watch(): void {
+    const { clock, keepalive, transport } = this.deps;
+    if (transport.bytesRead !== this.read) this.heard = clock.monotonic();
+    this.read = transport.bytesRead;
+    if (clock.monotonic() - this.heard > keepalive) this.end('no keepalive');
   }
 
   private frame(text: string): void {

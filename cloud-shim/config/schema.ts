@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { cloudHubConfig } from '../cloudhub/config.ts';
 import { cloudStreamConfig } from '../cloudstream/config.ts';
+import { dynamicControllerConfig } from '../dynamiccontroller/config.ts';
 
 /** A module of KubeEdge's that is not offered: it may stand in the file, switched off. */
 const notOffered = (name: string) =>
@@ -43,7 +44,7 @@ export const cloudCoreConfig = v.strictObject({
     deviceController: always('deviceController'),
     syncController: always('syncController'),
     cloudStream: v.optional(cloudStreamConfig, {}),
-    dynamicController: notOffered('dynamicController'),
+    dynamicController: v.optional(dynamicControllerConfig, {}),
     router: notOffered('router'),
     iptablesManager: v.optional(v.looseObject({}), {}),
     taskManager: notOffered('taskManager'),

@@ -1,12 +1,15 @@
-import type { KubeObject, Status } from '../../runtime/core/k8s.ts';
+import type { Clock } from '../../runtime/core/clock.ts';
+import { type KubeObject, kubeTime, type Status } from '../../runtime/core/k8s.ts';
 import type { Logger } from '../../runtime/core/log.ts';
 import { contentObject, contentText, isRecord, type Message } from '../../runtime/core/message.ts';
 import { parseResource, type ResourcePath } from '../../runtime/core/resource.ts';
 import type { Answer as KubeAnswer, KubeApi } from '../kube/client.ts';
 import { kinds, type ResourceKind } from '../kube/resource-kind.ts';
+import { parseRequest } from '../pki/csr.ts';
 
 export type UpstreamDeps = {
   readonly api: KubeApi;
+  readonly clock: Clock;
   readonly log: Logger;
   /** The cluster's CA, PEM. */
   readonly clusterCa: string;
@@ -83,6 +86,8 @@ export class Upstream {
         return this.objectReply(await this.deps.api.get(kinds.lease, whole(request)));
       case 'serviceaccounttoken query':
         return this.token(request);
+      case 'certificatesigningrequest insert':
+        return this.objectReply(await this.requestCertificate(request));
       case 'event insert':
         await this.deps.api.create(kinds.event, whole(request), request.content);
         return undefined;
@@ -151,6 +156,28 @@ export class Upstream {
     return 'object' in answer ? { content: answer.object } : refused(answer.status.message);
   }
 
+  /** A node's request for the certificate of its own API. It is approved for addresses that lead nowhere but to the
+   * node itself; any other one would let the node pass for somebody else, and is left to the operator.
+   * @source KubeEdge cloud/pkg/csrapprovercontroller */
+  private async requestCertificate(request: Request): Promise<KubeAnswer<KubeObject>> {
+    const { api, clock, log } = this.deps;
+    const { name, node, content } = request;
+    const asked = servingRequest(content, node);
+    if ('fault' in asked) return { status: forbidden(asked.fault) };
+    const made = await api.create<KubeObject>(kinds.csr, { name }, content);
+    if ('status' in made) return made;
+    if (!asked.names.every((address) => /^(7f.{6}|a9fe.{4}|0{31}1)$/.test(address))) {
+      log.warn('a certificate waits for an operator to approve it', { node, resource: name });
+      return made;
+    }
+    const time = kubeTime(clock.now());
+    const message = `asked for by node ${node}`;
+    const approval = { type: 'Approved', status: 'True', reason: 'NodeServing', message };
+    const conditions = [{ ...approval, lastUpdateTime: time, lastTransitionTime: time }];
+    const approved = { ...made.object, status: { conditions } };
+    return api.update(kinds.csr, { name, subresource: 'approval' }, approved);
+  }
+
   private async patchEvent(request: Request): Promise<void> {
     const { content } = request;
     const patch = isRecord(content) ? content.patchData : undefined;
@@ -171,6 +198,25 @@ export class Upstream {
     if ('object' in answer) return { content: { Object: answer.object, Err: null } };
     return { content: { Object: null, Err: { ErrStatus: forGo(answer.status) } } };
   }
+}
+
+/** The names that a node asks a serving certificate for, or why it may not have one. */
+function servingRequest(content: unknown, node: string): { names: readonly string[] } | { fault: string } {
+  const { spec } = isRecord(content) ? content : {};
+  const { signerName, request } = isRecord(spec) ? spec : {};
+  if (signerName !== 'kubernetes.io/kubelet-serving')
+    return { fault: `node ${node} may not use signer ${signerName}` };
+  const pem = Buffer.from(typeof request === 'string' ? request : '', 'base64').toString();
+  const parsed = parseRequest(Buffer.from(pem.replace(/-----[^-]+-----|\s/g, ''), 'base64'));
+  if (!parsed) return { fault: 'the request for a certificate cannot be understood' };
+  const { commonName } = parsed.subject;
+  return commonName === `system:node:${node}`
+    ? { names: parsed.names }
+    : { fault: `node ${node} may not be ${commonName}` };
+}
+
+function forbidden(message: string): Status {
+  return { kind: 'Status', apiVersion: 'v1', status: 'Failure', reason: 'Forbidden', message, code: 403 };
 }
 
 function whole({ namespace, name }: Request): { namespace?: string; name: string } {

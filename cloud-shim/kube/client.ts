@@ -44,6 +44,26 @@ export interface KubeApi {
   ): Promise<void>;
 }
 
+/** One request as it goes over the wire. */
+export type ApiCall = {
+  readonly method: string;
+  /** With its query. */
+  readonly path: string;
+  readonly accept?: string;
+  readonly contentType?: string;
+  readonly body?: Buffer;
+  /** In whose name. */
+  readonly as?: { readonly user: string; readonly group: string };
+};
+
+export type ApiAnswer = { readonly code: number; readonly type: string; readonly body: Buffer };
+
+/** The API server for what the shim only passes on. */
+export interface RawApi {
+  /** What cannot be reached is a Status of 503. */
+  raw(call: ApiCall): Promise<ApiAnswer>;
+}
+
 export type Query = Readonly<Record<string, string>>;
 export type ObjectList<T> = {
   readonly metadata: { readonly resourceVersion: string; readonly continue?: string };
@@ -62,7 +82,7 @@ const LARGEST_EVENT = 8 * 1024 * 1024;
 
 /** The Kubernetes REST API over kept-alive connections. Refusals and failures are values; nothing here throws for them.
  * @source Kubernetes API concepts */
-export class KubeClient implements KubeApi {
+export class KubeClient implements KubeApi, RawApi {
   private readonly access: ClusterAccess;
   private readonly agent: Agent;
 
@@ -144,6 +164,15 @@ export class KubeClient implements KubeApi {
     });
   }
 
+  async raw(call: ApiCall): Promise<ApiAnswer> {
+    try {
+      return await this.exchange(call);
+    } catch (error) {
+      const status = failure(`${call.method} ${call.path}: ${errorText(error)}`);
+      return { code: status.code, type: 'application/json', body: Buffer.from(JSON.stringify(status)) };
+    }
+  }
+
   private async ask<T>(
     method: string,
     path: string,
@@ -151,7 +180,13 @@ export class KubeClient implements KubeApi {
     contentType?: string,
   ): Promise<Answer<T>> {
     try {
-      const { code, text } = await this.exchange(method, path, body, contentType);
+      const { code, body: bytes } = await this.exchange({
+        method,
+        path,
+        ...(body === undefined ? {} : { body: Buffer.from(body) }),
+        ...(contentType ? { contentType } : {}),
+      });
+      const text = bytes.toString();
       const parsed: unknown = JSON.parse(text || '{}');
       if (code >= 200 && code < 300) return { object: parsed as T };
       return { status: statusOf(parsed, code, text) };
@@ -160,17 +195,12 @@ export class KubeClient implements KubeApi {
     }
   }
 
-  private exchange(
-    method: string,
-    path: string,
-    body?: string,
-    contentType?: string,
-  ): Promise<{ code: number; text: string }> {
+  private exchange({ method, path, body, ...options }: ApiCall): Promise<ApiAnswer> {
     return new Promise((resolve, reject) => {
       const call = this.open(method, path, {
+        ...options,
         timeout: TIMEOUT,
-        ...(contentType ? { contentType } : {}),
-        ...(body === undefined ? {} : { length: Buffer.byteLength(body) }),
+        ...(body === undefined ? {} : { length: body.length }),
       });
       call.once('timeout', () => call.destroy(new Error(`no answer within ${TIMEOUT} ms`)));
       call.once('error', reject);
@@ -184,7 +214,11 @@ export class KubeClient implements KubeApi {
           else chunks.push(chunk);
         });
         response.once('end', () =>
-          resolve({ code: response.statusCode ?? 0, text: Buffer.concat(chunks).toString() }),
+          resolve({
+            code: response.statusCode ?? 0,
+            type: response.headers['content-type'] ?? '',
+            body: Buffer.concat(chunks),
+          }),
         );
         response.once('error', reject);
       });
@@ -195,11 +229,15 @@ export class KubeClient implements KubeApi {
   private open(
     method: string,
     path: string,
-    options: { timeout: number; signal?: AbortSignal; contentType?: string; length?: number },
+    options: Pick<ApiCall, 'accept' | 'contentType' | 'as'> & {
+      timeout: number;
+      signal?: AbortSignal;
+      length?: number;
+    },
   ) {
     const { ca, cert, key, insecure, server } = this.access;
     const token = this.access.token();
-    const { timeout, signal, contentType, length } = options;
+    const { timeout, signal, contentType, length, accept = 'application/json', as } = options;
     return request(`${server}${path}`, {
       method,
       timeout,
@@ -207,12 +245,13 @@ export class KubeClient implements KubeApi {
         ? { signal, agent: false, ca, cert, key, rejectUnauthorized: !insecure }
         : { agent: this.agent }),
       headers: {
-        accept: 'application/json',
+        accept,
         'user-agent': 'cloud-shim',
         ...(contentType && length !== undefined
           ? { 'content-type': contentType, 'content-length': length }
           : {}),
         ...(token ? { authorization: `Bearer ${token}` } : {}),
+        ...(as ? { 'impersonate-user': as.user, 'impersonate-group': as.group } : {}),
       },
     });
   }

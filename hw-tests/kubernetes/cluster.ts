@@ -18,29 +18,36 @@ export type Cluster = {
 let made = 0;
 
 /** What else a suite may say about its stack. */
-export type ClusterOptions = Partial<Pick<StackOptions, 'criEndpoint' | 'podSandboxImage' | 'modules'>> & {
+export type ClusterOptions = Partial<
+  Pick<StackOptions, 'criEndpoint' | 'podSandboxImage' | 'metaServer' | 'modules'>
+> & {
   /** Suites about the API alone do without an edge. */
   readonly edge?: boolean;
+  /** Puts something between edge and cloud: takes CloudHub's port and gives the one that the edge is to dial. */
+  readonly link?: (cloudhub: number) => Promise<number>;
 };
 
 /** Starts cloud and edge, on mini-master or on the cluster of `KUBECONFIG`.
  * @param program the kubectl to use */
 export async function startCluster(
   program: string,
-  { edge = true, ...options }: ClusterOptions = {},
+  { edge = true, link, modules, ...options }: ClusterOptions = {},
 ): Promise<Cluster> {
   const kubeconfig = process.env.KUBECONFIG || undefined;
   const dir = mkdtempSync(join(tmpdir(), 'edgecore-stack-'));
   const id = `${process.pid}-${++made}`;
   const node = `edge-test-${id}`;
   const namespace = `edge-test-${id}`;
+  const ports = await freePorts();
+  const dialled = link && { edgeHub: { websocket: { server: `127.0.0.1:${await link(ports.cloudhub)}` } } };
   const stack = new Stack({
     dir,
-    ports: await freePorts(),
+    ports,
     node,
     kubeconfig,
     criEndpoint: `unix://${dir}/no-containerd.sock`,
     ...options,
+    modules: { ...modules, ...dialled },
   });
   if (!kubeconfig) await stack.startMaster();
   await stack.startShim();

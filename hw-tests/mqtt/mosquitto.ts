@@ -21,10 +21,13 @@ const LIMIT = 10_000;
 /** The clients of the mosquitto project against one broker. */
 export class Mosquitto {
   private readonly port: number;
+  private readonly more: readonly string[];
   private readonly subscribers: Subscriber[] = [];
 
-  constructor(port: number) {
+  /** @param more arguments of every client: who it is, what it trusts */
+  constructor(port: number, more: readonly string[] = []) {
     this.port = port;
+    this.more = more;
   }
 
   /** Publishes and waits until mosquitto_pub ends, which for QoS 1 and 2 is after the broker's last word.
@@ -46,6 +49,13 @@ export class Mosquitto {
       message,
       ...args,
     );
+    if (status !== 0) throw new Error(`mosquitto_pub: ${stderr}`);
+  }
+
+  /** Publishes one message a payload, over one connection and in order, and waits for the broker's last word. */
+  async publishAll(topic: string, payloads: readonly string[], qos: QoS): Promise<void> {
+    const args = ['-V', 'mqttv311', '-q', `${qos}`, '-t', topic, '-l'];
+    const { status, stderr } = await this.run('mosquitto_pub', args, `${payloads.join('\n')}\n`);
     if (status !== 0) throw new Error(`mosquitto_pub: ${stderr}`);
   }
 
@@ -77,20 +87,21 @@ export class Mosquitto {
     await Promise.all(this.subscribers.splice(0).map((subscriber) => subscriber.kill()));
   }
 
-  private run(program: string, args: readonly string[]): Promise<Outcome> {
+  private run(program: string, args: readonly string[], input?: string): Promise<Outcome> {
     return new Promise((resolve) => {
-      execFile(
+      const child = execFile(
         program,
         [...this.common, ...args],
         { timeout: LIMIT, maxBuffer: 8 * 1024 * 1024, encoding: 'buffer' },
         (error, stdout, stderr) =>
           resolve({ status: error ? Number(error.code ?? 1) || 1 : 0, stdout, stderr: stderr.toString() }),
       );
+      if (input !== undefined) child.stdin?.end(input);
     });
   }
 
   private get common(): string[] {
-    return ['-h', '127.0.0.1', '-p', `${this.port}`];
+    return ['-h', '127.0.0.1', '-p', `${this.port}`, ...this.more];
   }
 }
 

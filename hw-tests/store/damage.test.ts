@@ -47,7 +47,14 @@ async function fill({ store }: OpenStore, from: number, to: number): Promise<voi
       for (let k = i; k < i + 10; k++) {
         store.meta.put({ key: `default/pod/o${k}`, type: 'pod', value: objectOf(k) });
         store.devices.putTwin({ deviceid: 'default/plc', name: `t${k}`, value: objectOf(k) });
-        store.outbox.add({ subject: k % 2 ? `s${k}` : null, message: objectOf(k), bytes: k, created: k });
+        store.outbox.add({
+          ...(k % 2 ? { class: 'state', subject: `s${k}` } : { class: 'event', subject: null }),
+          message: objectOf(k),
+          bytes: k,
+          created: k,
+          boot: '',
+          mono: 0,
+        });
         store.mqtt.putBatch({ first: k + 1, body: Buffer.from(objectOf(k)) });
         store.mqtt.putRetained(`t/${k}`, Buffer.from(objectOf(k)));
       }
@@ -75,7 +82,9 @@ async function boots(path: string, what: string): Promise<number> {
   for (const { key, value } of objects) assert.is(value, objectOf(Number(key.slice(13))), what);
   for (const { name, value } of store.devices.listTwins())
     assert.is(value, objectOf(Number(name.slice(1))), what);
-  for (const { message, bytes } of store.outbox.list(0, 1000)) assert.is(message, objectOf(bytes), what);
+  for (const of of ['state', 'event'] as const)
+    for (const { message, bytes } of store.outbox.list(of, 0, 1000))
+      assert.is(message, objectOf(bytes), what);
   for (const first of store.mqtt.batches())
     assert.is(Buffer.from(store.mqtt.batch(first) ?? []).toString(), objectOf(first - 1), what);
   for (const { topic, message } of store.mqtt.retained())

@@ -33,6 +33,11 @@ export interface Authority {
   onChange(listener: () => void): () => void;
 }
 
+/** Whether a client may publish to a topic; `$SYS` is the broker's own. [MQTT-4.7.2-1] */
+export function mayPublish(authority: Authority, identity: Identity, topic: string): boolean {
+  return !topic.startsWith('$SYS/') && authority.authorize(identity, 'publish', topic);
+}
+
 /** The rule without configuration: whoever is on this machine, or shows a certificate that a listener has verified,
  * may do everything, nobody else anything. */
 export const localOnly: Authority = {

@@ -4,7 +4,9 @@ import { EdgeError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import type { MetricSource } from '../core/metrics.ts';
 import { type Authority, localOnly } from './auth.ts';
-import { PacketDecoder } from './codec.ts';
+import { Bridge, type BridgeDeps } from './bridge/bridge.ts';
+import { dial } from './bridge/dial.ts';
+import type { BridgeOptions } from './bridge/options.ts';
 import { type BrokerLimits, defaultBrokerLimits } from './config.ts';
 import { Connection } from './connection.ts';
 import { type BrokerCounters, Hub } from './hub.ts';
@@ -16,6 +18,7 @@ import { memoryBrokerStore } from './memory-store.ts';
 import { makeMessage, type QoS } from './message.ts';
 import type { Peer } from './peer.ts';
 import type { BrokerStore } from './persistence.ts';
+import { reason } from './reason.ts';
 import type { LocalHandler } from './subscription.ts';
 import { isTopic, parseFilter } from './topics.ts';
 
@@ -25,6 +28,15 @@ export type BrokerDeps = {
   readonly authority?: Authority;
   /** Without one everything ends with the process. */
   readonly store?: BrokerStore;
+  /** Says `unspecified` where a client would learn that a rule forbids it a topic. */
+  readonly concealDenials?: boolean;
+  /** What `$SYS/broker/version` says. */
+  readonly version?: string;
+  readonly bridges?: readonly BridgeOptions[];
+  /** How their connections are opened, if not over the network. */
+  readonly dial?: BridgeDeps['dial'];
+  /** [0, 1) */
+  readonly random?: () => number;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: MetricSource;
@@ -34,9 +46,9 @@ export type BrokerDeps = {
 export class Broker {
   readonly name = 'broker';
   private readonly hub: Hub;
-  private readonly decoder = new PacketDecoder();
   private readonly listeners: readonly Listener[];
   private readonly limits: BrokerLimits;
+  private readonly bridges: readonly Bridge[];
 
   constructor(deps: BrokerDeps) {
     this.limits = { ...defaultBrokerLimits, ...deps.limits };
@@ -44,7 +56,12 @@ export class Broker {
     const authority = deps.authority ?? localOnly;
     const store = deps.store ?? memoryBrokerStore();
     const log = deps.log.child('broker');
-    this.hub = new Hub({ limits: this.limits, authority, store, clock, log, metrics });
+    const denial = deps.concealDenials ? reason.unspecified : reason.notAuthorized;
+    const version = deps.version ?? 'edgecore';
+    this.hub = new Hub({ limits: this.limits, authority, denial, version, store, clock, log, metrics });
+    const { hub } = this;
+    const links = { hub, metrics, random: deps.random ?? Math.random, dial: deps.dial ?? dial };
+    this.bridges = (deps.bridges ?? []).map((options) => new Bridge({ ...links, options }));
     const shared = { clock, log: deps.log, metrics, packetBytes: this.limits.packetBytes };
     this.listeners = deps.listeners.map((config) => createListener(config, shared));
   }
@@ -65,6 +82,7 @@ export class Broker {
   /** @throws EdgeError PORT_TAKEN, PORT_UNUSABLE, MQTT_CERT_UNUSABLE */
   async start(): Promise<void> {
     this.hub.load();
+    for (const bridge of this.bridges) bridge.start();
     for (const listener of this.listeners) {
       await listener.start((stream, peer) => this.attach(stream, peer));
     }
@@ -78,12 +96,17 @@ export class Broker {
   async stop(): Promise<void> {
     const stopped = this.listeners.map((listener) => listener.stop());
     this.hub.closeAll();
-    await Promise.all(stopped);
+    await Promise.all([...stopped, ...this.bridges.map((bridge) => bridge.stop())]);
   }
 
   /** Serves a client on any byte stream. */
   attach(stream: Duplex, peer: Peer): void {
-    new Connection({ hub: this.hub, stream, peer, decoder: this.decoder });
+    new Connection({ hub: this.hub, stream, peer });
+  }
+
+  /** The bridge of that name, one of those that it was made with. */
+  bridge(name: string): Bridge | undefined {
+    return this.bridges.find((bridge) => bridge.name === name);
   }
 
   /** Publishes from this process. */

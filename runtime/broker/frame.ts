@@ -7,37 +7,48 @@ const MALFORMED = -1;
 /** What is set aside at first for a packet whose rest has not come: its length is only a claim so far. */
 const FIRST_ROOM = 4096;
 
-/** Takes whole packets out of what came: `data[start, end)` is one, good until it returns.
- * @returns where it has read up to, `end` unless it took the packets behind it along; -1 ends the reading */
-export type OnFrame = (data: Buffer, start: number, end: number) => number;
+/** Takes whole packets out of what came. */
+export interface FrameTaker {
+  /** @param data holds one packet at `[start, end)`, good until it returns
+   * @returns where it has read up to, `end` unless it took the packets behind it along; -1 ends the reading */
+  take(data: Buffer, start: number, end: number): number;
+}
 
-/** Cuts a byte stream into exact control packets, in place. mqtt-packet's own parser can read past the end of a packet
- * into the next one, so it only ever gets one packet at a time.
+/** Cuts a byte stream into exact control packets, in place: whoever reads one cannot read into the next.
  * @source MQTT-2.1.4 (v5), MQTT-2.2.3 (v3.1.1): remaining length is a variable byte integer of at most four bytes */
 export class FrameReader {
-  private readonly limit: number;
-  private readonly onFrame: OnFrame;
+  /** Largest packet in bytes, fixed header included. */
+  limit: number;
+  /** Packets that it has cut. */
+  count = 0;
+  private readonly taker: FrameTaker;
   /** The beginning of a packet whose rest has not come. */
   private rest: Buffer | undefined;
   private restUsed = 0;
   private stopped = false;
+  private isHeld = false;
+  /** What came behind the packet that {@link hold} was called for. */
+  private later: Buffer | undefined;
 
-  /** @param limit largest packet in bytes, fixed header included */
-  constructor(limit: number, onFrame: OnFrame) {
+  constructor(limit: number, taker: FrameTaker) {
     this.limit = limit;
-    this.onFrame = onFrame;
+    this.taker = taker;
   }
 
   /** Takes a chunk.
    * @returns what is wrong with the stream, or undefined */
   push(chunk: Buffer): FrameFault | undefined {
+    if (this.later) {
+      this.later = Buffer.concat([this.later, chunk]);
+      return undefined;
+    }
     let at = 0;
-    while (this.rest && at < chunk.length && !this.stopped) {
+    while (this.rest && at < chunk.length && !this.stopped && !this.isHeld) {
       const taken = this.complete(chunk, at);
       if (typeof taken === 'string') return taken;
       at = taken;
     }
-    while (at < chunk.length && !this.stopped) {
+    while (at < chunk.length && !this.stopped && !this.isHeld) {
       const size = frameSize(chunk, at, chunk.length);
       if (size === MALFORMED) return 'malformed';
       if (size > this.limit) return 'too-large';
@@ -48,11 +59,26 @@ export class FrameReader {
       }
       at = this.take(chunk, at, at + size);
     }
+    if (this.isHeld && !this.stopped && at < chunk.length) this.later = chunk.subarray(at);
     return undefined;
   }
 
+  /** Hands on no more packets until {@link goOn}; what comes meanwhile is kept, so its sender is to be slowed. */
+  hold(): void {
+    this.isHeld = true;
+  }
+
+  /** @returns what is wrong with the stream, or undefined */
+  goOn(): FrameFault | undefined {
+    this.isHeld = false;
+    const { later } = this;
+    this.later = undefined;
+    return later && !this.stopped ? this.push(later) : undefined;
+  }
+
   private take(data: Buffer, start: number, end: number): number {
-    const at = this.onFrame(data, start, end);
+    this.count++;
+    const at = this.taker.take(data, start, end);
     if (at < 0) this.stopped = true;
     return at;
   }
@@ -78,7 +104,8 @@ export class FrameReader {
   }
 
   private finish(size: number): void {
-    const whole = this.rest as Buffer;
+    // Behind it lies memory that was never written: nobody may take that for more packets.
+    const whole = (this.rest as Buffer).subarray(0, size);
     this.rest = undefined;
     this.restUsed = 0;
     this.take(whole, 0, size);
@@ -104,7 +131,7 @@ export function frameSize(data: Buffer, at: number, end: number): number {
     if (at + i >= end) return 0;
     const byte = data[at + i] as number;
     length |= (byte & 0x7f) << ((i - 1) * 7);
-    if (byte < 0x80) return 1 + i + length;
+    if (byte < 0x80) return byte === 0 && i > 1 ? MALFORMED : 1 + i + length; // no needless bytes [MQTT-1.5.5-1]
   }
   return MALFORMED;
 }

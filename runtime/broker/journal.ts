@@ -62,7 +62,8 @@ export class Journal {
   private readonly epoch: () => number;
   private readonly batches: Batch[] = [];
   private readonly cache: Batch[] = [];
-  private readonly dirty = new Set<DurableSession>();
+  /** Sessions whose progress the next commit writes. */
+  private dirty: Set<DurableSession> | undefined;
   private open: Batch | undefined;
   /** Number of the next message. */
   next = 1;
@@ -108,10 +109,12 @@ export class Journal {
 
   /** Has the session's progress written with the next commit that comes. */
   touch(session: DurableSession): void {
-    if (this.dirty.size === 0) {
+    if (!this.dirty) {
+      const dirty = new Set<DurableSession>();
+      this.dirty = dirty;
       this.store.withCommit(() => {
-        for (const touched of this.dirty) touched.writeCursor();
-        this.dirty.clear();
+        if (this.dirty === dirty) this.dirty = undefined;
+        for (const touched of dirty) touched.writeCursor();
       });
     }
     this.dirty.add(session);
@@ -172,11 +175,14 @@ export class Journal {
     else this.remember(batch);
   }
 
-  /** The disk did not take it: publishers are told, and what was promised to nobody stays in memory. */
+  /** The disk did not take it: publishers are told, and what was promised to nobody stays in memory. A QoS 2 message that
+   * its publisher will send again does not: whoever has not got it yet would get it twice. */
   private failed(batch: Batch, error: unknown): void {
     if (this.open === batch) this.open = undefined;
     batch.state = 'volatile';
-    for (const entry of batch.entries ?? []) {
+    const refused = batch.entries ?? [];
+    batch.entries = refused.filter(({ message, waiter }) => message.qos < 2 || !waiter);
+    for (const entry of refused) {
       entry.waiter?.settle(error ?? new Error('not kept'));
       entry.waiter = undefined;
     }
@@ -186,6 +192,8 @@ export class Journal {
   private remove(batch: Batch): void {
     const at = this.indexOf(batch.first);
     if (this.batches[at] === batch) this.batches.splice(at, 1);
+    const cached = this.cache.indexOf(batch);
+    if (cached >= 0) this.cache.splice(cached, 1);
     if (batch.state === 'stored') this.store.withCommit(() => this.store.rows.removeBatch(batch.first));
   }
 

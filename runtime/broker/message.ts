@@ -1,9 +1,12 @@
-import type { IPublishPacket } from 'mqtt-packet';
-import { encode, type ProtocolVersion } from './codec.ts';
+import type { ProtocolVersion } from './codec.ts';
 import type { Outgoing } from './outgoing.ts';
 
 export type QoS = 0 | 1 | 2;
-export type MessageProperties = NonNullable<IPublishPacket['properties']>;
+
+/** Properties that the broker itself writes. @source MQTT 5 table 2-4 */
+const MESSAGE_EXPIRY = 2;
+const SUBSCRIPTION_ID = 11;
+const TOPIC_ALIAS = 35;
 
 /** An application message inside the broker, shared by everyone that it goes to. */
 export type Message = {
@@ -11,8 +14,9 @@ export type Message = {
   readonly payload: Buffer;
   readonly qos: QoS;
   readonly retain: boolean;
-  /** MQTT 5 properties that travel on: content type, response topic, correlation data, payload format, user properties. */
-  readonly properties: MessageProperties | undefined;
+  /** MQTT 5 properties that travel on, as the publisher encoded them: content type, response topic, correlation data,
+   * payload format, user properties. */
+  readonly properties: Buffer | undefined;
   /** Monotonic ms when it ceases to matter. */
   readonly expiresAt: number | undefined;
   /** Client that published it. */
@@ -90,33 +94,40 @@ export function encodeWithProperties(
   now: number,
   alias?: { readonly id: number; readonly known: boolean },
 ): Buffer {
-  const { message, qos, retain, subscriptionIds } = d;
-  const { expiresAt } = message;
-  const properties = {
-    ...message.properties,
-    ...(expiresAt === undefined
-      ? {}
-      : { messageExpiryInterval: Math.max(1, Math.ceil((expiresAt - now) / 1000)) }),
-    // The typings allow one only; the wire and the encoder take several [MQTT-3.3.4-3].
-    ...(subscriptionIds ? { subscriptionIdentifier: subscriptionIds as unknown as number } : {}),
-    ...(alias ? { topicAlias: alias.id } : {}),
-  };
-  const packet: IPublishPacket = {
-    cmd: 'publish',
-    topic: alias?.known ? '' : message.topic,
-    payload: message.payload,
-    qos,
-    retain,
-    dup,
-    properties,
-    ...(qos > 0 ? { messageId: id } : {}),
-  };
-  return encode(packet, 5);
+  const { message, qos, retain, subscriptionIds = [] } = d;
+  const { expiresAt, payload, properties } = message;
+  const topic = alias?.known ? '' : message.topic;
+  const idBytes = subscriptionIds.reduce((sum, each) => sum + 1 + lengthBytes(each), 0);
+  const own = (expiresAt === undefined ? 0 : 5) + (alias ? 3 : 0) + idBytes + (properties?.length ?? 0);
+  const topicBytes = Buffer.byteLength(topic);
+  const rest = 2 + topicBytes + (qos > 0 ? 2 : 0) + lengthBytes(own) + own + payload.length;
+  const bytes = Buffer.allocUnsafe(1 + lengthBytes(rest) + rest);
+  bytes[0] = 0x30 | (dup ? 8 : 0) | (qos << 1) | (retain ? 1 : 0);
+  let at = bytes.writeUInt16BE(topicBytes, writeLength(bytes, 1, rest));
+  at += bytes.write(topic, at);
+  if (qos > 0) at = bytes.writeUInt16BE(id, at);
+  at = writeLength(bytes, at, own);
+  if (expiresAt !== undefined) {
+    bytes[at] = MESSAGE_EXPIRY;
+    at = bytes.writeUInt32BE(Math.max(0, Math.ceil((expiresAt - now) / 1000)), at + 1);
+  }
+  if (alias) {
+    bytes[at] = TOPIC_ALIAS;
+    at = bytes.writeUInt16BE(alias.id, at + 1);
+  }
+  // One for each subscription that matches. [MQTT-3.3.4-3]
+  for (const each of subscriptionIds) {
+    bytes[at] = SUBSCRIPTION_ID;
+    at = writeLength(bytes, at + 1, each);
+  }
+  if (properties) at += properties.copy(bytes, at);
+  payload.copy(bytes, at);
+  return bytes;
 }
 
 /** Bytes that a queued message is counted with. */
-export function sizeOf({ payload, topic }: Message): number {
-  return payload.length + topic.length + 64;
+export function sizeOf({ payload, topic, properties }: Message): number {
+  return payload.length + topic.length + (properties === undefined ? 64 : 64 + properties.length);
 }
 
 export function isExpired(message: Message, now: number): boolean {

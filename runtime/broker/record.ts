@@ -1,4 +1,4 @@
-import type { Delivery, Message, MessageProperties, QoS } from './message.ts';
+import type { Delivery, Message, QoS } from './message.ts';
 
 /** What one session is to get of a message. */
 export type RecordTarget = {
@@ -26,9 +26,8 @@ type Rest = {
   /** ms since epoch of its expiry. */
   e?: number;
   from?: string | undefined;
-  properties?: MessageProperties;
-  /** Correlation data, base64. */
-  c?: string;
+  /** Properties, base64. */
+  p?: string;
 };
 
 /** Encodes messages one behind the other.
@@ -116,7 +115,7 @@ function readRecord(body: Buffer, start: number, epoch: number): MessageRecord {
     payload: body.subarray(topicEnd, payloadEnd),
     qos: (marks & 3) as QoS,
     retain: (marks & RETAIN) !== 0,
-    properties: propertiesOf(rest),
+    properties: rest.p === undefined ? undefined : Buffer.from(rest.p, 'base64'),
     expiresAt: rest.e === undefined ? undefined : rest.e - epoch,
     from: rest.from,
   };
@@ -127,17 +126,10 @@ function restOf({ expiresAt, from, properties, retain }: Message, epoch: number)
   // Who published it matters to no-local subscriptions of retained messages alone.
   const sender = retain ? from : undefined;
   if (expiresAt === undefined && sender === undefined && !properties) return '';
-  const { correlationData, ...others } = properties ?? {};
   const rest: Rest = {
     ...(expiresAt === undefined ? {} : { e: Math.round(expiresAt + epoch) }),
     ...(sender === undefined ? {} : { from: sender }),
-    ...(properties ? { properties: others } : {}),
-    ...(correlationData ? { c: Buffer.from(correlationData).toString('base64') } : {}),
+    ...(properties ? { p: properties.toString('base64') } : {}),
   };
   return JSON.stringify(rest);
-}
-
-function propertiesOf({ properties, c }: Rest): MessageProperties | undefined {
-  if (!properties || c === undefined) return properties;
-  return { ...properties, correlationData: Buffer.from(c, 'base64') };
 }

@@ -1,5 +1,5 @@
 import type { BrokerLimits } from './config.ts';
-import { isExpired, type Message } from './message.ts';
+import { isExpired, type Message, sizeOf } from './message.ts';
 import type { BrokerStore } from './persistence.ts';
 import { decodeRecords, encodeRecord } from './record.ts';
 import { matches } from './topics.ts';
@@ -9,16 +9,22 @@ export type RetainedDeps = {
   readonly limits: BrokerLimits;
   /** ms since epoch minus monotonic ms. */
   readonly epoch: () => number;
+  /** Counts what is not kept. */
+  readonly refuse: (limit: RetainedLimit) => void;
 };
+
+type RetainedLimit = 'retainedCount' | 'retainedBytes';
 
 /** The last retained message of each topic, in memory and on disk. */
 export class Retained {
   private readonly deps: RetainedDeps;
   private readonly messages = new Map<string, Message>();
-  /** Topics whose row is not what is in memory. */
-  private readonly dirty = new Set<string>();
-  /** Whether they are written with the next commit. */
-  private isScheduled = false;
+  /** Topics whose row is not what is in memory, and somebody waits for it. */
+  private readonly urgent = new Set<string>();
+  /** Those that go with the next commit. */
+  private later: Set<string> | undefined;
+  /** What the messages hold. */
+  bytes = 0;
 
   constructor(deps: RetainedDeps) {
     this.deps = deps;
@@ -30,24 +36,38 @@ export class Retained {
 
   load(): void {
     for (const { message } of this.deps.store.rows.retained()) {
-      for (const record of decodeRecords(message, this.deps.epoch()))
-        this.messages.set(record.message.topic, record.message);
+      for (const record of decodeRecords(message, this.deps.epoch())) this.set(record.message);
     }
   }
 
-  /** Keeps the message as its topic's; an empty payload clears the topic. [MQTT-3.3.1-5] [MQTT-3.3.1-6]
+  /** @returns the limit that leaves no room for the message */
+  limitFor(message: Message): RetainedLimit | undefined {
+    const { limits } = this.deps;
+    const earlier = this.messages.get(message.topic);
+    if (message.payload.length === 0) return undefined;
+    if (!earlier && this.messages.size >= limits.retainedCount) return 'retainedCount';
+    const more = sizeOf(message) - (earlier ? sizeOf(earlier) : 0);
+    return more > 0 && this.bytes + more > limits.retainedBytes ? 'retainedBytes' : undefined;
+  }
+
+  /** Keeps the message as its topic's; an empty payload clears the topic. [MQTT-3.3.1-5] [MQTT-3.3.1-6] Without room it is
+   * not kept, and neither is what it was to replace.
    * @returns for QoS 1 and 2, resolves when it is on disk */
   keep(message: Message): Promise<void> | undefined {
     const { topic, payload, qos } = message;
-    if (payload.length === 0) {
-      if (!this.messages.delete(topic)) return undefined;
-    } else if (this.messages.size >= this.deps.limits.retainedCount && !this.messages.has(topic)) {
-      return Promise.reject(new Error(`${this.messages.size} topics are retained already`));
+    if (topic.startsWith('$SYS/')) {
+      this.keepVolatile(message);
+      return undefined;
+    }
+    const limit = this.limitFor(message);
+    if (limit) this.deps.refuse(limit);
+    if (limit || payload.length === 0) {
+      if (!this.remove(topic)) return undefined;
     } else {
       // A payload is a part of a larger buffer, which must not live as long as this does.
       const own = Buffer.allocUnsafeSlow(payload.length);
       payload.copy(own);
-      this.messages.set(topic, { ...message, payload: own });
+      this.set({ ...message, payload: own });
     }
     const written = this.note(topic, qos > 0);
     return qos > 0 ? written : undefined;
@@ -55,65 +75,87 @@ export class Retained {
 
   /** Keeps a message in memory alone: it is made anew at the next start. */
   keepVolatile(message: Message): void {
-    this.messages.set(message.topic, message);
+    this.set(message);
+  }
+
+  /** Lets go of what {@link keepVolatile} kept. */
+  forgetVolatile(topic: string): void {
+    this.remove(topic);
   }
 
   /** The messages that a new subscription to `levels` gets. */
-  matching(levels: readonly string[], now: number): Message[] {
-    const found: Message[] = [];
-    for (const message of this.messages.values()) {
+  *matching(levels: readonly string[], now: number): Generator<Message> {
+    const exact = isExact(levels) ? this.messages.get(levels.join('/')) : undefined;
+    const candidates = isExact(levels) ? (exact ? [exact] : []) : this.messages.values();
+    for (const message of candidates) {
       if (!matches(levels, message.topic)) continue;
       if (!isExpired(message, now)) {
-        found.push(message);
+        yield message;
         continue;
       }
-      this.messages.delete(message.topic);
+      this.remove(message.topic);
       void this.note(message.topic, false);
     }
-    return found;
+  }
+
+  /** Topics that {@link matching} looks at. */
+  effort(levels: readonly string[]): number {
+    return isExact(levels) ? 1 : this.messages.size;
+  }
+
+  private set(message: Message): void {
+    this.remove(message.topic);
+    this.messages.set(message.topic, message);
+    this.bytes += sizeOf(message);
+  }
+
+  private remove(topic: string): boolean {
+    const message = this.messages.get(topic);
+    if (!message) return false;
+    this.bytes -= sizeOf(message);
+    return this.messages.delete(topic);
   }
 
   /** A topic that changes often within one commit is written once. */
   private note(topic: string, isUrgent: boolean): Promise<void> | undefined {
-    this.dirty.add(topic);
     if (!isUrgent) {
-      this.writeLater();
+      this.noteLater(topic);
       return undefined;
     }
-    let taken: readonly string[] = [];
-    const written = this.deps.store.atCommit(() => {
-      taken = this.takeDirty();
-      return () => this.write(taken);
-    });
-    // What the disk did not take is written when it does, whoever was told that it is not.
-    written.catch(() => {
-      for (const lost of taken) this.dirty.add(lost);
-      this.writeLater();
-    });
-    return written;
+    this.urgent.add(topic);
+    const write = (): void => {
+      if (!this.urgent.has(topic)) return;
+      this.write(topic);
+      this.urgent.delete(topic);
+    };
+    return this.deps.store
+      .atCommit(() => write)
+      .catch((error: unknown) => {
+        this.noteLater(topic);
+        throw error;
+      });
   }
 
-  private writeLater(): void {
-    if (this.isScheduled) return;
-    this.isScheduled = true;
-    this.deps.store.withCommit(() => {
-      this.isScheduled = false;
-      this.write(this.takeDirty());
-    });
-  }
-
-  private takeDirty(): readonly string[] {
-    const topics = [...this.dirty];
-    this.dirty.clear();
-    return topics;
-  }
-
-  private write(topics: readonly string[]): void {
-    const { store, epoch } = this.deps;
-    for (const topic of topics) {
-      const message = this.messages.get(topic);
-      if (message) store.rows.putRetained(topic, encodeRecord({ seq: 0, message, targets: [] }, epoch()));
-      else store.rows.removeRetained(topic);
+  private noteLater(topic: string): void {
+    if (!this.later) {
+      const topics = new Set<string>();
+      this.later = topics;
+      this.deps.store.withCommit(() => {
+        if (this.later === topics) this.later = undefined;
+        for (const changed of topics) this.write(changed);
+      });
     }
+    this.later.add(topic);
   }
+
+  private write(topic: string): void {
+    const { store, epoch } = this.deps;
+    const message = this.messages.get(topic);
+    if (message) store.rows.putRetained(topic, encodeRecord({ seq: 0, message, targets: [] }, epoch()));
+    else store.rows.removeRetained(topic);
+  }
+}
+
+function isExact(levels: readonly string[]): boolean {
+  return !levels.includes('+') && levels.at(-1) !== '#';
 }

@@ -1,5 +1,6 @@
 import type { Waiter } from './ack-queue.ts';
 import type { Authority } from './auth.ts';
+import type { BrokerLimits } from './config.ts';
 import { Gate } from './gate.ts';
 import { type Journal, type Receivers, receiversOf } from './journal.ts';
 import type { Message, QoS } from './message.ts';
@@ -13,7 +14,8 @@ import {
   type Target,
   targetOf,
 } from './subscription.ts';
-import { isTopic, TopicTrie } from './topics.ts';
+import { SYS } from './sys-topics.ts';
+import { type Filter, isTopic, overLimit, TopicTrie } from './topics.ts';
 
 /** Who gets the messages of one topic, found once and used until a subscription changes. */
 export type Route = {
@@ -32,14 +34,18 @@ export type Route = {
 
 type Share = { readonly name: string; readonly members: readonly ClientSubscription[] };
 
-/** Routes that are remembered. */
+/** Routes that are remembered, and what they may weigh: bytes of their topics, and so much for each receiver. */
 const MOST_ROUTES = 2048;
+const MOST_WEIGHT = 4 * 1024 * 1024;
+const RECEIVER_WEIGHT = 128;
 
 export type RouterDeps = {
   readonly authority: Authority;
   readonly retained: Retained;
   readonly journal: Journal;
-  readonly topicLevels: number;
+  readonly limits: BrokerLimits;
+  /** Told at each subscription below `$SYS` that comes or goes whether there is one. */
+  readonly sysWatched: (isWatched: boolean) => void;
   /** Monotonic ms. */
   readonly now: () => number;
 };
@@ -51,6 +57,8 @@ export class Router {
   private readonly routes = new Map<string, Route>();
   /** Whose turn it is in each shared subscription. */
   private readonly turns = new Map<string, number>();
+  /** Of the routes. */
+  private weight = 0;
   /** Changes with every subscription, so that no route outlives what it was made of. */
   epoch = 1;
 
@@ -61,20 +69,25 @@ export class Router {
 
   add(subscription: Subscription): void {
     this.trie.add(subscription.filter.levels, subscription);
-    this.forget();
+    this.changed(subscription);
   }
 
   remove(subscription: Subscription): void {
     this.trie.remove(subscription.filter.levels, subscription);
-    this.forget();
+    // The others of the share begin anew; the name must not outlive the last of them.
+    if (subscription.filter.share !== undefined) this.turns.delete(shareName(subscription.filter));
+    this.changed(subscription);
   }
 
   routeOf(topic: string): Route {
     const known = this.routes.get(topic);
     if (known) return known;
-    if (this.routes.size >= MOST_ROUTES) this.routes.clear();
     const route = this.find(topic);
+    const receivers = route.targets.length + route.shares.length + route.locals.length;
+    const weight = 3 * topic.length + RECEIVER_WEIGHT * (receivers + 1);
+    if (this.routes.size >= MOST_ROUTES || this.weight + weight > MOST_WEIGHT) this.clear();
     this.routes.set(topic, route);
+    this.weight += weight;
     return route;
   }
 
@@ -91,9 +104,8 @@ export class Router {
         gate.wait(kept);
       }
     }
-    for (const { handler } of route.locals) {
-      const { topic, payload, qos, retain } = message;
-      const done = handler(topic, payload, { qos, retain, from: message.from });
+    for (const local of route.locals) {
+      const done = handled(local, message);
       if (!done) continue;
       gate ??= new Gate();
       gate.wait(done);
@@ -147,16 +159,26 @@ export class Router {
     return fresh;
   }
 
+  private changed({ filter }: Subscription): void {
+    this.forget();
+    if (filter.levels[0] === SYS) this.deps.sysWatched(this.trie.hasBelow(SYS));
+  }
+
   private forget(): void {
     this.epoch++;
+    this.clear();
+  }
+
+  private clear(): void {
     this.routes.clear();
+    this.weight = 0;
   }
 
   private find(topic: string): Route {
     const found = new Map<Session, ClientSubscription[]>();
     const shares = new Map<string, ClientSubscription[]>();
     const locals: LocalSubscription[] = [];
-    const { authority, topicLevels } = this.deps;
+    const { authority, limits } = this.deps;
     this.trie.match(topic, (subscription) => {
       if (subscription.kind === 'local') {
         locals.push(subscription);
@@ -165,13 +187,13 @@ export class Router {
       const { session, filter } = subscription;
       if (session.identity && !authority.authorize(session.identity, 'deliver', topic)) return;
       if (filter.share === undefined) append(found, session, subscription);
-      else append(shares, `${filter.share}/${filter.levels.join('/')}`, subscription);
+      else append(shares, shareName(filter), subscription);
     });
     return {
       topic,
       topicBytes: Buffer.from(topic),
       epoch: this.epoch,
-      isTopic: isTopic(topic, topicLevels),
+      isTopic: isTopic(topic, limits.topicLevels) && overLimit(topic, limits) === undefined,
       targets: [...found].map(([session, subscriptions]) => targetOf(session, subscriptions)),
       shares: [...shares].map(([name, members]) => ({ name, members })),
       locals,
@@ -188,6 +210,20 @@ export class Router {
       if (member.session.outlet) return member;
     }
     return members[turn] as ClientSubscription;
+  }
+}
+
+function shareName({ share, levels }: Filter): string {
+  return `${share}/${levels.join('/')}`;
+}
+
+/** A handler that throws has refused the message like one that rejects: its publisher hears of it, and nobody else. */
+function handled({ handler }: LocalSubscription, message: Message): Promise<void> | void {
+  const { topic, payload, qos, retain, from } = message;
+  try {
+    return handler(topic, payload, { qos, retain, from });
+  } catch (error) {
+    return Promise.reject(error);
   }
 }
 

@@ -37,6 +37,24 @@ export class SeqQueue {
     this.count++;
   }
 
+  /** Puts one back before the oldest, smaller than all that are there. */
+  unshift(seq: number, size: number): void {
+    this.messages++;
+    this.bytes += size;
+    const { runs } = this;
+    const first = this.at(0);
+    if (this.count > 0 && (runs[first + 1] as number) < RUN && runs[first] === seq + 1) {
+      runs[first] = seq;
+      runs[first + 1] = (runs[first + 1] as number) + 1;
+      runs[first + 2] = (runs[first + 2] as number) + size;
+      return;
+    }
+    if ((this.count + 1) * FIELDS > runs.length) this.grow();
+    this.head = (this.head + this.runs.length - FIELDS) % this.runs.length;
+    this.runs.set([seq, 1, size], this.head);
+    this.count++;
+  }
+
   /** The oldest, -1 when there is none. */
   peek(): number {
     return this.count > 0 ? (this.runs[this.at(0)] as number) : -1;

@@ -1,3 +1,4 @@
+import type { PendingAck, Waiter } from './ack-queue.ts';
 import type { Identity } from './auth.ts';
 import type { Delivery, Message, QoS } from './message.ts';
 import type { ClientSubscription, Match } from './subscription.ts';
@@ -8,6 +9,8 @@ export interface Outlet {
   readonly receiveMaximum: number;
   /** True while more than its share of bytes waits in the socket. */
   readonly congested: boolean;
+  /** True while that is so and the session will be asked to pump when it is over. */
+  readonly blocked: boolean;
   /** Writes a PUBLISH; false when the client cannot take it (its Maximum Packet Size). */
   publish(delivery: Delivery, id: number, dup: boolean): boolean;
   /** Writes QoS 0 packets of one topic as they came, `data[start, end)`, when they are in the client's own format.
@@ -16,7 +19,12 @@ export interface Outlet {
   pubrel(id: number): void;
 }
 
-export type Will = { readonly message: Message; readonly delaySeconds: number };
+export type Will = {
+  readonly message: Message;
+  readonly delaySeconds: number;
+  /** The message's expiry, which begins when it is published. */
+  readonly expirySeconds: number | undefined;
+};
 
 /** What the broker knows of a client between and during its connections. @source MQTT 5 §4.1 */
 export abstract class Session {
@@ -29,7 +37,9 @@ export abstract class Session {
   identity: Identity | undefined;
   will: Will | undefined;
   outlet: Outlet | undefined;
-  private lastId = 0;
+  /** Acknowledgements of the client's QoS 2 messages that are not safe yet, by packet id. */
+  private securing: Map<number, PendingAck> | undefined;
+  protected lastId = 0;
 
   constructor(clientId: string) {
     this.clientId = clientId;
@@ -62,16 +72,37 @@ export abstract class Session {
   /** How many such ids are held. */
   abstract readonly held: number;
 
-  /** PUBREL, or a message that is refused: the id is free.
+  /** PUBREL: the id is free.
    * @returns undefined when it was not held; a promise when PUBCOMP has to wait for the disk */
   abstract letGo(id: number): Promise<void> | true | undefined;
+
+  /** Its message was refused: the id is free. */
+  abstract forget(id: number): void;
+
+  /** A held message is on its way to safety: its acknowledgement waits for that. */
+  secure(id: number, ack: PendingAck): void {
+    this.securing ??= new Map();
+    this.securing.set(id, ack);
+  }
+
+  /** The acknowledgement has had its turn; under the same id there may be another message by now. */
+  secured(id: number): void {
+    if (this.securing?.get(id)?.isSettled) this.securing.delete(id);
+  }
+
+  /** The client sent a held message again: tells `waiter` when it is safe, at once when it is. */
+  whenSafe(id: number, waiter: Waiter): void {
+    const first = this.securing?.get(id);
+    if (first) first.tell(waiter);
+    else waiter.settle();
+  }
 
   /** It ends: what is kept of it goes. */
   abstract discard(): void;
 
-  protected nextId(isTaken: (id: number) => boolean): number {
+  protected nextId(taken: { has(id: number): boolean }): number {
     do this.lastId = (this.lastId % 65_535) + 1;
-    while (isTaken(this.lastId));
+    while (taken.has(this.lastId));
     return this.lastId;
   }
 }

@@ -1,6 +1,7 @@
 import { Duplex } from 'node:stream';
-import mqtt, { type IPublishPacket, type Packet } from 'mqtt-packet';
+import mqtt, { type IConnackPacket, type IPublishPacket, type ISubackPacket, type Packet } from 'mqtt-packet';
 import type { Broker } from './broker.ts';
+import { FrameReader } from './frame.ts';
 
 /** Two ends of a wire in memory. */
 export function duplexPair(): [Duplex, Duplex] {
@@ -36,7 +37,10 @@ export class TestClient {
   readonly stream: Duplex;
   readonly version: 3 | 4 | 5;
   readonly received: Packet[] = [];
+  /** Packets as they came, byte for byte, also those that were taken. */
+  readonly frames: Buffer[] = [];
   closed = false;
+  private lastId = 0;
   private readonly waiters: Waiter[] = [];
   private readonly ends: (() => void)[] = [];
 
@@ -46,7 +50,16 @@ export class TestClient {
     this.version = version;
     const parser = mqtt.parser({ protocolVersion: version });
     parser.on('packet', (packet: Packet) => this.take(packet));
-    near.on('data', (chunk: Buffer) => parser.parse(chunk));
+    const reader = new FrameReader(2 ** 28, {
+      take: (data, start, end) => {
+        this.frames.push(Buffer.from(data.subarray(start, end)));
+        return end;
+      },
+    });
+    near.on('data', (chunk: Buffer) => {
+      reader.push(chunk);
+      parser.parse(chunk);
+    });
     near.on('error', () => {});
     const end = (): void => {
       this.closed = true;
@@ -61,16 +74,46 @@ export class TestClient {
     this.stream.write(mqtt.generate(packet, { protocolVersion: this.version }));
   }
 
+  /** Sends bytes of which mqtt-packet would make no packet. */
+  write(bytes: Buffer): void {
+    this.stream.write(bytes);
+  }
+
   /** Connects and waits for CONNACK. */
-  connect(clientId: string, options: Connect = {}): Promise<Packet> {
+  connect(clientId: string, options: Connect = {}): Promise<IConnackPacket> {
     this.send({ cmd: 'connect', clientId, clean: true, keepalive: 0, ...this.protocol(), ...options });
     return this.next('connack');
   }
 
-  subscribe(topic: string, qos: 0 | 1 | 2 = 0, more: object = {}, properties?: object): Promise<Packet> {
+  subscribe(
+    topic: string,
+    qos: 0 | 1 | 2 = 0,
+    more: object = {},
+    properties?: object,
+  ): Promise<ISubackPacket> {
     const packet = { cmd: 'subscribe', messageId: 1, subscriptions: [{ topic, qos, ...more }] };
     this.send({ ...packet, ...(properties ? { properties } : {}) } as Packet);
     return this.next('suback');
+  }
+
+  /** Publishes with QoS 1 or 2 and goes through with it.
+   * @returns the reason code of PUBACK or PUBREC */
+  async deliver(topic: string, payload: string, more: Partial<IPublishPacket> = {}): Promise<number> {
+    const messageId = ++this.lastId;
+    this.publish(topic, payload, { qos: 1, messageId, ...more });
+    if (more.qos !== 2) return Number((await this.next('puback')).reasonCode ?? 0);
+    const code = Number((await this.next('pubrec')).reasonCode ?? 0);
+    if (code >= 0x80) return code;
+    this.send({ cmd: 'pubrel', messageId });
+    await this.next('pubcomp');
+    return code;
+  }
+
+  /** Topics and payloads of the messages that have come, `topic payload`. */
+  async messages(): Promise<string[]> {
+    await this.settled();
+    const came = this.received.filter((packet) => packet.cmd === 'publish');
+    return came.map(({ topic, payload }) => `${topic} ${payload.toString()}`);
   }
 
   publish(topic: string, payload: string, more: Partial<IPublishPacket> = {}): void {

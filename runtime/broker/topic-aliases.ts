@@ -21,4 +21,9 @@ export class TopicAliases {
     this.ids.set(topic, fresh);
     return fresh;
   }
+
+  /** The alias given last was not sent. */
+  takeBack(topic: string): void {
+    this.ids.delete(topic);
+  }
 }

@@ -39,6 +39,18 @@ export function isTopic(topic: string, maxLevels: number): boolean {
   return levels <= maxLevels;
 }
 
+/** The limit that a topic or filter is over.
+ * @param limits levels and bytes that it may have */
+export function overLimit(
+  text: string,
+  limits: { readonly topicLevels: number; readonly topicBytes: number },
+): 'topicLevels' | 'topicBytes' | undefined {
+  if (Buffer.byteLength(text) > limits.topicBytes) return 'topicBytes';
+  let levels = 1;
+  for (let i = text.indexOf('/'); i >= 0; i = text.indexOf('/', i + 1)) levels++;
+  return levels > limits.topicLevels ? 'topicLevels' : undefined;
+}
+
 /** True when `levels`, a filter, matches `topic`. [MQTT-4.7.2-1] a leading wildcard does not match a topic with `$` */
 export function matches(levels: readonly string[], topic: string): boolean {
   return matchesNames(levels, topic.split('/'));
@@ -77,6 +89,11 @@ export class TopicTrie<T> {
 
   remove(levels: readonly string[], value: T): void {
     removeFrom(this.root, levels, 0, value);
+  }
+
+  /** Whether there is a filter with this first level. */
+  hasBelow(level: string): boolean {
+    return this.root.children.has(level);
   }
 
   /** Calls `visit` for every value whose filter matches. */

@@ -19,14 +19,19 @@ export type TransientDeps = {
 export class TransientSession extends Session {
   readonly durable = false;
   private readonly deps: TransientDeps;
-  private readonly inflight = new Map<number, Progress>();
+  /** Made when first used: most sessions of a gateway never have a QoS 1 message under way. */
+  private underWay: Map<number, Progress> | undefined;
   private queue: BoundedQueue<Delivery> | undefined;
   private ids: Set<number> | undefined;
-  private readonly isTaken = (id: number): boolean => this.inflight.has(id);
 
   constructor(clientId: string, deps: TransientDeps) {
     super(clientId);
     this.deps = deps;
+  }
+
+  private get inflight(): Map<number, Progress> {
+    this.underWay ??= new Map();
+    return this.underWay;
   }
 
   get queued(): number {
@@ -49,14 +54,15 @@ export class TransientSession extends Session {
     if (qos === 0) {
       if (outlet.congested) this.deps.dropped.add();
       else outlet.publish(delivery, 0, false);
-    } else if (this.queued === 0 && this.inflight.size < outlet.receiveMaximum) this.send(delivery);
+    } else if (this.queued === 0 && this.inflight.size < outlet.receiveMaximum && !outlet.blocked)
+      this.send(delivery);
     else this.wait(delivery);
   }
 
   pump(): void {
     const { outlet, queue } = this;
     if (!queue) return;
-    while (outlet && this.inflight.size < outlet.receiveMaximum) {
+    while (outlet && this.inflight.size < outlet.receiveMaximum && !outlet.blocked) {
       const delivery = queue.shift();
       if (!delivery) return;
       if (delivery.message.expiresAt !== undefined && isExpired(delivery.message, this.deps.now())) continue;
@@ -90,13 +96,17 @@ export class TransientSession extends Session {
     return this.ids?.delete(id) || undefined;
   }
 
+  forget(id: number): void {
+    this.ids?.delete(id);
+  }
+
   discard(): void {
-    this.inflight.clear();
+    this.underWay = undefined;
     this.queue = undefined;
   }
 
   private send(delivery: Delivery): void {
-    const id = this.nextId(this.isTaken);
+    const id = this.nextId(this.inflight);
     // What is too large for the client counts as delivered. [MQTT-3.1.2-25]
     if (this.outlet?.publish(delivery, id, false))
       this.inflight.set(id, delivery.qos === 1 ? 'qos1' : 'qos2');

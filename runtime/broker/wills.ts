@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '../core/clock.ts';
-import { millis } from '../core/units.ts';
+import { type Millis, millis } from '../core/units.ts';
 import type { Message } from './message.ts';
 import type { BrokerStore } from './persistence.ts';
 import { decodeRecords, encodeRecord } from './record.ts';
@@ -9,15 +9,20 @@ export type WillsDeps = {
   readonly store: BrokerStore;
   readonly clock: Clock;
   readonly publish: (message: Message) => void;
-  /** ms since epoch minus monotonic ms. */
-  readonly epoch: () => number;
+  /** Longest life of a session without connection; no will waits longer. */
+  readonly longest: Millis;
+  /** Seconds that the client's session outlives its connection. */
+  readonly lifeOf: (clientId: string) => number;
 };
+
+/** setTimeout's longest wait. */
+const LONGEST_TIMER = 2 ** 31 - 1;
 
 /** Wills of connected clients and of those whose delay runs; they are kept, because a power cut takes all clients along.
  * @source MQTT 5 §3.1.2.5, §3.1.3.2.2 */
 export class Wills {
   private readonly deps: WillsDeps;
-  private readonly delayed = new Map<string, Timer>();
+  private readonly delayed = new Map<string, { readonly will: Will; timer: Timer }>();
 
   constructor(deps: WillsDeps) {
     this.deps = deps;
@@ -26,14 +31,14 @@ export class Wills {
   /** The client is connected: an earlier will of it is void. [MQTT-3.1.3-9] */
   connected(session: Session, will: Will | undefined): void {
     const { clientId } = session;
-    const { store, epoch } = this.deps;
+    const { store } = this.deps;
     const hadOne = session.will !== undefined || this.delayed.has(clientId);
-    this.delayed.get(clientId)?.cancel();
+    this.delayed.get(clientId)?.timer.cancel();
     this.delayed.delete(clientId);
     session.will = will;
     if (will) {
-      const message = encodeRecord({ seq: 0, message: will.message, targets: [] }, epoch());
-      store.lazy(() => store.rows.putWill({ clientId, delay: will.delaySeconds, message }));
+      const row = { clientId, delay: this.delayOf(will, session), message: encodeWill(will) };
+      store.lazy(() => store.rows.putWill(row));
     } else if (hadOne) store.lazy(() => store.rows.removeWill(clientId));
   }
 
@@ -48,33 +53,65 @@ export class Wills {
   left(session: Session): void {
     const { will, clientId } = session;
     session.will = undefined;
-    if (will) this.publishAfter(clientId, will.message, Math.min(will.delaySeconds, session.expirySeconds));
+    if (will) this.publishAfter(clientId, will, this.delayOf(will, session) * 1000);
+  }
+
+  /** The session ends, because the client wants another one: its will waits no longer. [MQTT-3.1.2-8] */
+  sessionEnded(clientId: string): void {
+    const waiting = this.delayed.get(clientId);
+    if (!waiting) return;
+    waiting.timer.cancel();
+    this.publishNow(clientId, waiting.will);
   }
 
   /** Publishes the wills of the clients that the end of the last process cut off. */
   load(): void {
     for (const { clientId, delay, message } of this.deps.store.rows.wills()) {
-      const [record] = decodeRecords(message, this.deps.epoch());
-      if (record) this.publishAfter(clientId, record.message, delay);
+      const will = decodeWill(message, delay);
+      if (will) this.publishAfter(clientId, will, Math.min(delay, this.deps.lifeOf(clientId)) * 1000);
     }
   }
 
   stop(): void {
-    for (const timer of this.delayed.values()) timer.cancel();
+    for (const { timer } of this.delayed.values()) timer.cancel();
   }
 
-  private publishAfter(clientId: string, message: Message, seconds: number): void {
-    const publish = (): void => {
-      this.delayed.delete(clientId);
-      this.deps.publish(message);
-      this.forget(clientId);
-    };
-    if (seconds === 0) return publish();
-    this.delayed.set(clientId, this.deps.clock.after(millis(Math.min(seconds * 1000, 2 ** 31 - 1)), publish));
+  private publishAfter(clientId: string, will: Will, wait: number): void {
+    if (wait === 0) return this.publishNow(clientId, will);
+    const turn = Math.min(wait, LONGEST_TIMER);
+    const timer = this.deps.clock.after(millis(turn), () => this.publishAfter(clientId, will, wait - turn));
+    this.delayed.set(clientId, { will, timer });
+  }
+
+  private publishNow(clientId: string, { message, expirySeconds }: Will): void {
+    this.delayed.delete(clientId);
+    const expiresAt =
+      expirySeconds === undefined ? undefined : this.deps.clock.monotonic() + expirySeconds * 1000;
+    this.deps.publish({ ...message, expiresAt });
+    this.forget(clientId);
+  }
+
+  /** In seconds; a session that ends takes no will along. */
+  private delayOf({ delaySeconds }: Will, { expirySeconds }: Session): number {
+    return Math.min(delaySeconds, expirySeconds, this.deps.longest / 1000);
   }
 
   private forget(clientId: string): void {
     const { store } = this.deps;
     store.lazy(() => store.rows.removeWill(clientId));
   }
+}
+
+/** A record whose expiry is counted from 0, since nobody knows when the will is published. */
+function encodeWill({ message, expirySeconds }: Will): Buffer {
+  const expiresAt = expirySeconds === undefined ? undefined : expirySeconds * 1000;
+  return encodeRecord({ seq: 0, message: { ...message, expiresAt }, targets: [] }, 0);
+}
+
+function decodeWill(bytes: Uint8Array, delaySeconds: number): Will | undefined {
+  const [record] = decodeRecords(bytes, 0);
+  if (!record) return undefined;
+  const { expiresAt, ...message } = record.message;
+  const expirySeconds = expiresAt === undefined ? undefined : expiresAt / 1000;
+  return { message: { ...message, expiresAt: undefined }, delaySeconds, expirySeconds };
 }

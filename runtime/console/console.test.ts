@@ -43,7 +43,7 @@ const snapshot: ConsoleSnapshot = {
   startedAt: 0,
   rssMb: 50,
   store: { state: 'ok', since: 1 },
-  link: { state: 'online', since: 0 },
+  link: { state: 'online', since: 0, server: 'cloud:10000' },
   runtime: { ready: true, message: '' },
   devices: [],
   pods: [],

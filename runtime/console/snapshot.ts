@@ -6,7 +6,13 @@ export type ConsoleSnapshot = {
   readonly now: number;
   readonly startedAt: number;
   readonly rssMb: number;
-  readonly link: { readonly state: string; readonly since: number; readonly reason?: string };
+  readonly link: {
+    readonly state: string;
+    readonly since: number;
+    /** Which of the cloud's addresses. */
+    readonly server: string;
+    readonly reason?: string;
+  };
   readonly runtime: { readonly ready: boolean; readonly message: string };
   /** Whether state reaches the disk. */
   readonly store: { readonly state: string; readonly since: number; readonly reason?: string };

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { sleep, withTimeout } from './clock.ts';
+import { deadline, sleep, withTimeout } from './clock.ts';
 import { FakeClock } from './fake-clock.ts';
 import { seconds } from './units.ts';
 
@@ -71,6 +71,21 @@ test('the wall clock goes with the other, and may jump alone', async ({ clock })
   clock.jump(-5000);
   await clock.advance(1000);
   assert.equal([clock.now(), clock.monotonic()], [-4000, 1000]);
+});
+
+test('a deadline aborts after its time, or with the signal that it was given, and leaves no timer', async ({
+  clock,
+}) => {
+  const stop = new AbortController();
+  const [late, stopped, done] = [1, 2, 3].map((n) => deadline(clock, seconds(n), stop.signal));
+  done?.done();
+  await clock.advance(1000);
+  assert.equal([late?.signal.aborted, stopped?.signal.aborted], [true, false]);
+  stop.abort();
+  assert.equal([stopped?.signal.aborted, done?.signal.aborted], [true, false]);
+  stopped?.done();
+  assert.ok(deadline(clock, seconds(1), stop.signal).signal.aborted);
+  await clock.advance(1000);
 });
 
 test.run();

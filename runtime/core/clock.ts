@@ -61,3 +61,24 @@ export function withTimeout<T>(clock: Clock, limit: Millis, work: Promise<T>, la
     );
   });
 }
+
+/** A signal that aborts when `signal` does, and after `limit`; `done` lets go of both. Node's own `AbortSignal.timeout` runs
+ * by another clock than the tests', and may be collected as garbage before it fires. */
+export function deadline(
+  clock: Clock,
+  limit: Millis,
+  signal: AbortSignal,
+): { readonly signal: AbortSignal; done(): void } {
+  const controller = new AbortController();
+  const abort = (): void => controller.abort();
+  const timer = clock.after(limit, abort);
+  signal.addEventListener('abort', abort, { once: true });
+  if (signal.aborted) abort();
+  return {
+    signal: controller.signal,
+    done: () => {
+      timer.cancel();
+      signal.removeEventListener('abort', abort);
+    },
+  };
+}

@@ -17,7 +17,9 @@ export function faultsOf(issues: readonly v.BaseIssue<unknown>[]): ConfigFault[]
   return issues.map((issue) => {
     const path = (issue.path ?? []).map((item) => String(item.key)).join('.') || '(the file)';
     if (issue.type === 'strict_object') return strictFault(path, issue);
-    const value = shown(issue.input, path);
+    // A check over several keys has all of them for input; the path leads to the one that it is about.
+    const last = issue.path?.at(-1);
+    const value = shown(last ? last.value : issue.input, path);
     return { path, ...(value === undefined ? {} : { value }), wrong: wrongOf(issue) };
   });
 }

@@ -93,6 +93,21 @@ export const errorTable = {
     retry: 'backoff',
     hint: 'Look at the log of the cloud side for the reason.',
   },
+  METASERVER_ADDRESS_MISSING: {
+    message: 'the address at which pods find the local API cannot be made',
+    retry: 'never',
+    hint: 'It needs root and the program ip: add the address by hand, or let edgecore run as root. The address metaServer.server is served all the same.',
+  },
+  EDGEHUB_CERT_EXPIRED: {
+    message: 'the certificate of this node has expired',
+    retry: 'never',
+    hint: 'Set modules.edgeHub.rejoinExpired: true and a fresh join token in modules.edgeHub.token, then restart edgecore. Pods and devices go on meanwhile.',
+  },
+  EDGEHUB_CA_CHANGED: {
+    message: 'the cloud is not of the CA that this node has joined',
+    retry: 'never',
+    hint: 'If the CA was replaced on purpose, set a join token of the new one in modules.edgeHub.token and restart edgecore: it joins anew. Else the address is wrong, or somebody stands in between.',
+  },
   CLOUD_REFUSED: {
     message: 'the API server refused a request of this node',
     retry: 'backoff',

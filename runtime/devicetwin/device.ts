@@ -1,6 +1,6 @@
 import type { Device, DeviceModel, DeviceState } from '../core/devices.ts';
 import type { DeviceId } from '../core/units.ts';
-import type { Twin } from './twin.ts';
+import { restampTwin, type Twin } from './twin.ts';
 
 /** A device of this node, as it is kept in memory; the store holds the same. */
 export type DeviceEntry = {
@@ -55,4 +55,33 @@ export function lastOnlineOf({ state, lastOnline }: DeviceEntry): string {
 
 export function isOnline(state: DeviceState): boolean {
   return state === 'online' || state === 'ok';
+}
+
+/** Gives values taken while the clock was wrong their true time; those that the cloud has already are told to it again.
+ * @returns the properties that changed */
+export function restampEntry(entry: DeviceEntry, boot: string, epoch: number): string[] {
+  const names: string[] = [];
+  for (const [name, twin] of entry.twins) {
+    const restamped = restampTwin(twin, boot, epoch);
+    if (!restamped) continue;
+    entry.twins.set(name, restamped);
+    if (reportsToCloud(entry, name)) entry.unsynced.add(name);
+    names.push(name);
+  }
+  return names;
+}
+
+/** `<namespace>/<name>` of a model. */
+export function keyOf(model: DeviceModel): string {
+  return `${model.metadata.namespace ?? 'default'}/${model.metadata.name}`;
+}
+
+/** The same of the model that a device refers to. */
+export function modelKey(device: Device): string {
+  return `${device.metadata.namespace ?? 'default'}/${device.spec.deviceModelRef?.name ?? ''}`;
+}
+
+/** Empty when the device names none. */
+export function protocolOf(device: Device): string {
+  return device.spec.protocol?.protocolName ?? '';
 }

@@ -63,6 +63,7 @@ type Context = {
   objects: { devices: Device[]; models: DeviceModel[] };
   make: () => DeviceTwin;
   twins: DeviceTwin;
+  time: { trusted: boolean; arrive: (epoch: number) => void };
 };
 const test = suite<Context>('devicetwin');
 
@@ -107,12 +108,25 @@ test.before.each(async (context) => {
     },
   };
   const mapper = new FakeMapper();
+  const time: Context['time'] = { trusted: true, arrive: () => {} };
   const make = (): DeviceTwin => {
     const twins = new DeviceTwin({
       node: 'edge-1',
       store,
       link,
       clock,
+      time: {
+        get isTrusted() {
+          return time.trusted;
+        },
+        moment: () => ({ boot: 'boot-1', mono: clock.monotonic() }),
+        onArrival: (listener) => {
+          time.arrive = (epoch) => {
+            time.trusted = true;
+            listener('boot-1', epoch);
+          };
+        },
+      },
       log: silentLogger,
       metrics: new Metrics(),
       publish: (topic, payload) => heard.push({ topic, payload: payload as Record<string, unknown> }),
@@ -123,7 +137,7 @@ test.before.each(async (context) => {
   };
   const twins = make();
   await twins.start();
-  Object.assign(context, { clock, store, heard, objects, link, mapper, make, twins });
+  Object.assign(context, { clock, store, heard, objects, link, mapper, time, make, twins });
 });
 test.after.each(async ({ twins, clock }) => {
   await twins.stop();
@@ -541,6 +555,28 @@ test('who watches is called after each change, until it no longer wants to', asy
   stop();
   twins.reportDeviceState(ID, 'online');
   assert.is(calls, 1);
+});
+
+test('readings of a time when the clock was wrong get their true time, and are told to the cloud again', async (context) => {
+  const { twins, time, clock, link, objects } = context;
+  objects.models.push(model);
+  twins.applyModel(model);
+  twins.applyDevice(device());
+  time.trusted = false;
+  link.online = true;
+  await clock.advance(7000);
+  twins.reportDeviceStatus(ID, [{ property: 'temperature', value: '21', at: clock.now() }]);
+  await clock.advance(3000);
+  const told = (): unknown => {
+    const draft = link.drafts.findLast(({ resource }) => resource.endsWith('twin/edge_updated'));
+    assert.ok(draft);
+    return (draft.content as { twin: { temperature: { actual: unknown } } }).twin.temperature.actual;
+  };
+  assert.is((told() as { metadata: { boot: string; mono: number } }).metadata.mono, 7000);
+  const epoch = Date.UTC(2031, 0, 1);
+  time.arrive(epoch);
+  await clock.advance(0);
+  assert.equal(told(), { value: '21', metadata: { timestamp: epoch + 7000 } });
 });
 
 test.run();

@@ -6,9 +6,20 @@ import { errorText } from '../core/errors.ts';
 import { kubeTime } from '../core/k8s.ts';
 import type { Logger } from '../core/log.ts';
 import type { MetricSource } from '../core/metrics.ts';
+import type { TimeTrust } from '../core/time-trust.ts';
 import { type DeviceId, deviceId, minutes } from '../core/units.ts';
 import { CloudSync, type TwinLink } from './cloud-sync.ts';
-import { type DeviceEntry, isOnline, lastOnlineOf, newDeviceEntry, reportsToCloud } from './device.ts';
+import {
+  type DeviceEntry,
+  isOnline,
+  keyOf,
+  lastOnlineOf,
+  modelKey,
+  newDeviceEntry,
+  protocolOf,
+  reportsToCloud,
+  restampEntry,
+} from './device.ts';
 import { type Membership, membershipEvent, membershipList } from './membership.ts';
 import { DeviceRecords, type DeviceStore } from './records.ts';
 import { mergeTwin, type Twin, type TwinRefusal, type TwinUpdate, twinType } from './twin.ts';
@@ -20,6 +31,7 @@ export type DeviceTwinDeps = {
   readonly store: DeviceStore;
   readonly link: TwinLink;
   readonly clock: Clock;
+  readonly time: TimeTrust;
   readonly log: Logger;
   readonly metrics: MetricSource;
   /** Publishes a JSON payload on an MQTT topic. */
@@ -61,6 +73,7 @@ export class DeviceTwin implements DeviceManager {
         if (this.entries.get(entry.id) === entry) this.records.noteTwins(entry, names);
       },
     });
+    deps.time.onArrival((boot, epoch) => this.restamp(boot, epoch));
     deps.metrics.gauge('edgecore_devices', 'Devices of this node.', () => this.entries.size);
     deps.metrics.gauge('edgecore_devices_online', 'Devices that answer.', () => this.count('online'));
   }
@@ -303,7 +316,8 @@ export class DeviceTwin implements DeviceManager {
 
   /** All updates or none. */
   private merge(entry: DeviceEntry, updates: ReadonlyMap<string, TwinUpdate>): Merged {
-    const now = this.deps.clock.now();
+    const { clock, time } = this.deps;
+    const now = time.isTrusted ? { timestamp: clock.now() } : { timestamp: clock.now(), ...time.moment() };
     const changes: TwinChange[] = [];
     for (const [name, update] of updates) {
       const last = entry.twins.get(name);
@@ -330,6 +344,15 @@ export class DeviceTwin implements DeviceManager {
       this.deps.publish(`${topicOf(entry.id)}/${topic}`, payload);
     }
     this.changed(entry);
+  }
+
+  private restamp(boot: string, epoch: number): void {
+    for (const entry of this.entries.values()) {
+      const names = restampEntry(entry, boot, epoch);
+      if (names.length === 0) continue;
+      this.records.noteTwins(entry, names);
+      this.changed(entry);
+    }
   }
 
   private setState(entry: DeviceEntry, state: DeviceState, reason: string, base: EventBase): void {
@@ -372,16 +395,4 @@ function topicOf(id: DeviceId): string {
 
 function notFound(id: DeviceId): TwinRefusal {
   return { code: 404, reason: `device ${id} is not on this node` };
-}
-
-function keyOf(model: DeviceModel): string {
-  return `${model.metadata.namespace ?? 'default'}/${model.metadata.name}`;
-}
-
-function modelKey(device: Device): string {
-  return `${device.metadata.namespace ?? 'default'}/${device.spec.deviceModelRef?.name ?? ''}`;
-}
-
-function protocolOf(device: Device): string {
-  return device.spec.protocol?.protocolName ?? '';
 }

@@ -4,6 +4,7 @@ import type { PropertyType } from '../core/devices.ts';
 import {
   differs,
   mergeTwin,
+  restampTwin,
   type Twin,
   type TwinType,
   type TwinUpdate,
@@ -90,7 +91,7 @@ const merges: [string, Twin | undefined, TwinUpdate, Twin][] = [
 for (const [name, current, update, wanted] of merges) {
   test(name, () => {
     const before = structuredClone(current);
-    assert.equal(mergeTwin('x', current, update, NOW), wanted);
+    assert.equal(mergeTwin('x', current, update, { timestamp: NOW }), wanted);
     assert.equal(current, before, 'the input is untouched');
   });
 }
@@ -122,7 +123,7 @@ for (const [type, value, taken] of values) {
   const shown = value.length > 20 ? `${value.length} characters` : JSON.stringify(value);
   for (const which of ['expected', 'actual'] as const) {
     test(`${shown} as ${which} value of type ${type} is ${taken ? 'taken' : 'refused with 400'}`, () => {
-      const merged = mergeTwin('x', twin(type), { [which]: value }, NOW);
+      const merged = mergeTwin('x', twin(type), { [which]: value }, { timestamp: NOW });
       if (taken) return assert.equal((merged as Twin)[which], side(value));
       assert.ok('refused' in merged);
       assert.is(merged.refused.code, 400);
@@ -137,7 +138,7 @@ const removals: [string, Twin | undefined, string][] = [
 ];
 for (const [what, current, reason] of removals) {
   test(`null on ${what} is refused with 400`, () => {
-    assert.equal(mergeTwin('x', current, null, NOW), { refused: { code: 400, reason } });
+    assert.equal(mergeTwin('x', current, null, { timestamp: NOW }), { refused: { code: 400, reason } });
   });
 }
 
@@ -178,5 +179,20 @@ for (const [property, wanted] of Object.entries(types)) {
   test(`a ${property} property has a ${wanted} twin`, () =>
     assert.is(twinType(property as PropertyType), wanted));
 }
+
+test('what was merged while the clock was wrong says when by another clock, and is restamped once', () => {
+  const moment = { timestamp: NOW, boot: 'boot-1', mono: 5000 };
+  const merged = mergeTwin('x', undefined, { actual: '1' }, moment);
+  assert.ok(!('refused' in merged));
+  assert.equal(merged.actual, { value: '1', metadata: moment });
+  assert.is(restampTwin(merged, 'boot-2', 0), undefined, 'of another boot nothing is known');
+  const later = mergeTwin('x', merged, { expected: '2' }, { timestamp: NOW + 9 });
+  assert.ok(!('refused' in later));
+  const restamped = restampTwin(later, 'boot-1', 1_000_000);
+  assert.equal(restamped?.actual, { value: '1', metadata: { timestamp: 1_005_000 } });
+  assert.equal(restamped?.expected, { value: '2', metadata: { timestamp: NOW + 9 } });
+  assert.equal(restamped?.actual_version, { cloud: 0, edge: 1 }, 'it is the same value');
+  assert.is(restamped && restampTwin(restamped, 'boot-1', 1_000_000), undefined);
+});
 
 test.run();

@@ -1,7 +1,13 @@
 import type { PropertyType } from '../core/devices.ts';
 
 /** One side of a twin: what is wanted (`expected`) or what is (`actual`). */
-export type TwinSide = { readonly value: string; readonly metadata: { readonly timestamp: number } };
+export type TwinSide = { readonly value: string; readonly metadata: SideMetadata };
+export type SideMetadata = {
+  readonly timestamp: number;
+  /** Boot id and monotonic ms, when the clock was not to be believed: they tell the order. */
+  readonly boot?: string;
+  readonly mono?: number;
+};
 export type TwinVersion = { readonly cloud: number; readonly edge: number };
 export type TwinType = 'string' | 'int' | 'float' | 'boolean' | 'deleted';
 
@@ -28,14 +34,14 @@ export type TwinRefusal = { readonly code: 400 | 404; readonly reason: string };
 
 /** Merges one update into a twin. Every side that the update names counts as a change, even to an equal value.
  * @param current undefined for a property that has no twin yet
- * @param now ms since epoch, edge clock
+ * @param now edge clock
  * @returns the new twin, or the refusal; the input is untouched
  * @source KubeEdge dtmanager/twin.go DealMsgTwin */
 export function mergeTwin(
   name: string,
   current: Twin | undefined,
   update: TwinUpdate,
-  now: number,
+  now: SideMetadata,
 ): Twin | { refused: TwinRefusal } {
   if (update === null) return removeTwin(name, current);
   const type = liveType(current) ?? update.type ?? 'string';
@@ -57,6 +63,18 @@ export function differs(twin: Twin): boolean {
   return (
     twin.expected !== undefined && twin.expected.value !== '' && twin.expected.value !== twin.actual?.value
   );
+}
+
+/** The time has come: values of this boot get their true time.
+ * @param epoch what the wall clock would have shown at monotonic 0
+ * @returns undefined when there is nothing to change */
+export function restampTwin(twin: Twin, boot: string, epoch: number): Twin | undefined {
+  const sides = (['expected', 'actual'] as const).flatMap((side) => {
+    const { value, metadata } = twin[side] ?? {};
+    if (value === undefined || metadata?.mono === undefined || metadata.boot !== boot) return [];
+    return [[side, { value, metadata: { timestamp: Math.round(metadata.mono + epoch) } }]];
+  });
+  return sides.length > 0 ? { ...twin, ...(Object.fromEntries(sides) as Partial<Twin>) } : undefined;
 }
 
 /** The twin as it is told to MQTT clients: without versions. */
@@ -104,11 +122,11 @@ function sideOf(
   side: 'expected' | 'actual',
   current: Twin | undefined,
   value: string | undefined,
-  now: number,
+  now: SideMetadata,
 ): Partial<Twin> {
   const version = current?.[`${side}_version`];
   if (value !== undefined) {
-    return { [side]: { value, metadata: { timestamp: now } }, [`${side}_version`]: nextVersion(version) };
+    return { [side]: { value, metadata: now }, [`${side}_version`]: nextVersion(version) };
   }
   return {
     ...(current?.[side] ? { [side]: current[side] } : {}),

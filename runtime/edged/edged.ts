@@ -14,6 +14,7 @@ import { readFacts } from './node.ts';
 import { NodeAgent, type NodeApi } from './node-agent.ts';
 import { listPods, type ObservedPod, signature } from './observed.ts';
 import { podFault } from './pod-check.ts';
+import { type CommandResult, execInPod, stopContainers } from './pod-commands.ts';
 import { PodWorker } from './pod-worker.ts';
 import { refusedStatus } from './status.ts';
 import type { VolumeSource } from './volumes.ts';
@@ -41,6 +42,8 @@ export type EdgedDeps = {
   readonly log: Logger;
   readonly metrics: MetricSource;
   readonly store: StoreState;
+  /** Set in every container, unless its pod says otherwise. */
+  readonly variables?: Readonly<Record<string, string>>;
 };
 
 /** How often the runtime is asked for what changed by itself. */
@@ -199,6 +202,7 @@ export class Edged {
         node: config.hostnameOverride,
         hostIP: () => this.hostIP,
         nodeMemory: this.nodeMemory,
+        variables: this.deps.variables ?? {},
         report: (ref, status) => {
           cluster.podStatus(ref, status);
           this.changed();
@@ -285,6 +289,33 @@ export class Edged {
       this.workers.set(uid, worker);
       worker.remove();
     }
+  }
+
+  /** Stops the containers of a pod; its restart policy says what happens next. */
+  async restart(
+    namespace: string,
+    name: string,
+  ): Promise<{ containers: readonly string[] } | { missing: string }> {
+    const pod = await this.podNow(namespace, name);
+    if ('missing' in pod) return pod;
+    return { containers: await stopContainers(this.deps.cri.call, pod) };
+  }
+
+  /** Runs a command in a container of a pod. @param container empty for the only one */
+  async exec(
+    namespace: string,
+    name: string,
+    container: string,
+    command: readonly string[],
+  ): Promise<CommandResult | { missing: string }> {
+    const pod = await this.podNow(namespace, name);
+    return 'missing' in pod ? pod : execInPod(this.deps.cri.call, pod, container, command);
+  }
+
+  private async podNow(namespace: string, name: string): Promise<ObservedPod | { missing: string }> {
+    const pods = await listPods(this.deps.cri.call);
+    const pod = [...pods.values()].find((each) => each.namespace === namespace && each.name === name);
+    return pod ?? { missing: `pod ${namespace}/${name} does not run on this node` };
   }
 
   private logFile(

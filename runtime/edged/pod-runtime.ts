@@ -27,6 +27,7 @@ export type PodRuntimeDeps = ImageDeps & {
   readonly node: string;
   readonly hostIP: () => string;
   readonly nodeMemory: number;
+  readonly variables: Readonly<Record<string, string>>;
 };
 
 const SANDBOX_TIMEOUT = minutes(2);
@@ -139,7 +140,8 @@ export class PodRuntime {
     const imageRef = await ensureImage(this.deps, pod, container);
     try {
       const volumes = await this.volumes(pod);
-      const env = await environment(pod, container, this.facts(), this.deps.source);
+      const own = await environment(pod, container, this.facts(), this.deps.source);
+      const env = new Map([...Object.entries(this.deps.variables), ...own]);
       const { podFolder, podIP, nodeMemory } = { podFolder: this.folder, podIP: this.podIP, ...this.deps };
       return containerConfig({
         pod,

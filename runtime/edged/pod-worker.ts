@@ -166,6 +166,7 @@ export class PodWorker {
   }
 
   private plan(observed: ObservedPod): PodPlan {
+    const now = this.deps.clock.now();
     for (const container of this.pod.spec.containers) {
       const last = latest(observed, container.name);
       if (last?.state === 'exited') this.noteExit(last.name, observed);
@@ -174,8 +175,8 @@ export class PodWorker {
     return planPod({
       pod: this.pod,
       observed,
-      now: this.deps.clock.now(),
-      notBefore: (name) => this.backoff.notBefore(name),
+      now,
+      notBefore: (name) => this.backoff.notBefore(name, now),
       unhealthy: this.probes.unhealthy(),
       isStarted: (id) => this.probes.isStarted(id),
     });
@@ -185,7 +186,8 @@ export class PodWorker {
     const last = latest(observed, name);
     if (!last) return;
     this.backoff.exited(last);
-    const wait = this.backoff.notBefore(name) - this.deps.clock.now();
+    const now = this.deps.clock.now();
+    const wait = this.backoff.notBefore(name, now) - now;
     if (wait <= 0 || this.waiting.has(name) || this.pod.spec.restartPolicy === 'Never') return;
     const message = `back-off ${Math.round(wait / 1000)}s restarting failed container=${name} pod=${this.ref.name}`;
     this.waiting.set(name, { reason: 'CrashLoopBackOff', message });

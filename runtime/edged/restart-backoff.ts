@@ -39,9 +39,10 @@ export class RestartBackoff {
     } else if (this.entries.get(name)?.id === '') this.entries.delete(name);
   }
 
-  /** ms since epoch; 0 when it may start at once. */
-  notBefore(name: string): number {
-    return this.entries.get(name)?.until ?? 0;
+  /** ms since epoch; 0 when it may start at once, as after the clock was set back. */
+  notBefore(name: string, now: number): number {
+    const until = this.entries.get(name)?.until ?? 0;
+    return until - now > CAP ? 0 : until;
   }
 }
 

@@ -1,42 +1,92 @@
-import { createHash, createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { type RequestOptions, request } from 'node:https';
-import { dirname } from 'node:path';
-import { EdgeError, errorText } from '../core/errors.ts';
+import { createHash, generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import type { Clock } from '../core/clock.ts';
+import { EdgeError, errorCode, errorText } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
+import type { TimeTrust } from '../core/time-trust.ts';
 import type { EdgeHubConfig } from './config.ts';
 import { nodeCertificateRequest } from './csr.ts';
+import { EnrolmentClient } from './enrolment-client.ts';
 import { parseJoinToken } from './join-token.ts';
+import { KeyFiles, writePrivately } from './key-files.ts';
 
 /** What the link presents and trusts, PEM. */
 export type Credentials = { readonly ca: string; readonly cert: string; readonly key: string };
 
-type Reply = { status: number; body: Buffer };
+export type CertificatesDeps = {
+  readonly config: EdgeHubConfig;
+  readonly node: string;
+  readonly clock: Clock;
+  readonly time: TimeTrust;
+  readonly log: Logger;
+  /** The join token was used: it can be blanked where it is stored. */
+  readonly joined: () => void;
+  readonly bootstrapFile?: string;
+};
 
-const TIMEOUT = 30_000;
-const BODY_LIMIT = 1024 * 1024;
+/** Its text takes the place of the configured token.
+ * @source KubeEdge common/constants BootstrapFile */
+const BOOTSTRAP_FILE = '/etc/kubeedge/bootstrap-edgecore.conf';
 
 /** Obtains and keeps the certificate of this node.
  * @source KubeEdge edge/pkg/edgehub/certificate; spec: GET /ca.crt, GET /edge.crt with the CSR as body */
 export class Certificates {
-  private readonly config: EdgeHubConfig;
-  private readonly node: string;
-  private readonly log: Logger;
+  private readonly deps: CertificatesDeps;
+  private readonly client: EnrolmentClient;
+  private readonly files: KeyFiles;
+  private readonly bootstrapFile: string;
+  /** The cloud has shown a certificate of another CA than the stored one. */
+  private strange = false;
 
-  constructor(deps: { config: EdgeHubConfig; node: string; log: Logger }) {
-    this.config = deps.config;
-    this.node = deps.node;
-    this.log = deps.log;
+  constructor(deps: CertificatesDeps) {
+    this.deps = deps;
+    const { config, clock, time } = deps;
+    const servers = [config.httpServer, ...config.httpServers];
+    this.client = new EnrolmentClient({ servers, clock, time });
+    this.files = new KeyFiles({ certFile: config.tlsCertFile, keyFile: config.tlsPrivateKeyFile });
+    this.bootstrapFile = deps.bootstrapFile ?? BOOTSTRAP_FILE;
   }
 
   /** The stored key pair when it is this node's, without asking the cloud. */
   load(): Credentials | undefined {
-    const { tlsCaFile, tlsCertFile, tlsPrivateKeyFile } = this.config;
-    if (![tlsCaFile, tlsCertFile, tlsPrivateKeyFile].every((path) => existsSync(path))) return undefined;
-    const cert = readFileSync(tlsCertFile, 'utf8');
-    const key = readFileSync(tlsPrivateKeyFile, 'utf8');
-    if (!this.isOurs(cert, key)) return undefined;
-    return { ca: readFileSync(tlsCaFile, 'utf8'), cert, key };
+    const { tlsCaFile } = this.deps.config;
+    const pair = this.files.load();
+    if (!pair || !existsSync(tlsCaFile) || !this.isOurs(pair.cert)) return undefined;
+    return { ca: readFileSync(tlsCaFile, 'utf8'), ...pair };
+  }
+
+  /** What to connect with: the stored certificate, or a new one where the node may and can have it.
+   * @throws EdgeError EDGEHUB_CERT_EXPIRED, EDGEHUB_CA_CHANGED, and those of {@link join} */
+  async obtain(signal: AbortSignal): Promise<Credentials> {
+    const stored = this.load();
+    if (!stored) return this.join(this.token(), signal);
+    if (this.strange) return this.afterStrange(stored, signal);
+    const expiry = Date.parse(new X509Certificate(stored.cert).validTo);
+    // Without a clock nothing is expired.
+    if (!this.deps.time.isTrusted || this.deps.clock.now() < expiry) return stored;
+    const detail = `it was good until ${new Date(expiry).toISOString()}`;
+    if (!this.deps.config.rejoinExpired) {
+      throw new EdgeError('EDGEHUB_CERT_EXPIRED', { detail: `${detail}, and rejoinExpired is false` });
+    }
+    if (!this.token())
+      throw new EdgeError('EDGEHUB_CERT_EXPIRED', { detail: `${detail}, and there is no token` });
+    return this.join(this.token(), signal);
+  }
+
+  /** Takes note of why a connection failed.
+   * @returns it in an operator's words; undefined when there is nothing to add */
+  explain(error: unknown): string | undefined {
+    const code = errorCode(error) ?? '';
+    if (STRANGERS.has(code)) {
+      this.strange = true;
+      return new EdgeError('EDGEHUB_CA_CHANGED', { detail: this.deps.config.tlsCaFile }).message;
+    }
+    if (/alert certificate expired/.test(errorText(error)))
+      return new EdgeError('EDGEHUB_CERT_EXPIRED', { detail: 'the cloud says so' }).message;
+    if (/alert unknown ca/.test(errorText(error)))
+      return new EdgeError('EDGEHUB_CA_CHANGED', { detail: 'the cloud does not know the CA of this node' })
+        .message;
+    return undefined;
   }
 
   /** Joins: fetches the CA, checks it against the token, has a new key's certificate signed, stores all three.
@@ -46,92 +96,101 @@ export class Certificates {
     if (!parsed)
       throw new EdgeError('EDGEHUB_TOKEN_REJECTED', { detail: 'it has not the form <hash>.<jwt>' });
     const ca = await this.fetchCa(parsed.caHash, signal);
-    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-    const key = privateKey.export({ type: 'sec1', format: 'pem' }).toString();
-    const cert = await this.fetchCertificate(
-      { ca, body: nodeCertificateRequest(this.node, privateKey), authorization: `Bearer ${parsed.jwt}` },
-      signal,
-    );
-    const { tlsCaFile, tlsCertFile, tlsPrivateKeyFile } = this.config;
-    // The certificate comes last: a power cut before it leaves a pair that does not match, and the join is repeated.
-    writePrivately(tlsCaFile, ca);
-    writePrivately(tlsPrivateKeyFile, key);
-    writePrivately(tlsCertFile, cert);
-    this.log.info('joined the cloud: certificate stored', { node: this.node, file: tlsCertFile });
-    return { ca, cert, key };
+    const pair = await this.sign({ ca, authorization: `Bearer ${parsed.jwt}` }, signal);
+    writePrivately(this.deps.config.tlsCaFile, ca);
+    this.files.store(pair);
+    this.strange = false;
+    this.deps.log.info('joined the cloud: certificate stored', this.named());
+    rmSync(this.bootstrapFile, { force: true });
+    this.deps.joined();
+    return { ca, ...pair };
   }
 
-  private isOurs(cert: string, key: string): boolean {
-    try {
-      const parsed = new X509Certificate(cert);
-      return (
-        parsed.subject.split('\n').includes(`CN=system:node:${this.node}`) &&
-        parsed.checkPrivateKey(createPrivateKey(key))
-      );
-    } catch {
-      return false; // cut short by a power failure: join again
-    }
+  /** Has a certificate for a new key signed, presenting the current one.
+   * @throws EdgeError EDGEHUB_CA_UNREACHABLE, EDGEHUB_CERT_REFUSED */
+  async renew(current: Credentials, signal: AbortSignal): Promise<void> {
+    const { ca, cert, key } = current;
+    this.files.store(await this.sign({ ca, identity: { cert, key } }, signal));
+    this.deps.log.info('the certificate of this node was renewed', this.named());
+  }
+
+  private async afterStrange(stored: Credentials, signal: AbortSignal): Promise<Credentials> {
+    const parsed = parseJoinToken(this.token());
+    // A token for another CA is the operator's word that the CA was replaced.
+    if (parsed && parsed.caHash !== hashOf(new X509Certificate(stored.ca).raw))
+      return this.join(this.token(), signal);
+    // Until then it is worth a try: the one that was met may have been the wrong one.
+    this.strange = false;
+    return stored;
+  }
+
+  private token(): string {
+    const { bootstrapFile, deps } = this;
+    return existsSync(bootstrapFile) ? readFileSync(bootstrapFile, 'utf8').trim() : deps.config.token;
+  }
+
+  private named(): { node: string; file: string } {
+    return { node: this.deps.node, file: this.deps.config.tlsCertFile };
+  }
+
+  private isOurs(cert: string): boolean {
+    return new X509Certificate(cert).subject.split('\n').includes(`CN=system:node:${this.deps.node}`);
   }
 
   private async fetchCa(expectedHash: string, signal: AbortSignal): Promise<string> {
     // No trust yet: the token's hash decides, so the connection's own certificate proves nothing.
-    const reply = await this.get('/ca.crt', { rejectUnauthorized: false }, signal);
+    const reply = await this.client.get({ path: '/ca.crt', ca: undefined }, signal);
     if (reply.status !== 200) {
-      throw new EdgeError('EDGEHUB_CA_UNREACHABLE', {
-        detail: `${this.config.httpServer}/ca.crt answered ${reply.status}`,
-      });
+      const detail = `${this.client.server}/ca.crt answered ${reply.status}`;
+      throw new EdgeError('EDGEHUB_CA_UNREACHABLE', { detail });
     }
-    const hash = createHash('sha256').update(reply.body).digest('hex');
-    if (hash !== expectedHash) throw new EdgeError('EDGEHUB_CA_MISMATCH', { detail: this.config.httpServer });
+    if (hashOf(reply.body) !== expectedHash)
+      throw new EdgeError('EDGEHUB_CA_MISMATCH', { detail: this.client.server });
     return new X509Certificate(reply.body).toString();
   }
 
-  private async fetchCertificate(
-    ask: { ca: string; body: Buffer; authorization: string },
+  private async sign(
+    by: { ca: string; authorization?: string; identity?: { cert: string; key: string } },
     signal: AbortSignal,
-  ): Promise<string> {
-    const headers = { authorization: ask.authorization, NodeName: this.node };
-    const reply = await this.get('/edge.crt', { ca: ask.ca, headers }, signal, ask.body);
+  ): Promise<{ cert: string; key: string }> {
+    const { node } = this.deps;
+    const { ca, authorization, identity } = by;
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const headers = { NodeName: node, ...(authorization ? { authorization } : {}) };
+    const body = nodeCertificateRequest(node, privateKey);
+    const ask = { path: '/edge.crt', ca, headers, body, ...(identity ? { identity } : {}) };
+    const reply = await this.client.get(ask, signal);
     if (reply.status !== 200) {
-      const code = reply.status === 401 ? 'EDGEHUB_TOKEN_REJECTED' : 'EDGEHUB_CERT_REFUSED';
+      const code = authorization && reply.status === 401 ? 'EDGEHUB_TOKEN_REJECTED' : 'EDGEHUB_CERT_REFUSED';
       throw new EdgeError(code, { detail: `${reply.status} ${reply.body.toString().trim().slice(0, 200)}` });
     }
-    return new X509Certificate(reply.body).toString();
-  }
-
-  private get(path: string, options: RequestOptions, signal: AbortSignal, body?: Buffer): Promise<Reply> {
-    const url = new URL(path, this.config.httpServer);
-    return new Promise<Reply>((resolve, reject) => {
-      const headers = { ...options.headers, ...(body ? { 'content-length': body.length } : {}) };
-      const deadline = AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT)]);
-      const call = request(
-        url,
-        { ...options, method: 'GET', headers, agent: false, signal: deadline },
-        (response) => {
-          const chunks: Buffer[] = [];
-          let size = 0;
-          response.on('data', (chunk: Buffer) => {
-            size += chunk.length;
-            if (size > BODY_LIMIT) response.destroy(new Error(`more than ${BODY_LIMIT} bytes`));
-            else chunks.push(chunk);
-          });
-          response.on('end', () =>
-            resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks) }),
-          );
-          response.on('error', reject);
-        },
-      );
-      call.on('error', reject);
-      call.end(body);
-    }).catch((cause) => {
-      throw new EdgeError('EDGEHUB_CA_UNREACHABLE', { detail: `${url.href}: ${errorText(cause)}`, cause });
-    });
+    return { cert: certificateFor(privateKey, reply.body), key: pemOf(privateKey) };
   }
 }
 
-/** Writes a file that only its owner reads, whole or not at all. */
-function writePrivately(path: string, text: string): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  writeFileSync(`${path}.new`, text, { mode: 0o600, flush: true });
-  renameSync(`${path}.new`, path);
+/** Node's words for a chain that does not end at our CA.
+ * @source Node.js TLS, X509 certificate error codes */
+const STRANGERS = new Set([
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'CERT_SIGNATURE_FAILURE',
+]);
+
+function hashOf(der: Buffer): string {
+  return createHash('sha256').update(der).digest('hex');
+}
+
+function pemOf(key: KeyObject): string {
+  return key.export({ type: 'sec1', format: 'pem' }).toString();
+}
+
+/** @throws EdgeError EDGEHUB_CERT_REFUSED when it is for another key */
+function certificateFor(key: KeyObject, der: Buffer): string {
+  const certificate = new X509Certificate(der);
+  if (!certificate.checkPrivateKey(key))
+    throw new EdgeError('EDGEHUB_CERT_REFUSED', { detail: 'it signed another key than it was asked to' });
+  return certificate.toString();
 }

@@ -116,4 +116,24 @@ for (const operation of ['subscribe', 'unsubscribe'] as const) {
   });
 }
 
+test('a message that names its topic goes there whole', () => {
+  const route = { ...bus, operation: 'message', resource: 'x' };
+  const inner = { topic: 'a/b', value: 1 };
+  const payload = '{"topic":"a/b","value":1}';
+  assert.equal(dispatch(message(route, { message: inner })), { kind: 'publish', topic: 'a/b', payload });
+  // Content as some senders put it: JSON in a string, and Go's byte slice.
+  const text = JSON.stringify({ message: inner });
+  for (const content of [text, Buffer.from(text).toString('base64')])
+    assert.equal(dispatch(message(route, content)), { kind: 'publish', topic: 'a/b', payload });
+  for (const content of [null, 'x', {}, { message: 'x' }, { message: { topic: 5 } }])
+    assert.is(dispatch(message(route, content)).kind, 'unknown');
+});
+
+test('the answer to a question for authorisations is JSON, whatever it is', () => {
+  const route = { ...bus, operation: 'get_result', resource: 'auth_info' };
+  assert.equal(dispatch(message(route, { a: 1 })), { kind: 'authInfo', payload: '{"a":1}' });
+  assert.equal(dispatch(message(route, 'no')), { kind: 'authInfo', payload: '"no"' });
+  assert.is(dispatch(message({ ...route, resource: 'other' }, 'no')).kind, 'unknown');
+});
+
 test.run();

@@ -27,12 +27,14 @@ export type Inbound =
   | { readonly kind: 'publish'; readonly topic: string; readonly payload: string }
   /** A rule wants, or no longer wants, what arrives on a topic. */
   | { readonly kind: 'subscribe' | 'unsubscribe'; readonly topic: string }
+  /** The answer to `$hw/events/node/<node>/authInfo/get`, as JSON. */
+  | { readonly kind: 'authInfo'; readonly payload: string }
   /** A link control message that wants the answer "ack". */
   | { readonly kind: 'control'; readonly message: Message }
   | { readonly kind: 'unknown'; readonly why: string; readonly message: Message };
 
 /** Sorts a message from the cloud by group, operation and resource.
- * @source KubeEdge edge/pkg/edgehub/process.go, pkg/eventbus, pkg/devicetwin membership */
+ * @source KubeEdge edge/pkg/edgehub/process.go, edge/pkg/eventbus/eventbus.go pubCloudMsgToEdge, pkg/devicetwin membership */
 export function dispatch(message: Message): Inbound {
   const { group, operation } = message.route;
   if (operation === 'config' || operation === 'ping' || operation === 'pong')
@@ -102,9 +104,22 @@ function busMessage(message: Message): Inbound {
     case 'subscribe':
     case 'unsubscribe':
       return { kind: operation, topic: resource };
+    case 'message':
+      return topicMessage(message);
+    case 'get_result':
+      return resource === 'auth_info'
+        ? { kind: 'authInfo', payload: JSON.stringify(message.content) }
+        : unknown(message);
     default:
       return unknown(message);
   }
+}
+
+/** A message that names its topic itself and goes there whole. */
+function topicMessage(message: Message): Inbound {
+  const inner = contentObject(message.content)?.message;
+  if (!isRecord(inner) || typeof inner.topic !== 'string') return unknown(message);
+  return { kind: 'publish', topic: inner.topic, payload: JSON.stringify(inner) };
 }
 
 function unknown(message: Message): Inbound {

@@ -1,5 +1,5 @@
 import type { Clock } from '../core/clock.ts';
-import { EdgeError, errorText } from '../core/errors.ts';
+import { errorText } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import {
   encodeMessage,
@@ -12,7 +12,9 @@ import {
 } from '../core/message.ts';
 import type { Counter, MetricSource } from '../core/metrics.ts';
 import { parseResource } from '../core/resource.ts';
+import type { TimeTrust } from '../core/time-trust.ts';
 import type { Millis } from '../core/units.ts';
+import type { FrameNotices } from '../wire/frame-writer.ts';
 import { Certificates, type Credentials } from './certificates.ts';
 import type { EdgeHubConfig } from './config.ts';
 import { type DeviceEntry, dispatch, type Inbound } from './dispatch.ts';
@@ -20,6 +22,7 @@ import { Link, type LinkState } from './link.ts';
 import { Outbox, type OutboxStore } from './outbox.ts';
 import { RateGate } from './rate-gate.ts';
 import { Requests } from './requests.ts';
+import { Rotation } from './rotation.ts';
 
 export type ObjectChange = Extract<Inbound, { kind: 'object' }>;
 
@@ -31,15 +34,18 @@ export interface CloudHandlers {
   publish(topic: string, payload: string): void;
   subscribe(topic: string): void;
   unsubscribe(topic: string): void;
-  /** The cloud answered an entry of the outbox. */
-  confirmed(request: Message, reply: Message): void;
+  /** The cloud's answer to a question for the node's authorisations, as JSON. */
+  authInfo(payload: string): void;
   link(up: boolean): void;
+  /** The node has a new certificate. */
+  renewed(): void;
 }
 
 export type EdgeHubDeps = {
   readonly config: EdgeHubConfig;
   readonly node: string;
   readonly clock: Clock;
+  readonly time: TimeTrust;
   readonly log: Logger;
   readonly metrics: MetricSource;
   readonly random: () => number;
@@ -58,6 +64,7 @@ const answersWithoutAck = new Set([
   'pod',
   'lease',
   'serviceaccounttoken',
+  'Application',
 ]);
 
 /** The node's end of the cloud link.
@@ -71,6 +78,7 @@ export class EdgeHub {
   private readonly gate: RateGate;
   private readonly requests: Requests;
   private readonly certificates: Certificates;
+  private readonly rotation: Rotation;
   private readonly received: Counter;
   private readonly receivedBytes: Counter;
   private readonly sentBytes: Counter;
@@ -89,32 +97,49 @@ export class EdgeHub {
     this.sentBytes = metrics.counter('edgecore_link_sent_bytes_total', 'Bytes of messages to the cloud.');
     this.malformed = metrics.counter('edgecore_link_malformed_total', 'Frames that are no message.');
     metrics.gauge('edgecore_link_up', '1 while the cloud link is up.', () => (this.online ? 1 : 0));
-    this.certificates = new Certificates({ config, node, log });
+    const { time, joined } = deps;
+    this.certificates = new Certificates({ config, node, clock, time, log, joined });
+    const { certificates } = this;
+    const renewed = (): void => this.renewed();
+    this.rotation = new Rotation({ certificates, clock, time, log, random, renewed });
     this.requests = new Requests(clock);
     this.gate = new RateGate({
       clock,
       rate: config.messageQPS,
       burst: config.messageBurst,
-      pass: (text) => {
-        if (this.link.send(text)) this.sentBytes.add(Buffer.byteLength(text));
+      pass: ({ text, ...notices }) => {
+        if (this.link.send(text, notices)) this.sentBytes.add(Buffer.byteLength(text));
       },
+      isHeld: () => this.link.full,
       dropped: metrics.counter(
         'edgecore_link_send_dropped_total',
         'Messages that did not fit the send queue.',
       ),
     });
-    this.outbox = new Outbox({ store, clock, log, metrics, send: (message) => this.send(message) });
+    this.outbox = new Outbox({
+      config: config.outbox,
+      store,
+      clock,
+      time: deps.time,
+      log,
+      metrics,
+      send: (message, notices) => this.send(message, notices),
+      isIdle: () => this.gate.isIdle,
+    });
     this.link = new Link({
       config,
       node,
       clock,
       log,
       random,
-      credentials: (signal) => this.obtainCredentials(signal),
+      time,
+      credentials: (signal) => certificates.obtain(signal),
+      explain: (error) => certificates.explain(error),
       events: {
         frame: (text) => this.receive(text),
         up: () => this.linkChanged(true),
         down: (reason) => this.linkChanged(false, reason),
+        drained: () => this.gate.resume(),
       },
     });
   }
@@ -129,28 +154,31 @@ export class EdgeHub {
 
   async start(): Promise<void> {
     this.link.start();
+    if (this.deps.config.rotateCertificates) this.rotation.start();
   }
 
   async stop(): Promise<void> {
+    await this.rotation.stop();
     await this.link.stop();
     this.gate.clear();
     this.requests.failAll('edgecore stops');
     this.outbox.online(false);
   }
 
-  /** Sends a message when there is a link; false when there is none. */
-  send(message: Message): boolean {
-    if (!this.online) return false;
-    this.gate.push(encodeMessage(message));
-    return true;
+  /** Sends a message when there is a link; false when there is none, or no room. */
+  send(message: Message, notices: FrameNotices = {}): boolean {
+    return this.online && this.gate.push({ text: encodeMessage(message), ...notices });
   }
 
   /** Asks the cloud.
    * @returns its answer, of whatever operation; rejects with LINK_OFFLINE or LINK_TIMEOUT */
   request(draft: MessageDraft, timeout: Millis): Promise<Message> {
     const message = newMessage(draft, this.deps.clock.now());
-    if (!this.send(message)) return Promise.reject(new EdgeError('LINK_OFFLINE', { detail: draft.resource }));
-    return this.requests.wait(message.header.msg_id, draft.resource, timeout);
+    const id = message.header.msg_id;
+    const reply = this.requests.wait(id, draft.resource, timeout);
+    if (!this.send(message, { handed: () => this.requests.handed(id) }))
+      this.requests.refuse(id, draft.resource);
+    return reply;
   }
 
   /** What the node has joined with; undefined until then. */
@@ -158,12 +186,9 @@ export class EdgeHub {
     return this.certificates.load();
   }
 
-  private async obtainCredentials(signal: AbortSignal): Promise<Credentials> {
-    const stored = this.certificates.load();
-    if (stored) return stored;
-    const joined = await this.certificates.join(this.deps.config.token, signal);
-    this.deps.joined();
-    return joined;
+  private renewed(): void {
+    this.link.reconnect('the certificate was renewed');
+    this.deps.handlers.renewed();
   }
 
   private linkChanged(up: boolean, reason = ''): void {
@@ -208,6 +233,9 @@ export class EdgeHub {
       case 'unsubscribe':
         handlers.unsubscribe(inbound.topic);
         break;
+      case 'authInfo':
+        handlers.authInfo(inbound.payload);
+        break;
       case 'control':
         this.send(replyTo(inbound.message, 'ack', this.deps.clock.now()));
         break;
@@ -239,8 +267,7 @@ export class EdgeHub {
       this.acknowledge(reply);
     }
     if (this.requests.settle(parent, reply)) return;
-    const request = this.outbox.answered(reply);
-    if (request) this.deps.handlers.confirmed(request, reply);
+    this.outbox.answered(reply);
   }
 
   private acknowledge(message: Message): void {

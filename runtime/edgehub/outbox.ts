@@ -1,207 +1,213 @@
-import type { Clock, Timer } from '../core/clock.ts';
+import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/log.ts';
-import { isRecord, type Message, type MessageDraft, newMessage } from '../core/message.ts';
-import type { Counter, MetricSource } from '../core/metrics.ts';
-import { mebibytes, millis, seconds } from '../core/units.ts';
+import { type Message, type MessageDraft, newMessage } from '../core/message.ts';
+import type { MetricSource } from '../core/metrics.ts';
+import type { TimeTrust } from '../core/time-trust.ts';
+import { mebibytes, minutes, seconds } from '../core/units.ts';
+import type { FrameNotices } from '../wire/frame-writer.ts';
+import { Backfill } from './backfill.ts';
+import type { EdgeHubConfig } from './config.ts';
+import { type DropReason, OutboxFigures } from './outbox-figures.ts';
+import { OutboxStates, type StateRow } from './outbox-states.ts';
+
+export type OutboxClass = 'state' | 'event' | 'history';
+
+/** What stands in the table. */
+export type OutboxEntry = {
+  readonly class: OutboxClass;
+  readonly subject: string | null;
+  readonly message: string;
+  readonly bytes: number;
+  readonly created: number;
+  readonly boot: string;
+  readonly mono: number;
+};
+
+type Row = OutboxEntry & { readonly seq: number };
 
 /** The part of the store that the outbox uses. */
 export interface OutboxStore {
   durable(work: () => void): Promise<void>;
   lazy(work: () => void): void;
   readonly outbox: {
-    add(entry: {
-      subject: string | null;
-      message: string;
-      bytes: number;
-      created: number;
-    }): number | undefined;
-    list(
-      after: number,
-      limit: number,
-    ): { seq: number; subject: string | null; message: string; bytes: number }[];
+    add(entry: OutboxEntry): number | undefined;
+    list(of: OutboxClass, after: number, limit: number): Row[];
+    has(seq: number): boolean;
     remove(seq: number): number | undefined;
-    totals(): { count: number; bytes: number };
+    restamp(boot: string, epoch: number): void;
+    totals(): readonly { readonly class: OutboxClass; readonly count: number; readonly bytes: number }[];
   };
 }
 
 export type OutboxDeps = {
+  readonly config: EdgeHubConfig['outbox'];
   readonly store: OutboxStore;
   readonly clock: Clock;
+  readonly time: TimeTrust;
   readonly log: Logger;
   readonly metrics: MetricSource;
-  /** Hands a message to the link; false when there is none. */
-  readonly send: (message: Message) => boolean;
+  /** Hands a message to the link; false when it takes none now. */
+  readonly send: (message: Message, notices: FrameNotices) => boolean;
+  /** Whether nothing waits for the link. */
+  readonly isIdle: () => boolean;
 };
 
-type Flight = {
-  readonly seq: number;
-  readonly subject: string | null;
-  readonly message: Message;
-  attempts: number;
-  timer: Timer;
-};
+/** A row's columns beside its message. */
+const ROW_BYTES = 64;
+const LARGEST_MESSAGE = mebibytes(2);
+/** How often ages are looked at. */
+const AGE_CHECK = minutes(1);
+/** What gives way first when the box is full. States come last: each is the only word about its subject. */
+const YIELDING = ['event', 'history', 'state'] as const;
 
-/** How many messages may wait for the cloud's answer at a time. */
-const WINDOW = 16;
-const ANSWER_TIMEOUT = seconds(20);
-/** An entry that was refused or left unanswered this often on a working link is given up: it must not hold up the rest. */
-const ATTEMPTS = 5;
-/** The wait after a first refusal; it doubles, so that an API server that restarts is outlasted. */
-const REFUSAL_WAIT = seconds(5);
-const LIMIT_COUNT = 20_000;
-const LIMIT_BYTES = mebibytes(20);
-
-/** What must reach the cloud and would die with the process: stored first, sent in order, forgotten when answered.
+/** What must reach the cloud and would die with the process: stored first, sent when there is a link, forgotten when the
+ * cloud has it.
  *
- * Entries with a subject stand for a state: the last one wins, and two of one subject are never under way together,
- * so that an older state cannot overtake a newer one. Entries without count each. When the box is full the oldest goes. */
+ * Three classes. Of `state` the last value of a subject counts, an earlier one gives way to it. `history` and `event` count
+ * each; when the box is full the oldest events go, then the oldest history. What is older than the limit goes, too.
+ *
+ * Twins are not here: devicetwin keeps their last values, with a mark whether the cloud has them. */
 export class Outbox {
   private readonly deps: OutboxDeps;
-  private readonly flights = new Map<string, Flight>();
-  private readonly dropped: Counter;
-  private readonly totals: { count: number; bytes: number };
-  private up = false;
+  private readonly figures: OutboxFigures;
+  private readonly states: OutboxStates;
+  private readonly backfill: Backfill;
+  private agesSeen: number;
 
   constructor(deps: OutboxDeps) {
     this.deps = deps;
-    this.totals = deps.store.outbox.totals();
-    const { metrics } = deps;
-    this.dropped = metrics.counter('edgecore_outbox_dropped_total', 'Entries dropped: box full or given up.');
-    metrics.gauge('edgecore_outbox_entries', 'Entries that wait for the cloud.', () => this.totals.count);
-    metrics.gauge('edgecore_outbox_bytes', 'Bytes that wait for the cloud.', () => this.totals.bytes);
+    const { store, clock, metrics, log, config } = deps;
+    this.figures = new OutboxFigures({ totals: store.outbox.totals(), clock, metrics, log });
+    this.agesSeen = clock.monotonic() - AGE_CHECK;
+    this.states = new OutboxStates({
+      clock,
+      send: deps.send,
+      rows: (limit) => store.outbox.list('state', 0, limit).map(stateRow),
+      has: (seq) => store.outbox.has(seq),
+      done: (seq) => this.forget('state', seq),
+      givenUp: (row, reason) => this.giveUp(row, reason),
+    });
+    this.backfill = new Backfill({
+      clock,
+      rate: config.backfillQPS,
+      burst: config.backfillBurst,
+      send: deps.send,
+      isIdle: deps.isIdle,
+      next: (of, after) => store.outbox.list(of, after, 1).map(entryOf)[0],
+      arrived: (of, seq) => this.forget(of, seq),
+    });
+    deps.time.onArrival((boot, epoch) => this.restamp(boot, epoch));
   }
 
   /** Stores a message for the cloud and sends it when its turn comes.
    * @param subject what it is the state of; null when every message counts
    * @returns resolves once it is on disk */
-  put(subject: string | null, draft: MessageDraft): Promise<void> {
-    const { store, clock } = this.deps;
+  async put(subject: string | null, draft: MessageDraft): Promise<void> {
+    const { store, clock, time, log } = this.deps;
+    const of = classOf(subject, draft);
     const message = JSON.stringify(newMessage(draft, clock.now()));
+    const bytes = Buffer.byteLength(message) + ROW_BYTES;
+    if (bytes > LARGEST_MESSAGE) {
+      log.warn('a message is too large for the cloud', { resource: draft.resource, bytes });
+      return this.figures.dropped(of, 'size');
+    }
     const stored = store.durable(() => {
-      const superseded = store.outbox.add({ subject, message, bytes: message.length, created: clock.now() });
-      this.count(superseded, -1);
-      this.count(message.length, 1);
+      const entry = { class: of, subject, message, bytes, created: clock.now(), ...time.moment() };
+      const superseded = store.outbox.add(entry);
+      this.figures.added(of, bytes);
+      if (superseded !== undefined) this.figures.lost(of, superseded, 'superseded');
+      this.expire();
       this.trim();
     });
-    return stored.then(() => this.pump());
+    await stored.catch((error: unknown) => {
+      // The batch was rolled back, with whatever gave way in it.
+      this.figures.recount(store.outbox.totals());
+      throw error;
+    });
+    if (of === 'state') this.states.pump();
+    else this.backfill.pump();
   }
 
-  /** The link came up or went: unanswered entries are sent again on the next one. */
+  /** Sends a message that is not worth keeping, if there is a link with room. */
+  offer(draft: MessageDraft): void {
+    const { clock, send } = this.deps;
+    if (!send(newMessage(draft, clock.now()), {})) this.figures.dropped(classOf(null, draft), 'offline');
+  }
+
+  /** The link came up or went. */
   online(up: boolean): void {
-    this.up = up;
-    for (const flight of this.flights.values()) flight.timer.cancel();
-    this.flights.clear();
-    if (up) this.pump();
+    if (up) this.deps.store.lazy(() => this.expire());
+    this.figures.online(up);
+    this.states.online(up);
+    this.backfill.online(up);
   }
 
-  /** Takes the cloud's answer to an entry.
+  /** Takes the cloud's answer to an entry; one that comes twice answers nothing the second time.
    * @returns the message that it answers, or undefined when it answers none of ours */
   answered(reply: Message): Message | undefined {
-    const flight = this.flights.get(reply.header.parent_msg_id ?? '');
-    if (!flight) return undefined;
-    this.land(flight);
-    const failure = transientFailure(reply);
-    if (failure) this.postpone(flight, failure);
-    else this.forget(flight);
-    this.pump();
-    return flight.message;
+    return this.states.answered(reply);
   }
 
-  private pump(): void {
-    if (!this.up) return;
-    const busy = new Set([...this.flights.values()].map((flight) => flight.seq));
-    const subjects = new Set([...this.flights.values()].map((flight) => ordering(flight.subject)));
-    for (const row of this.deps.store.outbox.list(0, 2 * WINDOW)) {
-      if (this.flights.size >= WINDOW) return;
-      if (busy.has(row.seq) || (row.subject !== null && subjects.has(ordering(row.subject)))) continue;
-      if (!this.launch(row.seq, row.subject, JSON.parse(row.message) as Message, 0)) return;
-      subjects.add(ordering(row.subject));
-    }
+  private restamp(boot: string, epoch: number): void {
+    this.deps.store.lazy(() => this.deps.store.outbox.restamp(boot, epoch));
   }
 
-  private launch(seq: number, subject: string | null, message: Message, attempts: number): boolean {
-    if (!this.deps.send(message)) return false;
-    if (!wantsAnswer(message)) {
-      this.forget({ seq, message });
-      return true;
-    }
-    const timer = this.deps.clock.after(ANSWER_TIMEOUT, () => this.retry(flight, 'no answer'));
-    const flight: Flight = { seq, subject, message, attempts: attempts + 1, timer };
-    this.flights.set(message.header.msg_id, flight);
-    return true;
-  }
-
-  private retry(flight: Flight, why: string): void {
-    this.land(flight);
-    if (this.spent(flight, why)) this.forget(flight);
-    // A newer state may have taken its place meanwhile: that one goes instead.
-    else if (this.deps.store.outbox.list(flight.seq - 1, 1)[0]?.seq === flight.seq)
-      this.launch(flight.seq, flight.subject, flight.message, flight.attempts);
-    this.pump();
-  }
-
-  /** Waits in flight, so that nothing of its subject overtakes it. */
-  private postpone(flight: Flight, why: string): void {
-    if (this.spent(flight, why)) return this.forget(flight);
-    const wait = millis(REFUSAL_WAIT * 2 ** (flight.attempts - 1));
-    flight.timer = this.deps.clock.after(wait, () => this.retry(flight, why));
-    this.flights.set(flight.message.header.msg_id, flight);
-  }
-
-  private spent({ attempts, message }: Flight, reason: string): boolean {
-    if (attempts < ATTEMPTS) return false;
-    const { resource } = message.route;
-    this.deps.log.warn('the cloud does not take a message: given up', { resource, reason });
-    this.dropped.add();
-    return true;
-  }
-
-  private land(flight: Flight): void {
-    flight.timer.cancel();
-    this.flights.delete(flight.message.header.msg_id);
+  private giveUp({ seq, message }: StateRow, reason: string): void {
+    const { store, log } = this.deps;
+    log.warn('the cloud does not take a message: given up', { resource: message.route.resource, reason });
+    store.lazy(() => this.drop('state', seq, 'refused'));
   }
 
   /** Lazily: an entry that comes back after a power cut is sent twice, and the cloud's side of it is idempotent. */
-  private forget({ seq }: { seq: number; message: Message }): void {
+  private forget(of: OutboxClass, seq: number): void {
     const { store } = this.deps;
-    store.lazy(() => this.count(store.outbox.remove(seq), -1));
+    store.lazy(() => this.figures.gone(of, store.outbox.remove(seq)));
+  }
+
+  private drop(of: OutboxClass, seq: number, reason: DropReason): void {
+    const bytes = this.deps.store.outbox.remove(seq);
+    if (bytes !== undefined) this.figures.lost(of, bytes, reason);
   }
 
   private trim(): void {
-    const { outbox } = this.deps.store;
-    while (this.totals.count > LIMIT_COUNT || this.totals.bytes > LIMIT_BYTES) {
-      const [oldest] = outbox.list(0, 1);
-      if (!oldest) return;
-      this.count(outbox.remove(oldest.seq), -1);
-      this.dropped.add();
+    const { store, config } = this.deps;
+    for (const of of YIELDING) {
+      while (this.figures.bytes > config.maxBytes) {
+        const [oldest] = store.outbox.list(of, 0, 1);
+        if (!oldest) break;
+        this.drop(of, oldest.seq, 'full');
+      }
     }
   }
 
-  private count(size: number | undefined, sign: 1 | -1): void {
-    if (size === undefined) return;
-    this.totals.count += sign;
-    this.totals.bytes += sign * size;
+  /** Ages mean nothing while the clock is wrong, nor those of a boot whose time never came. */
+  private expire(): void {
+    const { store, clock, time, config } = this.deps;
+    const now = clock.monotonic();
+    if (!time.isTrusted || now - this.agesSeen < AGE_CHECK) return;
+    this.agesSeen = now;
+    const limit = clock.now() - seconds(config.maxAge);
+    for (const of of YIELDING) {
+      for (;;) {
+        const [oldest] = store.outbox.list(of, 0, 1);
+        if (oldest?.boot !== '' || oldest.created >= limit) break;
+        this.drop(of, oldest.seq, 'age');
+      }
+    }
   }
 }
 
-/** Subjects that share what stands before `#` are sent one after the other: a pod's last status before its deletion. */
-function ordering(subject: string | null): string | null {
-  return subject && (subject.split('#', 1)[0] ?? subject);
+function classOf(subject: string | null, { group }: MessageDraft): OutboxClass {
+  if (subject !== null) return 'state';
+  return group === 'user' ? 'history' : 'event';
 }
 
-/** Why the same message may be taken another time; undefined when the answer is final, be it a refusal. */
-function transientFailure({ route, content }: Message): string | undefined {
-  if (route.operation === 'error') return String(content);
-  if (!isRecord(content)) return undefined;
-  // A pod's deletion is refused with the bare error object, everything else within `Err`.
-  const error = 'ErrStatus' in content ? content : content.Err;
-  if (!isRecord(error)) return undefined;
-  const status = isRecord(error.ErrStatus) ? error.ErrStatus : {};
-  const code = Number(status.code ?? 0);
-  return code >= 400 && code < 500 && code !== 429 ? undefined : String(status.message ?? 'failed');
+/** A message says when it was made, as far as that is known by now. */
+function entryOf({ seq, message, created }: Row): { seq: number; message: Message } {
+  const { header, ...rest } = JSON.parse(message) as Message;
+  return { seq, message: { header: { ...header, timestamp: created }, ...rest } };
 }
 
-/** KubeEdge's cloud never answers events and uploads of user topics: they are done once written to the link. */
-function wantsAnswer({ route }: Message): boolean {
-  return route.group !== 'user' && !route.resource.includes('/event/');
+function stateRow(row: Row): StateRow {
+  return { ...entryOf(row), subject: row.subject ?? '' };
 }

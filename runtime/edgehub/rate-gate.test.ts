@@ -5,15 +5,23 @@ import { Metrics } from '../core/metrics.ts';
 import { minutes, seconds } from '../core/units.ts';
 import { RateGate } from './rate-gate.ts';
 
-type Context = { clock: FakeClock; passed: string[]; dropped: { readonly value: number }; gate: RateGate };
+type Context = {
+  clock: FakeClock;
+  passed: string[];
+  held: { now: boolean };
+  dropped: { readonly value: number };
+  gate: RateGate;
+};
 const test = suite<Context>('rate-gate');
 
 test.before.each((context) => {
   const clock = new FakeClock();
   const passed: string[] = [];
   const dropped = new Metrics().counter('d', 'd');
-  const gate = new RateGate({ clock, rate: 10, burst: 3, pass: (text) => passed.push(text), dropped });
-  Object.assign(context, { clock, passed, dropped, gate });
+  const held = { now: false };
+  const pass = ({ text }: { text: string }): void => void passed.push(text);
+  const gate = new RateGate({ clock, rate: 10, burst: 3, pass, isHeld: () => held.now, dropped });
+  Object.assign(context, { clock, passed, held, dropped, gate });
 });
 test.after.each(({ gate, clock }) => {
   gate.clear();
@@ -21,7 +29,7 @@ test.after.each(({ gate, clock }) => {
 });
 
 const push = (gate: RateGate, from: number, to: number): void => {
-  for (let i = from; i <= to; i++) gate.push(String(i));
+  for (let i = from; i <= to; i++) gate.push({ text: String(i) });
 };
 
 test('a burst passes at once, the rest at the rate and in order', async ({ gate, passed, clock }) => {
@@ -38,7 +46,7 @@ test('a burst passes at once, the rest at the rate and in order', async ({ gate,
 test('who comes later does not overtake who waits', async ({ gate, passed, clock }) => {
   push(gate, 1, 4);
   await clock.advance(50);
-  gate.push('5');
+  gate.push({ text: '5' });
   assert.equal(passed, ['1', '2', '3']);
   await clock.advance(150);
   assert.equal(passed.slice(3), ['4', '5']);
@@ -62,7 +70,7 @@ test('what waits when the connection ends is forgotten', async ({ gate, passed, 
   gate.clear();
   await clock.advance(minutes(1));
   assert.is(passed.length, 3);
-  gate.push('next');
+  gate.push({ text: 'next' });
   assert.is(passed.at(-1), 'next');
 });
 
@@ -77,8 +85,25 @@ test('beyond 1024 that wait the newest are dropped and counted', async ({ gate, 
 test('a jump of the wall clock changes nothing', async ({ gate, passed, clock }) => {
   push(gate, 1, 5);
   clock.jump(86_400_000);
-  gate.push('6');
+  gate.push({ text: '6' });
   assert.is(passed.length, 3);
+});
+
+test('while the link has no room everything waits, and goes on in order when it has', async ({
+  gate,
+  passed,
+  held,
+  clock,
+}) => {
+  held.now = true;
+  push(gate, 1, 2);
+  assert.not(gate.isIdle);
+  await clock.advance(seconds(5));
+  assert.equal(passed, []);
+  held.now = false;
+  gate.resume();
+  assert.equal(passed, ['1', '2']);
+  assert.ok(gate.isIdle);
 });
 
 test.run();

@@ -1,7 +1,11 @@
 import type { Clock, Timer } from '../core/clock.ts';
 import type { Counter } from '../core/metrics.ts';
 import { BoundedQueue } from '../core/queue.ts';
-import { mebibytes, millis } from '../core/units.ts';
+import { TokenBucket } from '../core/token-bucket.ts';
+import { mebibytes } from '../core/units.ts';
+import type { FrameNotices } from '../wire/frame-writer.ts';
+
+export type OutgoingFrame = { readonly text: string } & FrameNotices;
 
 const QUEUE_COUNT = 1024;
 const QUEUE_BYTES = mebibytes(4);
@@ -10,37 +14,46 @@ const QUEUE_BYTES = mebibytes(4);
  * What does not fit is dropped, newest first, and counted: its sender sees no answer and tries again. */
 export class RateGate {
   private readonly clock: Clock;
-  private readonly rate: number;
-  private readonly burst: number;
-  private readonly pass: (text: string) => void;
-  private readonly queue: BoundedQueue<string>;
-  private tokens: number;
-  private filledAt: number;
+  private readonly pass: (frame: OutgoingFrame) => void;
+  private readonly isHeld: () => boolean;
+  private readonly queue: BoundedQueue<OutgoingFrame>;
+  private readonly bucket: TokenBucket;
   private timer: Timer | undefined;
 
   constructor(deps: {
     clock: Clock;
     rate: number;
     burst: number;
-    pass: (text: string) => void;
+    pass: (frame: OutgoingFrame) => void;
+    /** While this holds nothing passes; {@link resume} tells when it no longer does. */
+    isHeld: () => boolean;
     dropped: Counter;
   }) {
     this.clock = deps.clock;
-    this.rate = deps.rate;
-    this.burst = deps.burst;
     this.pass = deps.pass;
-    this.tokens = deps.burst;
-    this.filledAt = deps.clock.monotonic();
+    this.isHeld = deps.isHeld;
+    this.bucket = new TokenBucket(deps);
     const limits = { count: QUEUE_COUNT, bytes: QUEUE_BYTES, drop: 'newest' } as const;
     this.queue = new BoundedQueue(
       limits,
-      (text: string) => text.length,
+      ({ text }: OutgoingFrame) => text.length,
       () => deps.dropped.add(),
     );
   }
 
-  push(text: string): void {
-    this.queue.push(text);
+  /** True when a frame would pass at once. */
+  get isIdle(): boolean {
+    return this.queue.length === 0 && this.bucket.hasToken && !this.isHeld();
+  }
+
+  /** @returns false when it did not fit */
+  push(frame: OutgoingFrame): boolean {
+    const fits = this.queue.push(frame);
+    this.drain();
+    return fits;
+  }
+
+  resume(): void {
     this.drain();
   }
 
@@ -52,23 +65,16 @@ export class RateGate {
   }
 
   private drain(): void {
-    this.refill();
-    while (this.tokens >= 1) {
-      const text = this.queue.shift();
-      if (text === undefined) return;
-      this.tokens--;
-      this.pass(text);
+    while (this.bucket.hasToken && !this.isHeld()) {
+      const frame = this.queue.shift();
+      if (frame === undefined) return;
+      this.bucket.take();
+      this.pass(frame);
     }
-    if (this.queue.length === 0 || this.timer) return;
-    this.timer = this.clock.after(millis(Math.ceil(((1 - this.tokens) / this.rate) * 1000)), () => {
+    if (this.queue.length === 0 || this.timer || this.bucket.hasToken) return;
+    this.timer = this.clock.after(this.bucket.wait, () => {
       this.timer = undefined;
       this.drain();
     });
-  }
-
-  private refill(): void {
-    const now = this.clock.monotonic();
-    this.tokens = Math.min(this.burst, this.tokens + ((now - this.filledAt) / 1000) * this.rate);
-    this.filledAt = now;
   }
 }

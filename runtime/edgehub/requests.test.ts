@@ -29,6 +29,9 @@ test('an answer goes to who waits for it, once', async ({ requests }) => {
 
 test('without an answer the request fails when its time is up', async ({ requests, clock }) => {
   const waiting = outcome(requests.wait('a', 'r', seconds(1)));
+  await clock.advance(seconds(60));
+  assert.is(clock.pending, 0, 'it does not run while the request waits for its turn on a slow link');
+  requests.handed('a');
   await clock.advance(999);
   assert.is(clock.pending, 1);
   await clock.advance(1);
@@ -40,6 +43,12 @@ test('the end of the connection fails all that wait', async ({ requests }) => {
   const both = [outcome(requests.wait('a', 'r', seconds(1))), outcome(requests.wait('b', 'r', seconds(1)))];
   requests.failAll('gone');
   assert.equal(await Promise.all(both), ['LINK_OFFLINE', 'LINK_OFFLINE']);
+});
+
+test('a request that is not sent fails at once', async ({ requests }) => {
+  const waiting = outcome(requests.wait('a', 'r', seconds(1)));
+  requests.refuse('a', 'no room');
+  assert.is(await waiting, 'LINK_OFFLINE');
 });
 
 test.run();

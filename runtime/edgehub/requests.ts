@@ -3,9 +3,16 @@ import { EdgeError } from '../core/errors.ts';
 import type { Message } from '../core/message.ts';
 import type { Millis } from '../core/units.ts';
 
-type Pending = { resolve: (reply: Message) => void; reject: (error: Error) => void; timer: Timer };
+type Pending = {
+  readonly resolve: (reply: Message) => void;
+  readonly reject: (error: Error) => void;
+  readonly late: () => void;
+  readonly timeout: Millis;
+  timer: Timer | undefined;
+};
 
-/** Requests that wait for their answer, by `msg_id`. */
+/** Requests that wait for their answer, by `msg_id`. Their time runs from when they were written to the link: on a slow
+ * one that may be long after they were made. */
 export class Requests {
   private readonly clock: Clock;
   private readonly pending = new Map<string, Pending>();
@@ -17,12 +24,26 @@ export class Requests {
   /** @returns the answer; rejects with LINK_TIMEOUT, or LINK_OFFLINE when the connection ends first */
   wait(id: string, resource: string, timeout: Millis): Promise<Message> {
     return new Promise((resolve, reject) => {
-      const timer = this.clock.after(timeout, () => {
+      const late = (): void => {
         this.pending.delete(id);
         reject(new EdgeError('LINK_TIMEOUT', { detail: `${resource} after ${timeout / 1000} s` }));
-      });
-      this.pending.set(id, { resolve, reject, timer });
+      };
+      this.pending.set(id, { resolve, reject, late, timeout, timer: undefined });
     });
+  }
+
+  /** A request was written to the link. */
+  handed(id: string): void {
+    const pending = this.pending.get(id);
+    if (pending) pending.timer ??= this.clock.after(pending.timeout, pending.late);
+  }
+
+  /** A request will not be written. */
+  refuse(id: string, reason: string): void {
+    const pending = this.pending.get(id);
+    this.pending.delete(id);
+    pending?.timer?.cancel();
+    pending?.reject(new EdgeError('LINK_OFFLINE', { detail: reason }));
   }
 
   /** Hands an answer to who waits for it; false when nobody does. */
@@ -30,14 +51,14 @@ export class Requests {
     const pending = this.pending.get(parent);
     if (!pending) return false;
     this.pending.delete(parent);
-    pending.timer.cancel();
+    pending.timer?.cancel();
     pending.resolve(reply);
     return true;
   }
 
   failAll(reason: string): void {
     for (const { reject, timer } of this.pending.values()) {
-      timer.cancel();
+      timer?.cancel();
       reject(new EdgeError('LINK_OFFLINE', { detail: reason }));
     }
     this.pending.clear();

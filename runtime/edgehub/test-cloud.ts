@@ -9,6 +9,7 @@ import { once } from 'node:events';
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { Message } from '../core/message.ts';
 import { elements } from '../wire/der.ts';
@@ -19,6 +20,8 @@ export type EnrolmentRequest = {
   readonly path: string;
   readonly headers: IncomingHttpHeaders;
   readonly body: Buffer;
+  /** Whose certificate was shown. */
+  readonly by?: string;
 };
 
 /** The cloud's end of the link, on a loopback port: enrolment and CloudHub's WebSocket. Tests look at what came, and say
@@ -30,6 +33,8 @@ export class TestCloud {
   readonly upgrades: { readonly path: string; readonly headers: IncomingHttpHeaders }[] = [];
   /** What `/edge.crt` answers instead of a certificate. */
   refusal: { readonly status: number; readonly text: string } | undefined;
+  /** From when to when the certificates that it issues are good, ms since epoch. */
+  life: readonly [number, number] | undefined;
   /** The newest connection. */
   socket: WebSocket | undefined;
   private readonly key: KeyObject;
@@ -38,16 +43,16 @@ export class TestCloud {
   private readonly inbox: Message[] = [];
   private readonly waiting: ((message: Message) => void)[] = [];
 
-  constructor(options: { readonly autoPong?: boolean } = {}) {
+  /** @param options.life of its own certificate */
+  constructor(options: { readonly autoPong?: boolean; readonly life?: readonly [number, number] } = {}) {
     const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     this.key = privateKey;
-    this.ca = issueTestCertificate('cloud', publicKey.export({ type: 'spki', format: 'der' }), {
-      name: 'cloud',
-      key: privateKey,
-    });
+    const spki = publicKey.export({ type: 'spki', format: 'der' });
+    this.ca = issueTestCertificate('cloud', spki, { name: 'cloud', key: privateKey }, options.life);
     this.caHash = createHash('sha256').update(this.ca).digest('hex');
     const pem = privateKey.export({ type: 'pkcs8', format: 'pem' });
-    this.server = createServer({ cert: this.caPem, key: pem }, (request, response) => {
+    const tls = { cert: this.caPem, key: pem, ca: this.caPem, requestCert: true, rejectUnauthorized: false };
+    this.server = createServer(tls, (request, response) => {
       void this.enrol(request, response);
     });
     this.sockets = new WebSocketServer({ noServer: true, autoPong: options.autoPong ?? true });
@@ -85,7 +90,7 @@ export class TestCloud {
     return {
       ca: this.caPem,
       cert: new X509Certificate(
-        issueTestCertificate(`system:node:${node}`, spki, { name: 'cloud', key: this.key }),
+        issueTestCertificate(`system:node:${node}`, spki, { name: 'cloud', key: this.key }, this.life),
       ).toString(),
       key: privateKey.export({ type: 'sec1', format: 'pem' }).toString(),
     };
@@ -125,13 +130,17 @@ export class TestCloud {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
     const body = Buffer.concat(chunks);
-    this.requests.push({ path: request.url ?? '', headers: request.headers, body });
+    const { subject } = (request.socket as TLSSocket).getPeerCertificate();
+    const { url: path = '', headers } = request;
+    this.requests.push({ path, headers, body, ...(subject ? { by: String(subject.CN) } : {}) });
     if (request.url === '/ca.crt') return void response.end(this.ca);
     if (this.refusal) return void response.writeHead(this.refusal.status).end(this.refusal.text);
     const [info] = elements(elements(body)[0]?.content ?? Buffer.alloc(0));
     const spki = elements(info?.content ?? Buffer.alloc(0))[2]?.whole ?? Buffer.alloc(0);
     createPublicKey({ key: spki, format: 'der', type: 'spki' });
     const node = String(request.headers.nodename);
-    response.end(issueTestCertificate(`system:node:${node}`, spki, { name: 'cloud', key: this.key }));
+    response.end(
+      issueTestCertificate(`system:node:${node}`, spki, { name: 'cloud', key: this.key }, this.life),
+    );
   }
 }

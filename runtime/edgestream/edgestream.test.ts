@@ -9,6 +9,7 @@ import * as v from 'valibot';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { FakeClock } from '../core/fake-clock.ts';
 import { type Logger, silentLogger } from '../core/log.ts';
+import { trustedTime } from '../core/time-trust.ts';
 import { seconds } from '../core/units.ts';
 import { issueTestCertificate } from '../wire/test-certificate.ts';
 import { decodeFrame, encodeConnect, encodeFrame, type Frame, frameType } from '../wire/tunnel.ts';
@@ -118,6 +119,7 @@ test.before.each(async (context) => {
       nodeIp: () => '192.0.2.1',
       kubeletPort: () => (kubelet.address() as AddressInfo).port,
       credentials: () => (joined.yes ? { ca: cert, cert, key } : undefined),
+      time: trustedTime,
       clock,
       log,
       random: () => 0.5,

@@ -1,9 +1,12 @@
+import type { TLSSocket } from 'node:tls';
 import WebSocket from 'ws';
-import { type Clock, sleep } from '../core/clock.ts';
+import { type Clock, deadline, sleep } from '../core/clock.ts';
 import { errorText } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import { backoffDelays } from '../core/retry.ts';
+import type { TimeTrust } from '../core/time-trust.ts';
 import { mebibytes, seconds } from '../core/units.ts';
+import { pinnedSocket } from '../wire/pinned-tls.ts';
 import {
   decodeConnect,
   decodeFrame,
@@ -15,6 +18,8 @@ import {
 import type { EdgeStreamConfig } from './config.ts';
 import { LocalStream } from './local-stream.ts';
 
+type Identity = { readonly ca: string; readonly cert: string; readonly key: string };
+
 export type EdgeStreamDeps = {
   readonly config: EdgeStreamConfig;
   readonly node: string;
@@ -23,10 +28,9 @@ export type EdgeStreamDeps = {
   /** The kubelet's port on this machine. */
   readonly kubeletPort: () => number;
   /** What the node has joined the cloud with; undefined until then. */
-  readonly credentials: () =>
-    | { readonly ca: string; readonly cert: string; readonly key: string }
-    | undefined;
+  readonly credentials: () => Identity | undefined;
   readonly clock: Clock;
+  readonly time: TimeTrust;
   readonly log: Logger;
   /** [0, 1) */
   readonly random: () => number;
@@ -49,6 +53,8 @@ export class EdgeStream {
   private readonly abort = new AbortController();
   private readonly streams = new Map<number, LocalStream>();
   private socket: WebSocket | undefined;
+  /** There is a newer certificate than the one that it was opened with. */
+  private isStale = false;
   private running: Promise<void> | undefined;
 
   constructor(deps: EdgeStreamDeps) {
@@ -65,6 +71,16 @@ export class EdgeStream {
     this.abort.abort();
     this.socket?.terminate();
     await this.running;
+  }
+
+  /** The node has a new certificate: the tunnel is opened anew with it, once nobody uses it. */
+  renewed(): void {
+    this.isStale = true;
+    this.refresh();
+  }
+
+  private refresh(): void {
+    if (this.isStale && this.streams.size === 0) this.socket?.terminate();
   }
 
   private async run(signal: AbortSignal): Promise<void> {
@@ -85,9 +101,13 @@ export class EdgeStream {
   private async once(): Promise<string | undefined> {
     const { config, node, nodeIp, credentials } = this.deps;
     const identity = credentials();
+    this.isStale = false;
     if (!identity) return undefined;
+    const tls = await this.withoutDates(identity).catch((error: unknown) => errorText(error));
+    if (typeof tls === 'string' || this.abort.signal.aborted) return String(tls);
     const socket = new WebSocket(`wss://${config.server}/v1/kubeedge/connect`, {
       ...identity,
+      ...(tls ? { createConnection: () => tls } : {}),
       minVersion: 'TLSv1.2',
       handshakeTimeout: config.handshakeTimeout * 1000,
       perMessageDeflate: false,
@@ -102,6 +122,19 @@ export class EdgeStream {
     this.streams.clear();
     this.socket = undefined;
     return reason;
+  }
+
+  /** While the clock is wrong the dates in certificates mean nothing. */
+  private async withoutDates(identity: Identity): Promise<TLSSocket | undefined> {
+    const { config, clock, time } = this.deps;
+    if (time.isTrusted) return undefined;
+    const { hostname, port } = new URL(`wss://${config.server}`);
+    const limit = deadline(clock, seconds(config.handshakeTimeout), this.abort.signal);
+    try {
+      return await pinnedSocket({ host: hostname, port: Number(port), ...identity }, limit.signal);
+    } finally {
+      limit.done();
+    }
   }
 
   private live(socket: WebSocket): Promise<string> {
@@ -148,6 +181,7 @@ export class EdgeStream {
       case frameType.remove:
         this.streams.get(stream)?.stop();
         this.streams.delete(stream);
+        this.refresh();
         break;
       case frameType.close:
         this.socket?.terminate();
@@ -170,6 +204,7 @@ export class EdgeStream {
         if (this.streams.get(stream) !== local) return;
         this.streams.delete(stream);
         this.send(stream, frameType.remove);
+        this.refresh();
       },
     });
     this.streams.set(stream, local);

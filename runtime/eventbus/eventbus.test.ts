@@ -2,18 +2,19 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { silentLogger } from '../core/log.ts';
 import type { MessageDraft } from '../core/message.ts';
-import { EventBus, type LocalBroker } from './eventbus.ts';
+import { type BusBroker, EventBus } from './eventbus.ts';
 import { busFilters } from './topics.ts';
 
-type Handler = Parameters<LocalBroker['subscribe']>[1];
+type Handler = Parameters<BusBroker['subscribe']>[1];
 type Context = {
   handlers: Map<string, Handler>;
-  published: Parameters<LocalBroker['publish']>[0][];
+  published: Parameters<BusBroker['publish']>[0][];
   kept: Set<string>;
   asked: unknown[];
   uploads: [string | null, MessageDraft][];
+  offers: MessageDraft[];
   bus: EventBus;
-  make: () => EventBus;
+  make: (brokers?: BusBroker[]) => EventBus;
 };
 const test = suite<Context>('eventbus');
 
@@ -23,16 +24,22 @@ test.before.each(async (context) => {
   const kept = new Set<string>();
   const asked: unknown[] = [];
   const uploads: Context['uploads'] = [];
-  const make = (): EventBus =>
+  const offers: MessageDraft[] = [];
+  const broker: BusBroker = {
+    publish: (message) => published.push(message),
+    subscribe: (filter, handler) => {
+      if (filter === 'a/#/b') throw new Error('no filter');
+      assert.not(handlers.has(filter), `${filter} is subscribed once`);
+      handlers.set(filter, handler);
+      return () => handlers.delete(filter);
+    },
+  };
+  const make = (brokers = [broker]): EventBus =>
     new EventBus({
-      broker: {
-        publish: (message) => published.push(message),
-        subscribe: (filter, handler) => {
-          assert.not(handlers.has(filter), `${filter} is subscribed once`);
-          handlers.set(filter, handler);
-          return () => handlers.delete(filter);
-        },
-      },
+      node: 'edge-1',
+      brokers,
+      qos: 1,
+      retain: false,
       store: {
         durable: async (work) => work(),
         topics: { add: (t) => kept.add(t), list: () => [...kept], remove: (t) => kept.delete(t) },
@@ -47,16 +54,22 @@ test.before.each(async (context) => {
         put: async (...rest) => {
           uploads.push(rest);
         },
+        offer: (draft) => offers.push(draft),
       },
       log: silentLogger,
     });
   const bus = make();
   await bus.start();
-  Object.assign(context, { handlers, published, kept, asked, uploads, bus, make });
+  Object.assign(context, { handlers, published, kept, asked, uploads, offers, bus, make });
 });
 
-const arrive = (handlers: Context['handlers'], filter: string, topic: string, payload: string) =>
-  handlers.get(filter)?.(topic, Buffer.from(payload), { qos: 1 });
+const arrive = (
+  handlers: Context['handlers'],
+  filter: string,
+  topic: string,
+  payload: string,
+  qos: 0 | 1 | 2 = 1,
+) => handlers.get(filter)?.(topic, Buffer.from(payload), { qos });
 
 test('it listens to its own topics, and lets them go when it stops', async ({ handlers, bus }) => {
   assert.equal([...handlers.keys()], [...busFilters]);
@@ -123,6 +136,74 @@ test('payloads of this node are JSON, those of rules go as they came; neither is
       ['b', 'ä', 1, false],
     ],
   );
+});
+
+test('QoS 0 goes to the cloud without touching the disk', async ({ handlers, uploads, offers }) => {
+  await arrive(handlers, '+/user/#', 'site/user/alarm', 'on', 0);
+  assert.equal(uploads, []);
+  assert.equal(
+    offers.map(({ resource, content }) => [resource, content]),
+    [['site/user/alarm', 'on']],
+  );
+});
+
+test('a rule’s topic that lies within another filter counts once', async ({ bus, handlers, uploads }) => {
+  bus.subscribe('site/user/alarm');
+  await arrive(handlers, '+/user/#', 'site/user/alarm', 'on');
+  await arrive(handlers, 'site/user/alarm', 'site/user/alarm', 'on');
+  assert.is(uploads.length, 1);
+});
+
+test('what is no filter is neither listened to nor kept, and what cannot be published does no harm', async ({
+  bus,
+  make,
+  handlers,
+  kept,
+  published,
+}) => {
+  bus.subscribe('a/#/b');
+  assert.equal([...kept], []);
+  kept.add('a/#/b');
+  await bus.stop();
+  const broken = make([
+    {
+      publish: () => {
+        throw new Error('no topic');
+      },
+      subscribe: (filter, handler) => {
+        handlers.set(filter, handler);
+        return () => handlers.delete(filter);
+      },
+    },
+  ]);
+  await broken.start();
+  broken.deliver('a/#', 'x');
+  assert.equal(published, []);
+});
+
+test('with two brokers both are published to and listened to', async ({ bus, make }) => {
+  await bus.stop();
+  const log: string[] = [];
+  const broker = (name: string): BusBroker => ({
+    publish: ({ topic }) => log.push(`${name} ${topic}`),
+    subscribe: (filter) => {
+      log.push(`${name} + ${filter}`);
+      return () => log.push(`${name} - ${filter}`);
+    },
+  });
+  const both = make([broker('in'), broker('ex')]);
+  await both.start();
+  log.length = 0;
+  both.subscribe('default/a');
+  both.publish('t', 1);
+  both.unsubscribe('default/a');
+  assert.equal(log, ['in + default/a', 'ex + default/a', 'in t', 'ex t', 'in - default/a', 'ex - default/a']);
+});
+
+test('the answer to a question for authorisations goes to the node’s topic', ({ bus, published }) => {
+  bus.authInfo('{"a":1}');
+  assert.is(published[0]?.topic, '$hw/events/node/edge-1/authInfo/get/result');
+  assert.is(published[0]?.payload.toString(), '{"a":1}');
 });
 
 test.run();

@@ -1,20 +1,29 @@
+import { matches } from '../broker/topics.ts';
+import { errorText } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import type { MessageDraft } from '../core/message.ts';
 import type { DeviceId } from '../core/units.ts';
 import { busFilters, routeTopic } from './topics.ts';
 
-/** The broker in this process, as far as the bus uses it. */
-export interface LocalBroker {
-  publish(message: { topic: string; payload: Buffer; qos: 0 | 1 | 2; retain: boolean }): void;
+type QoS = 0 | 1 | 2;
+
+/** A broker, the one in this process or another one, as far as the bus uses it. */
+export interface BusBroker {
+  publish(message: { topic: string; payload: Buffer; qos: QoS; retain: boolean }): void;
   /** The handler's promise holds back the acknowledgement of a QoS 1 or 2 message. */
   subscribe(
     filter: string,
-    handler: (topic: string, payload: Buffer, info: { qos: 0 | 1 | 2 }) => Promise<void> | void,
+    handler: (topic: string, payload: Buffer, info: { qos: QoS }) => Promise<void> | void,
   ): () => void;
 }
 
 export type EventBusDeps = {
-  readonly broker: LocalBroker;
+  readonly node: string;
+  /** Every one of them is published to and listened to. */
+  readonly brokers: readonly BusBroker[];
+  /** How the broker in this process is published to. */
+  readonly qos: QoS;
+  readonly retain: boolean;
   readonly store: {
     durable(work: () => void): Promise<void>;
     readonly topics: { add(topic: string): void; list(): string[]; remove(topic: string): void };
@@ -23,7 +32,12 @@ export type EventBusDeps = {
     handleDevice(id: DeviceId, action: string, payload: string): Promise<void>;
     handleMembershipGet(payload: string): void;
   };
-  readonly outbox: { put(subject: string | null, draft: MessageDraft): Promise<void> };
+  readonly outbox: {
+    /** Resolves when it is on disk. */
+    put(subject: string | null, draft: MessageDraft): Promise<void>;
+    /** Memory only. */
+    offer(draft: MessageDraft): void;
+  };
   readonly log: Logger;
 };
 
@@ -33,7 +47,7 @@ export class EventBus {
   readonly name = 'eventbus';
   private readonly deps: EventBusDeps;
   private readonly log: Logger;
-  private readonly subscriptions = new Map<string, () => void>();
+  private readonly subscriptions = new Map<string, { levels: readonly string[]; end: () => void }>();
 
   constructor(deps: EventBusDeps) {
     this.deps = deps;
@@ -45,31 +59,40 @@ export class EventBus {
   }
 
   async stop(): Promise<void> {
-    for (const unsubscribe of this.subscriptions.values()) unsubscribe();
+    for (const { end } of this.subscriptions.values()) end();
     this.subscriptions.clear();
   }
 
-  /** Publishes a payload of this node, as JSON. Differs: KubeEdge publishes with QoS 1 to an external broker;
-   * here QoS 1 costs nothing to those who subscribed with 0. */
+  /** Publishes a payload of this node, as JSON. */
   publish(topic: string, payload: unknown): void {
-    this.deps.broker.publish({ topic, payload: Buffer.from(JSON.stringify(payload)), qos: 1, retain: false });
+    this.deliver(topic, JSON.stringify(payload));
   }
 
   /** Publishes what a rule in the cloud sends to a topic. */
   deliver(topic: string, payload: string): void {
-    this.deps.broker.publish({ topic, payload: Buffer.from(payload), qos: 1, retain: false });
+    const { brokers, qos, retain } = this.deps;
+    const message = { topic, payload: Buffer.from(payload), qos, retain };
+    try {
+      for (const broker of brokers) broker.publish(message);
+    } catch (error) {
+      this.log.error('a message cannot be published', { resource: topic, reason: errorText(error) });
+    }
+  }
+
+  /** Publishes the cloud's answer to `authInfo/get`. */
+  authInfo(payload: string): void {
+    this.deliver(`$hw/events/node/${this.deps.node}/authInfo/get/result`, payload);
   }
 
   /** A rule wants what arrives on a topic, also after a restart. */
   subscribe(topic: string): void {
-    void this.keep(topic, () => this.deps.store.topics.add(topic));
-    this.listen(topic);
+    if (this.listen(topic)) void this.keep(topic, () => this.deps.store.topics.add(topic));
   }
 
   unsubscribe(topic: string): void {
     void this.keep(topic, () => this.deps.store.topics.remove(topic));
     if (busFilters.includes(topic)) return;
-    this.subscriptions.get(topic)?.();
+    this.subscriptions.get(topic)?.end();
     this.subscriptions.delete(topic);
   }
 
@@ -79,13 +102,36 @@ export class EventBus {
     });
   }
 
-  private listen(filter: string): void {
-    if (this.subscriptions.has(filter)) return;
-    const unsubscribe = this.deps.broker.subscribe(filter, (topic, payload) => this.route(topic, payload));
-    this.subscriptions.set(filter, unsubscribe);
+  /** @returns false when no broker takes such a filter */
+  private listen(filter: string): boolean {
+    if (this.subscriptions.has(filter)) return true;
+    const ends: (() => void)[] = [];
+    try {
+      for (const broker of this.deps.brokers)
+        ends.push(
+          broker.subscribe(filter, (topic, payload, { qos }) =>
+            this.isFirst(filter, topic) ? this.route(topic, payload, qos) : undefined,
+          ),
+        );
+    } catch (error) {
+      for (const stop of ends) stop();
+      this.log.error('a topic cannot be listened to', { resource: filter, reason: errorText(error) });
+      return false;
+    }
+    const end = (): void => {
+      for (const stop of ends) stop();
+    };
+    this.subscriptions.set(filter, { levels: filter.split('/'), end });
+    return true;
   }
 
-  private async route(topic: string, payload: Buffer): Promise<void> {
+  /** A rule's topic may lie within another filter: then the message came twice and counts once. */
+  private isFirst(filter: string, topic: string): boolean {
+    for (const [name, { levels }] of this.subscriptions) if (matches(levels, topic)) return name === filter;
+    return true;
+  }
+
+  private async route(topic: string, payload: Buffer, qos: QoS): Promise<void> {
     const route = routeTopic(topic);
     const text = payload.toString();
     switch (route.kind) {
@@ -94,15 +140,16 @@ export class EventBus {
       case 'membership':
         return this.deps.twins.handleMembershipGet(text);
       case 'upload':
-        return this.deps.outbox.put(null, {
-          source: 'bus',
-          group: 'user',
-          operation: 'upload',
-          resource: topic,
-          content: text,
-        });
+        return this.upload(topic, text, qos);
       default:
         route satisfies never;
     }
+  }
+
+  /** With QoS 1 and 2 the publisher hears that it is safe once it is on disk; QoS 0 is not worth the flash. */
+  private async upload(resource: string, content: string, qos: QoS): Promise<void> {
+    const draft = { source: 'bus', group: 'user', operation: 'upload', resource, content };
+    if (qos === 0) this.deps.outbox.offer(draft);
+    else await this.deps.outbox.put(null, draft);
   }
 }

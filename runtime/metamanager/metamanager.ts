@@ -52,6 +52,13 @@ export interface ObjectConsumers {
   };
 }
 
+/** Who shows what is kept here to others, and hears of each change after it is safe. */
+export interface ObjectMirror {
+  changed(type: string, object: unknown): void;
+  removed(change: ObjectChange): void;
+  podStatus(pod: PodRef, status: PodStatus): void;
+}
+
 export type ObjectChange = ResourcePath & {
   readonly name: string;
   readonly operation: 'insert' | 'update' | 'delete';
@@ -76,6 +83,7 @@ export class MetaManager {
   private readonly log: Logger;
   private readonly remote: Remote;
   private consumers: ObjectConsumers | undefined;
+  private mirror: ObjectMirror | undefined;
 
   constructor(deps: MetaManagerDeps) {
     this.deps = deps;
@@ -87,6 +95,11 @@ export class MetaManager {
   /** Says who acts on changes; everything kept so far is read by {@link pods}, {@link devices} and {@link models}. */
   connect(consumers: ObjectConsumers): void {
     this.consumers = consumers;
+  }
+
+  /** Has somebody hear of everything that is kept, and of what this node reports. */
+  mirrorTo(mirror: ObjectMirror): void {
+    this.mirror = mirror;
   }
 
   pods(): Pod[] {
@@ -118,6 +131,7 @@ export class MetaManager {
     const value = JSON.stringify(change.object);
     await this.deps.store.durable(() => this.deps.store.meta.put({ key, type: change.type, value }));
     this.act(key, () => this.apply(change));
+    this.show(change.type, change.object);
   }
 
   /** @throws EdgeError OBJECT_NOT_FOUND, LINK_OFFLINE, LINK_TIMEOUT */
@@ -150,12 +164,14 @@ export class MetaManager {
     }
   }
 
-  registerNode(node: Node): Promise<Node> {
-    return this.remote.registerNode(node);
+  async registerNode(node: Node): Promise<Node> {
+    const registered = await this.remote.registerNode(node);
+    if (registered.metadata.uid) this.show('node', registered);
+    return registered;
   }
 
-  patchNodeStatus(name: string, patch: string): Promise<void> {
-    return this.remote.patchNodeStatus(name, patch);
+  async patchNodeStatus(name: string, patch: string): Promise<void> {
+    this.show('node', await this.remote.patchNodeStatus(name, patch));
   }
 
   renewLease(lease: Lease): Promise<void> {
@@ -164,6 +180,7 @@ export class MetaManager {
 
   /** Brings a pod's status to the cluster, now or when the link returns; only the last one counts. */
   podStatus(pod: PodRef, status: PodStatus): void {
+    this.act('podStatus', () => this.mirror?.podStatus(pod, status));
     this.post(`pod/${pod.namespace}/${pod.name}#status`, {
       operation: 'patch',
       resource: `${pod.namespace}/podpatch/${pod.name}`,
@@ -207,6 +224,7 @@ export class MetaManager {
       if (change.type === 'pod' && stored) this.dropTokens(uidOf(stored));
     });
     this.act(key, () => this.applyRemoval(change, uid ?? uidOf(stored) ?? ''));
+    this.act(key, () => this.mirror?.removed(change));
   }
 
   /** An object that makes its consumer fail is kept all the same: unacknowledged it would hold up all that follow. */
@@ -216,6 +234,10 @@ export class MetaManager {
     } catch (error) {
       this.log.error('an object could not be acted on', { resource, error });
     }
+  }
+
+  private show(type: string, object: unknown): void {
+    this.act(type, () => this.mirror?.changed(type, object));
   }
 
   private dropTokens(podUid: string | undefined): void {
@@ -274,6 +296,7 @@ export class MetaManager {
     const object = await this.remote.query(key);
     const row = { key, type: path.type, value: JSON.stringify(object) };
     await this.deps.store.durable(() => this.deps.store.meta.put(row));
+    this.show(path.type, object);
     return object;
   }
 

@@ -57,10 +57,11 @@ export class Remote {
     return objectOf(response, resource) as unknown as Node;
   }
 
-  /** @param patch strategic-merge patch of the status subresource, JSON */
-  async patchNodeStatus(name: string, patch: string): Promise<void> {
+  /** @param patch strategic-merge patch of the status subresource, JSON
+   * @returns the node as it now is */
+  async patchNodeStatus(name: string, patch: string): Promise<Record<string, unknown>> {
     const resource = `null/nodepatch/${name}`;
-    objectOf(parseObjectResponse(await this.ask('patch', resource, patch, NODE_TIMEOUT)), resource);
+    return objectOf(parseObjectResponse(await this.ask('patch', resource, patch, NODE_TIMEOUT)), resource);
   }
 
   /** Creates or renews the node's lease. An update needs the version that the last answer brought. */

@@ -16,6 +16,7 @@ const ages: [string, number, number, boolean][] = [
   ['just under 80 % of its life old', HOUR, 0.8 * HOUR - 1, true],
   ['80 % of its life old', HOUR, 0.8 * HOUR, false],
   ['expired', HOUR, 2 * HOUR, false],
+  ['of a future hour, as the clock was set back,', 24 * HOUR, -HOUR, false],
   ['of a year, and just under a day old', 365 * 24 * HOUR, 24 * HOUR - 1, true],
   ['of a year, and a day old', 365 * 24 * HOUR, 24 * HOUR, false],
 ];

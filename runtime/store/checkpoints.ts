@@ -17,7 +17,8 @@ export class Checkpoints {
   private readonly deps: CheckpointDeps;
   /** Commits since the last one, and the large rows. */
   private weight = 0;
-  private isClean = true;
+  /** Before the first one the WAL may hold what the last process wrote. */
+  private isClean = false;
   private timer: Timer | undefined;
 
   constructor(deps: CheckpointDeps) {
@@ -54,11 +55,13 @@ export class Checkpoints {
   }
 
   /** WAL synced before, database synced after; the caller lets no commit come between.
+   * @param endOpen ends and syncs a transaction that was opened meanwhile
    * @throws when the disk does not take it; the WAL keeps what it has */
-  async run(): Promise<void> {
+  async run(endOpen: () => void): Promise<void> {
     const { sql, volume } = this.deps;
     this.weight = 0;
     await volume.syncWal();
+    endOpen();
     sql.exec('PRAGMA wal_checkpoint(PASSIVE)');
     await volume.syncDatabase();
     this.isClean = true;

@@ -17,7 +17,7 @@ const KEPT = 2;
 /** A sync costs a whole page of the file system, and each page of SQLite's that changed: small ones cost less. */
 const PAGE_SIZE = 1024;
 /** Up to this version of the schema neither it nor the rows had check sums. */
-const LAST_UNMARKED = 2;
+const LAST_UNMARKED = 4;
 
 /** Opens the database at `path` in exclusive WAL mode and brings its schema up to date.
  * A file that is damaged is set aside as `<path>.corrupt-<time>`, the newest two are kept, and what could be read of it

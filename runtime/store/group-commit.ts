@@ -154,14 +154,15 @@ export class GroupCommit {
     try {
       work();
     } catch (error) {
-      if (sql.inTransaction) sql.exec('ROLLBACK TO piece');
-      throw error;
-    } finally {
       redo.recording = false;
-      // SQLite itself may have rolled everything back.
-      if (sql.inTransaction) sql.exec('RELEASE piece');
-      else this.open = false;
+      redo.dropPiece();
+      if (sql.inTransaction) sql.exec('ROLLBACK TO piece; RELEASE piece');
+      else this.fail(error, []); // SQLite itself has rolled everything back, also what others wait for
+      throw error;
     }
+    redo.recording = false;
+    redo.keepPiece();
+    sql.exec('RELEASE piece');
   }
 
   private writeQuietly(work: () => void): void {
@@ -213,24 +214,12 @@ export class GroupCommit {
 
   /** @param all also when nobody waits for anything */
   private async commit(all: boolean): Promise<void> {
-    const { sql, redo, volume, clock, health } = this.deps;
+    const { volume, clock, health } = this.deps;
     if (health.isDegraded) return; // only the retry commits
-    this.clearTimer();
-    this.window.taken(clock.monotonic());
-    this.askAwaited();
-    const waiters = this.waiters;
-    this.waiters = [];
-    const isWorth = all || waiters.length > 0;
-    if (isWorth) this.runDeferred();
+    let waiters: Waiter[] = [];
     try {
-      if (this.open && isWorth) {
-        sql.exec('COMMIT');
-        this.open = false;
-        this.lazyAt = undefined;
-        redo.clear();
-        this.counted();
-        if (waiters.length > 0) await this.hold(volume.syncWal());
-      }
+      waiters = this.endTransaction(all);
+      if (waiters.length > 0) await this.hold(() => volume.syncWal());
     } catch (error) {
       this.fail(error, waiters);
       return;
@@ -239,6 +228,30 @@ export class GroupCommit {
     this.window.answered(clock.monotonic());
     if (this.checkpoints.isDue) await this.checkpoint();
     this.goOn();
+  }
+
+  /** Commits, unless nobody waits and not `all` is meant.
+   * @returns who waits for a sync
+   * @throws when the disk does not take it; they still wait then */
+  private endTransaction(all: boolean): Waiter[] {
+    this.clearTimer();
+    this.window.taken(this.deps.clock.monotonic());
+    this.askAwaited();
+    if (!all && this.waiters.length === 0) return [];
+    this.runDeferred();
+    this.lazyAt = undefined;
+    if (this.open) this.commitNow();
+    const { waiters } = this;
+    this.waiters = [];
+    return waiters;
+  }
+
+  private commitNow(): void {
+    this.deps.sql.exec('COMMIT');
+    this.open = false;
+    this.deps.redo.clear();
+    this.commits++;
+    this.checkpoints.committed();
   }
 
   private goOn(): void {
@@ -290,7 +303,7 @@ export class GroupCommit {
   }
 
   private rollBack(): void {
-    const { sql, redo, rolledBack, log } = this.deps;
+    const { sql, redo, log } = this.deps;
     try {
       if (sql.inTransaction) sql.exec('ROLLBACK');
       this.open = false;
@@ -298,7 +311,6 @@ export class GroupCommit {
         this.begin();
         redo.replay(sql);
       }
-      rolledBack();
     } catch (error) {
       log.error('the database cannot be read', { error });
     }
@@ -316,22 +328,20 @@ export class GroupCommit {
 
   /** Tries whether the disk takes what waits, and at least a page when nothing does. */
   private async retry(): Promise<void> {
-    const { volume, sql, redo, health } = this.deps;
+    const { volume, health } = this.deps;
     this.retryTimer?.cancel();
     try {
-      if (!volume.isAtHome || !volume.isTrusted) await this.hold(this.comeHome());
+      if (!volume.isAtHome || !volume.isTrusted) await this.hold(() => this.comeHome());
       this.runDeferred();
       this.begin();
       volume.touch();
-      sql.exec('COMMIT');
-      this.open = false;
-      redo.clear();
-      this.counted();
-      await this.hold(volume.syncWal());
+      this.commitNow();
+      await this.hold(() => volume.syncWal());
     } catch (error) {
       this.fail(error, []);
       return;
     }
+    this.retryTimer?.cancel();
     health.heal();
     this.goOn();
   }
@@ -346,30 +356,44 @@ export class GroupCommit {
   }
 
   /** While `work` runs no commit starts. */
-  private async hold(work: Promise<void>): Promise<void> {
-    this.busy = work;
+  private async hold(work: () => Promise<void>): Promise<void> {
+    while (this.busy) await this.busy;
+    const done = work();
+    this.busy = done.catch(() => {});
     try {
-      await work;
+      await done;
     } finally {
       this.busy = undefined;
     }
   }
 
-  private counted(): void {
-    this.commits++;
-    this.checkpoints.committed();
-  }
-
   private async checkpoint(): Promise<void> {
-    if (!this.checkpoints.isNeeded || this.deps.health.isDegraded) return;
+    const { health, volume, log } = this.deps;
+    if (!this.checkpoints.isNeeded || health.isDegraded) return;
     try {
-      await this.hold(this.checkpoints.run());
+      await this.hold(() => this.checkpoints.run(() => this.endAndSync()));
     } catch (error) {
-      if (this.deps.volume.isTrusted)
-        this.deps.log.warn('checkpoint failed, the WAL goes on growing', { error });
-      else this.fail(error, []);
+      if (!health.isDegraded && volume.isTrusted)
+        log.warn('checkpoint failed, the WAL goes on growing', { error });
+      else if (!health.isDegraded) this.fail(error, []);
     }
     this.goOn();
+  }
+
+  /** Under load a transaction was opened meanwhile, and while one is open there is no checkpoint: it ends here. Its sync
+   * does not give way, because what came in between would open another; the WAL's bulk is on disk already. */
+  private endAndSync(): void {
+    if (!this.open) return;
+    let waiters: Waiter[] = [];
+    try {
+      waiters = this.endTransaction(true);
+      this.deps.volume.syncWalNow();
+    } catch (error) {
+      this.fail(error, waiters);
+      throw error;
+    }
+    for (const waiter of waiters) waiter.resolve();
+    this.window.answered(this.deps.clock.monotonic());
   }
 }
 
@@ -380,8 +404,6 @@ export type GroupCommitDeps = {
   readonly health: HealthKeeper;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Writes were undone: what was counted from them is to be counted anew. */
-  readonly rolledBack: () => void;
 };
 
 /** The library's errors, which are about the database; any other is a mistake of the caller. */

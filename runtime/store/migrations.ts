@@ -88,6 +88,29 @@ export const migrations: readonly string[] = [
   ) WITHOUT ROWID;
   `,
   `
+  CREATE TABLE meta_v2 (
+    key                    TEXT PRIMARY KEY,
+    group_version_resource TEXT NOT NULL,
+    namespace              TEXT NOT NULL,
+    name                   TEXT NOT NULL,
+    resource_version       INTEGER NOT NULL,
+    value                  TEXT NOT NULL,
+    kept                   INTEGER NOT NULL,
+    stamp                  INTEGER NOT NULL
+  );
+  CREATE INDEX meta_v2_collection ON meta_v2 (group_version_resource, namespace, name);
+  CREATE INDEX meta_v2_stamp ON meta_v2 (kept, stamp);
+  `,
+  `
+  ALTER TABLE outbox ADD COLUMN class TEXT NOT NULL DEFAULT 'state';
+  ALTER TABLE outbox ADD COLUMN boot TEXT NOT NULL DEFAULT '';
+  ALTER TABLE outbox ADD COLUMN mono INTEGER NOT NULL DEFAULT 0;
+  UPDATE outbox
+     SET class = CASE WHEN message LIKE '%"group":"user"%' THEN 'history' ELSE 'event' END
+   WHERE subject IS NULL;
+  CREATE INDEX outbox_class ON outbox (class, seq);
+  `,
+  `
   ALTER TABLE meta ADD COLUMN sum INTEGER;
   ALTER TABLE device ADD COLUMN sum INTEGER;
   ALTER TABLE device_twin ADD COLUMN sum INTEGER;
@@ -99,6 +122,7 @@ export const migrations: readonly string[] = [
   ALTER TABLE mqtt_outgoing ADD COLUMN sum INTEGER;
   ALTER TABLE mqtt_incoming ADD COLUMN sum INTEGER;
   ALTER TABLE mqtt_retained ADD COLUMN sum INTEGER;
+  ALTER TABLE meta_v2 ADD COLUMN sum INTEGER;
   ALTER TABLE mqtt_will ADD COLUMN sum INTEGER;
   `,
 ];

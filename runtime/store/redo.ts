@@ -11,6 +11,8 @@ export class Redo {
   /** Whether writes are taken down. */
   recording = false;
   private writes = new Map<string, RowWrite>();
+  /** Writes of the piece of work that is being done. */
+  private piece: RowWrite[] = [];
   private bytes = 0;
   private unnamed = 0;
 
@@ -19,7 +21,21 @@ export class Redo {
   }
 
   note(write: RowWrite): void {
-    if (!this.recording) return;
+    if (this.recording) this.piece.push(write);
+  }
+
+  /** The piece failed and was undone. */
+  dropPiece(): void {
+    this.piece = [];
+  }
+
+  keepPiece(): void {
+    if (this.piece.length === 0) return;
+    for (const write of this.piece) this.keep(write);
+    this.piece = [];
+  }
+
+  private keep(write: RowWrite): void {
     const key = write.row ?? `${this.unnamed++}`;
     this.forget(key);
     this.writes.set(key, write);

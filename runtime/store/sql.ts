@@ -45,7 +45,7 @@ export class Sql {
   put(table: TableSpec, values: readonly SqlValue[]): void {
     this.run({
       sql: this.textsOf(table).put,
-      values: [...values, rowSum(values)],
+      values: [...values, rowSum(table.isNumbered ? values.slice(1) : values)],
       row: keyOf(table, values),
     });
   }

@@ -49,6 +49,39 @@ test('lazy writes are seen at once and are kept by an orderly stop', async ({ pa
   await second.close();
 });
 
+test('API objects are listed by collection and namespace; what may go is told the longest unwritten first', async ({
+  path,
+}) => {
+  const store = open(path);
+  const row = (namespace: string, name: string, resourceVersion: number, kept = false) => ({
+    key: `/core/v1/pods/${namespace}/${name}`,
+    collection: '/core/v1/pods',
+    namespace,
+    name,
+    resourceVersion,
+    value: `"${name}"`,
+    kept,
+  });
+  store.lazy(() => {
+    for (const each of [row('b', 'x', 3), row('a', 'y', 9), row('a', 'own', 1, true), row('b', 'x', 4)])
+      store.objects.put(each);
+  });
+  await store.close();
+  const again = open(path);
+  const { objects } = again;
+  const names = (namespace?: string): string[] => objects.list('/core/v1/pods', namespace).map((r) => r.name);
+  assert.equal([names(), names('a'), names('c')], [['own', 'y', 'x'], ['own', 'y'], []]);
+  assert.equal(objects.get('/core/v1/pods/b/x'), row('b', 'x', 4));
+  assert.equal(
+    objects.oldest(9).map(({ key }) => key.slice(-3)),
+    ['a/y', 'b/x'],
+  );
+  assert.equal([objects.figures(), objects.collections()], [{ version: 9, bytes: 6 }, ['/core/v1/pods']]);
+  again.lazy(() => objects.remove('/core/v1/pods/a/y'));
+  assert.equal(names('a'), ['own']);
+  await again.close();
+});
+
 test('a hundred durable writes of one moment share one commit', async ({ path }) => {
   const metrics = new Metrics();
   const store = open(path, metrics);
@@ -153,18 +186,38 @@ test('an outbox entry with a subject takes the place of the earlier one, at the 
   path,
 }) => {
   const store = open(path);
-  const add = (subject: string | null, message: string) =>
-    store.outbox.add({ subject, message, bytes: message.length, created: 1 });
+  const add = (subject: string | null, message: string, boot = '') => {
+    const of = subject === null ? 'history' : 'state';
+    const entry = { class: of, subject, message, bytes: message.length, created: 1, boot, mono: 7 } as const;
+    return store.outbox.add(entry);
+  };
+  const list = (of: 'state' | 'history', after = 0) =>
+    store.outbox.list(of, after, 10).map(({ message }) => message);
   await store.durable(() => {
     assert.is(add('a', 'a1'), undefined);
-    add(null, 'event');
+    add('b', 'b1');
+    add(null, 'event', 'boot-1');
+    add(null, 'event', 'boot-2');
     assert.is(add('a', 'a2!'), 2);
   });
+  assert.equal(list('state'), ['b1', 'a2!']);
+  assert.equal(list('state', 2), ['a2!']);
+  assert.equal(store.outbox.totals(), [
+    { class: 'history', count: 2, bytes: 10 },
+    { class: 'state', count: 2, bytes: 5 },
+  ]);
+  await store.durable(() => store.outbox.restamp('boot-1', 100));
   assert.equal(
-    store.outbox.list(0, 10).map((row) => row.message),
-    ['event', 'a2!'],
+    store.outbox.list('history', 0, 10).map(({ boot, created }) => [boot, created]),
+    [
+      ['', 107],
+      ['boot-2', 1],
+    ],
   );
-  assert.equal(store.outbox.totals(), { count: 2, bytes: 8 });
+  assert.ok(store.outbox.has(3));
+  assert.is(store.outbox.remove(3), 5);
+  assert.not(store.outbox.has(3));
+  assert.is(store.outbox.remove(3), undefined);
   await store.close();
 });
 

@@ -9,6 +9,7 @@ import { HealthKeeper, type StoreHealth } from './health.ts';
 import { Home } from './home.ts';
 import { MetaTable } from './meta-table.ts';
 import { MqttTables } from './mqtt-tables.ts';
+import { ObjectTable } from './object-table.ts';
 import { OutboxTable } from './outbox-table.ts';
 import { Redo } from './redo.ts';
 import { Sql } from './sql.ts';
@@ -32,6 +33,7 @@ export class Store {
   readonly outbox: OutboxTable;
   readonly topics: TopicTable;
   readonly mqtt: MqttTables;
+  private apiObjects: ObjectTable | undefined;
   private readonly sql: Sql;
   private readonly commits: GroupCommit;
   private readonly home: Home;
@@ -61,7 +63,6 @@ export class Store {
       health: this.keeper,
       clock,
       log,
-      rolledBack: () => this.outbox.recount(),
     });
     this.meta = new MetaTable(this.sql);
     this.devices = new DeviceTable(this.sql);
@@ -69,6 +70,12 @@ export class Store {
     this.topics = new TopicTable(this.sql);
     this.mqtt = new MqttTables(this.sql, (bytes) => this.commits.weigh(bytes));
     this.measure(metrics, redo, volume);
+  }
+
+  /** What the local API serves; its statements are made when it is first asked for. */
+  get objects(): ObjectTable {
+    this.apiObjects ??= new ObjectTable(this.sql);
+    return this.apiObjects;
   }
 
   /** Writes what somebody will be told is safe.

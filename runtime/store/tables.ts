@@ -21,9 +21,23 @@ export const tables = {
   subTopics: { name: 'sub_topics', columns: ['topic'], keys: 1 },
   outbox: {
     name: 'outbox',
-    columns: ['seq', 'subject', 'message', 'bytes', 'created'],
+    columns: ['seq', 'subject', 'message', 'bytes', 'created', 'class', 'boot', 'mono'],
     keys: 1,
     isNumbered: true,
+  },
+  metaV2: {
+    name: 'meta_v2',
+    columns: [
+      'key',
+      'group_version_resource',
+      'namespace',
+      'name',
+      'resource_version',
+      'value',
+      'kept',
+      'stamp',
+    ],
+    keys: 1,
   },
   mqttSession: {
     name: 'mqtt_session',

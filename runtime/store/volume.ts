@@ -1,4 +1,5 @@
 import { rewriteDatabase } from './database.ts';
+import { syncFileNow } from './files.ts';
 import type { Home } from './home.ts';
 import { migrations } from './migrations.ts';
 import type { Sql } from './sql.ts';
@@ -31,6 +32,17 @@ export class Volume {
 
   syncWal(): Promise<void> {
     return this.sync(`${this.path}-wal`);
+  }
+
+  /** As {@link syncWal}, on the event loop. */
+  syncWalNow(): void {
+    try {
+      syncFileNow(`${this.path}-wal`);
+      this.syncs++;
+    } catch (error) {
+      this.trusted = false;
+      throw error;
+    }
   }
 
   syncDatabase(): Promise<void> {

@@ -1,29 +1,27 @@
-import type { IPubackPacket, IPubcompPacket, IPubrecPacket, IPubrelPacket } from 'mqtt-packet';
 import type { Connection } from '../connection.ts';
+import type { AckPacket } from '../decode/client-packet.ts';
 import { reason } from '../reason.ts';
 import type { Session } from '../session.ts';
-
-type AckPacket = IPubackPacket | IPubrecPacket | IPubrelPacket | IPubcompPacket;
 
 const PUBREL = 0x62;
 const PUBCOMP = 0x70;
 
 /** The packets that follow a QoS 1 or 2 PUBLISH. @source MQTT 5 §3.4 to §3.7 */
 export function handleAck(connection: Connection, session: Session, packet: AckPacket): void {
-  const id = packet.messageId ?? 0;
+  const { id } = packet;
   switch (packet.cmd) {
     case 'puback':
     case 'pubcomp':
       session.acknowledge(id);
       break;
     case 'pubrec':
-      handlePubrec(connection, session, id, Number(packet.reasonCode ?? 0));
+      handlePubrec(connection, session, id, packet.code);
       break;
     case 'pubrel':
       handlePubrel(connection, session, id);
       break;
     default:
-      packet satisfies never;
+      packet.cmd satisfies never;
   }
 }
 
@@ -43,7 +41,8 @@ export function handleShortAck(connection: Connection, session: Session, data: B
     case PUBREL:
       handlePubrel(connection, session, id);
       break;
-    default: // reserved flags [MQTT-2.1.3-1]
+    default: // reserved flags [MQTT-2.1.3-1], but for MQTT 3.1's mark of what is sent again
+      if (first === (PUBREL | 8) && connection.version === 3) return handlePubrel(connection, session, id);
       connection.broken(reason.malformedPacket, 'wrong flags');
   }
 }

@@ -1,124 +1,144 @@
 import { randomUUID } from 'node:crypto';
-import type { IConnectPacket } from 'mqtt-packet';
-import type { ProtocolVersion } from '../codec.ts';
+import { mayPublish } from '../auth.ts';
 import type { Connection } from '../connection.ts';
-import { type Message, makeMessage } from '../message.ts';
+import type { ConnectPacket, WillFields } from '../decode/connect-packet.ts';
+import { makeMessage } from '../message.ts';
 import { connackReturnCode, type ReasonCode, reason } from '../reason.ts';
+import type { Will } from '../session.ts';
+import { OWN_CLIENT } from '../sessions.ts';
 import { TopicAliases } from '../topic-aliases.ts';
-import { isTopic } from '../topics.ts';
-import { TOPIC_ALIASES } from './publish.ts';
+import { isTopic, overLimit } from '../topics.ts';
 
 const MAX_RECEIVE = 65_535;
 const NEVER = 0xffff_ffff;
 
 /** CONNECT, step by step: each step may refuse, and then nothing of the session has changed.
  * @source MQTT 5 §3.1.4, MQTT 3.1.1 §3.1.4 */
-export function handleConnect(connection: Connection, packet: IConnectPacket): void {
-  connection.version = (packet.protocolVersion ?? 4) as ProtocolVersion;
-  const refusal =
-    checkVersion(packet) ?? checkClientId(packet) ?? checkMethod(packet) ?? checkWill(connection, packet);
+export function handleConnect(connection: Connection, packet: ConnectPacket): void {
+  connection.version = packet.version;
+  const refusal = checkClientId(connection, packet) ?? checkMethod(packet) ?? checkWill(connection, packet);
   if (refusal !== undefined) return refuse(connection, refusal);
   const assigned = packet.clientId === '' ? `auto-${randomUUID()}` : undefined;
   const clientId = assigned ?? packet.clientId;
-  const denied = authenticate(connection, packet, clientId) ?? checkCapacity(connection);
+  const denied = authenticate(connection, packet, clientId) ?? checkCapacity(connection, packet, clientId);
   if (denied !== undefined) return refuse(connection, denied);
   establish(connection, packet, clientId, assigned);
 }
 
-function checkVersion(packet: IConnectPacket): ReasonCode | undefined {
-  return [3, 4, 5].includes(packet.protocolVersion ?? 4) ? undefined : reason.unsupportedProtocol; // [MQTT-3.1.2-2]
-}
-
 /** [MQTT-3.1.3-8] no id without clean session in 3.1.1; 3.1 wants an id in any case */
-function checkClientId(packet: IConnectPacket): ReasonCode | undefined {
+function checkClientId({ hub }: Connection, packet: ConnectPacket): ReasonCode | undefined {
+  const longest = Math.max(Buffer.byteLength(packet.clientId), Buffer.byteLength(packet.username ?? ''));
+  if (longest > hub.limits.clientIdBytes) {
+    hub.refuse('clientIdBytes');
+    return reason.clientIdInvalid;
+  }
+  if (packet.clientId.startsWith(OWN_CLIENT)) return reason.clientIdInvalid;
   if (packet.clientId !== '') return undefined;
-  const allowed = packet.protocolVersion === 5 || (packet.protocolVersion === 4 && packet.clean);
+  const allowed = packet.version === 5 || (packet.version === 4 && packet.clean);
   return allowed ? undefined : reason.clientIdInvalid;
 }
 
 /** Enhanced authentication is not offered. [MQTT-4.12.0-1] */
-function checkMethod(packet: IConnectPacket): ReasonCode | undefined {
-  return packet.properties?.authenticationMethod === undefined ? undefined : reason.badAuthMethod;
+function checkMethod(packet: ConnectPacket): ReasonCode | undefined {
+  return packet.properties.authenticationMethod === undefined ? undefined : reason.badAuthMethod;
 }
 
-function checkWill(connection: Connection, { will }: IConnectPacket): ReasonCode | undefined {
+function checkWill(connection: Connection, { will }: ConnectPacket): ReasonCode | undefined {
   if (!will) return undefined;
+  const over = overLimit(will.topic, connection.hub.limits);
+  if (over) {
+    connection.hub.refuse(over);
+    return reason.topicInvalid;
+  }
   return isTopic(will.topic, connection.hub.limits.topicLevels) ? undefined : reason.topicInvalid;
 }
 
 function authenticate(
   connection: Connection,
-  packet: IConnectPacket,
+  packet: ConnectPacket,
   clientId: string,
 ): ReasonCode | undefined {
   const { username, password, will } = packet;
   const { authority, counters } = connection.hub;
   const answer = authority.authenticate({ clientId, username, password, peer: connection.peer });
   const identity = answer === 'bad-credentials' ? undefined : answer;
-  const allowed = identity && (!will || authority.authorize(identity, 'publish', will.topic));
+  const allowed = identity && (!will || mayPublish(authority, identity, will.topic));
   connection.identity = identity;
   if (allowed) return undefined;
   counters.denied.add();
   return answer === 'bad-credentials' ? reason.badUserNameOrPassword : reason.notAuthorized;
 }
 
-function checkCapacity({ hub }: Connection): ReasonCode | undefined {
-  return hub.clients < hub.limits.clients ? undefined : reason.serverBusy;
+/** A client that takes its own connection over needs no more room. */
+function checkCapacity({ hub }: Connection, packet: ConnectPacket, clientId: string): ReasonCode | undefined {
+  const { limits, sessions } = hub;
+  if (hub.clients >= limits.clients && !hub.isConnected(clientId)) {
+    hub.refuse('clients');
+    return reason.serverBusy;
+  }
+  if (expiryFor(packet) > 0 && sessions.size >= limits.sessions && !sessions.get(clientId)) {
+    hub.refuse('sessions');
+    return reason.quotaExceeded;
+  }
+  return undefined;
 }
 
 function establish(
   connection: Connection,
-  packet: IConnectPacket,
+  packet: ConnectPacket,
   clientId: string,
   assigned: string | undefined,
 ): void {
   const { hub } = connection;
-  const { properties = {}, clean = true } = packet;
-  const five = packet.protocolVersion === 5;
+  const { properties, clean } = packet;
+  const five = packet.version === 5;
   connection.receiveMaximum = Math.min(properties.receiveMaximum ?? MAX_RECEIVE, hub.limits.inflight);
   connection.maximumPacketSize = properties.maximumPacketSize ?? Number.POSITIVE_INFINITY;
-  connection.wantsReasons = properties.requestProblemInformation !== false;
-  const aliases = Math.min(properties.topicAliasMaximum ?? 0, TOPIC_ALIASES);
+  connection.wantsReasons = properties.requestProblemInformation !== 0;
+  connection.isBridge = packet.isBridge && !five;
+  const aliases = Math.min(properties.topicAliasMaximum ?? 0, hub.limits.topicAliases);
   if (aliases > 0) connection.aliases = new TopicAliases(aliases);
-  // Before MQTT 5 a session that is not clean lives until the server ends it. [MQTT-3.1.2-6]
-  const life = clean ? 0 : Number.POSITIVE_INFINITY;
-  const expirySeconds = five ? expiryOf(properties.sessionExpiryInterval) : life;
-  const will = packet.will && {
-    message: willMessage(connection, packet, clientId),
-    delaySeconds: willDelay(packet),
-  };
+  const expirySeconds = expiryFor(packet);
+  const will = packet.will && willOf(packet.will, clientId);
   const { session, present } = hub.join(connection, { clientId, clean, expirySeconds, will });
   connection.session = session;
-  const keepalive = Math.min(packet.keepalive || Number.POSITIVE_INFINITY, hub.limits.keepAlive);
-  const returnCode = { returnCode: 0, reasonCode: 0, sessionPresent: present };
+  const keepalive = Math.min(packet.keepAlive || Number.POSITIVE_INFINITY, hub.limits.keepAlive);
+  // MQTT 3.1 has no such flag: the byte is reserved there.
+  const returnCode = { returnCode: 0, reasonCode: 0, sessionPresent: present && packet.version > 3 };
   connection.send({
     cmd: 'connack',
     ...returnCode,
     ...(five ? { properties: offer(connection, packet, assigned) } : {}),
   });
   // Before MQTT 5 a client cannot be told another keep-alive than its own.
-  connection.accepted(five && Number.isFinite(keepalive) ? keepalive : (packet.keepalive ?? 0));
+  connection.accepted(five && Number.isFinite(keepalive) ? keepalive : packet.keepAlive);
   session.resume();
 }
 
 /** What the broker tells an MQTT 5 client of itself; features that it has are told by silence. */
 function offer(
   { hub: { limits }, packetBytes }: Connection,
-  packet: IConnectPacket,
+  packet: ConnectPacket,
   assigned: string | undefined,
 ) {
-  const asked = packet.properties?.sessionExpiryInterval;
+  const asked = packet.properties.sessionExpiry;
   const life = limits.sessionExpiry / 1000;
-  const keepAlive = packet.keepalive || Number.POSITIVE_INFINITY;
+  const keepAlive = packet.keepAlive || Number.POSITIVE_INFINITY;
   return {
     // [MQTT-3.2.2-21] the client keeps what the server says
     ...(keepAlive > limits.keepAlive ? { serverKeepAlive: limits.keepAlive } : {}),
     ...(asked !== undefined && asked > life ? { sessionExpiryInterval: life } : {}),
     receiveMaximum: limits.inflight,
     maximumPacketSize: packetBytes,
-    topicAliasMaximum: TOPIC_ALIASES,
+    topicAliasMaximum: limits.topicAliases,
     ...(assigned === undefined ? {} : { assignedClientIdentifier: assigned }),
   };
+}
+
+/** Before MQTT 5 a session that is not clean lives until the server ends it. [MQTT-3.1.2-6] */
+function expiryFor({ version, clean, properties }: ConnectPacket): number {
+  if (version === 5) return expiryOf(properties.sessionExpiry);
+  return clean ? 0 : Number.POSITIVE_INFINITY;
 }
 
 function expiryOf(interval: number | undefined): number {
@@ -126,24 +146,17 @@ function expiryOf(interval: number | undefined): number {
   return interval ?? 0;
 }
 
-function willDelay({ will }: IConnectPacket): number {
-  return will?.properties?.willDelayInterval ?? 0;
+function willOf({ topic, payload, qos, retain, properties }: WillFields, from: string): Will {
+  const { travelling, willDelay = 0, messageExpiry } = properties;
+  return {
+    message: makeMessage({ topic, payload, qos, retain, from, properties: travelling }),
+    delaySeconds: willDelay,
+    expirySeconds: messageExpiry,
+  };
 }
 
-function willMessage({ hub }: Connection, { will }: IConnectPacket, from: string): Message {
-  const { willDelayInterval: _, messageExpiryInterval: expiry, ...properties } = will?.properties ?? {};
-  return makeMessage({
-    topic: will?.topic ?? '',
-    payload: Buffer.from(will?.payload ?? ''),
-    qos: will?.qos ?? 0,
-    retain: will?.retain ?? false,
-    from,
-    properties: Object.keys(properties).length > 0 ? properties : undefined,
-    expiresAt: expiry === undefined ? undefined : hub.clock.monotonic() + expiry * 1000,
-  });
-}
-
-function refuse(connection: Connection, code: ReasonCode): void {
+/** Says no, and ends the connection. */
+export function refuse(connection: Connection, code: ReasonCode): void {
   const returnCode = connackReturnCode(code);
   connection.send({ cmd: 'connack', sessionPresent: false, returnCode, reasonCode: code });
   connection.close();

@@ -1,5 +1,5 @@
-import type { Packet } from '../codec.ts';
 import type { Connection } from '../connection.ts';
+import type { ClientPacket } from '../decode/client-packet.ts';
 import { reason } from '../reason.ts';
 import type { Session } from '../session.ts';
 import { handleAck } from './ack.ts';
@@ -9,14 +9,14 @@ import { handleSubscribe } from './subscribe.ts';
 import { handleUnsubscribe } from './unsubscribe.ts';
 
 /** The whole broker at a glance: every packet that a client may send, and who takes it. */
-export function handlePacket(connection: Connection, packet: Packet): void {
+export function handlePacket(connection: Connection, packet: ClientPacket): void {
   const { session } = connection;
   if (packet.cmd === 'connect') {
     if (session)
-      connection.fail(reason.protocolError); // [MQTT-3.1.0-2] CONNECT only once
+      connection.broken(reason.protocolError, 'CONNECT twice'); // [MQTT-3.1.0-2]
     else handleConnect(connection, packet);
   } else if (!session) {
-    connection.close(); // [MQTT-3.1.0-1] CONNECT comes first; nobody to tell yet
+    connection.broken(reason.protocolError, 'CONNECT comes first'); // [MQTT-3.1.0-1]
   } else {
     handleInSession(connection, session, packet);
   }
@@ -25,7 +25,7 @@ export function handlePacket(connection: Connection, packet: Packet): void {
 function handleInSession(
   connection: Connection,
   session: Session,
-  packet: Exclude<Packet, { cmd: 'connect' }>,
+  packet: Exclude<ClientPacket, { cmd: 'connect' }>,
 ): void {
   switch (packet.cmd) {
     case 'puback':
@@ -46,7 +46,10 @@ function handleInSession(
     case 'disconnect':
       handleDisconnect(connection, session, packet);
       break;
-    default: // packets that only a server sends, and AUTH without an authentication method [MQTT-4.12.0-6]
-      connection.fail(reason.protocolError);
+    case 'auth': // without an authentication method in CONNECT [MQTT-4.12.0-6]
+      connection.broken(reason.protocolError, 'AUTH without a method');
+      break;
+    default:
+      packet satisfies never;
   }
 }

@@ -1,18 +1,18 @@
 import { isUtf8 } from 'node:buffer';
-import type { IPublishPacket } from 'mqtt-packet';
 import { errorText } from '../../core/errors.ts';
 import type { Waiter } from '../ack-queue.ts';
+import { mayPublish } from '../auth.ts';
 import type { Connection } from '../connection.ts';
+import { PacketFault, PacketReader } from '../decode/packet-reader.ts';
+import { type Properties, readProperties } from '../decode/properties.ts';
 import { frameSize } from '../frame.ts';
-import type { Message, MessageProperties } from '../message.ts';
+import { type Message, sizeOf } from '../message.ts';
 import { PublishFrame } from '../publish-frame.ts';
 import { type ReasonCode, reason } from '../reason.ts';
 import type { Route } from '../router.ts';
 import type { Session } from '../session.ts';
 import type { Target } from '../subscription.ts';
-
-/** Most topic aliases that a client may set. */
-export const TOPIC_ALIASES = 32;
+import { overLimit } from '../topics.ts';
 
 const PUBACK = 0x40;
 const PUBREC = 0x50;
@@ -30,9 +30,14 @@ export class PublishPath {
   /** Topics by alias, set by the client. [MQTT-3.3.2-8] */
   private aliases: Map<number, string> | undefined;
   /** What the acknowledgement of the packet under way will say, should it have to wait. */
-  private readonly opening = { qos: 0, id: 0, code: reason.success as ReasonCode };
-  private readonly ticket = (): Waiter =>
-    this.connection.acks.open(this.opening.qos, this.opening.id, this.opening.code);
+  private readonly opening = { qos: 0, id: 0, code: reason.success as ReasonCode, bytes: 0 };
+  private readonly ticket = (): Waiter => {
+    const { qos, id, code, bytes } = this.opening;
+    const { acks, session } = this.connection;
+    const ack = acks.open(qos, id, code, bytes);
+    if (qos === 2 && session?.durable) session.secure(id, ack);
+    return ack;
+  };
 
   constructor(connection: Connection) {
     this.connection = connection;
@@ -48,7 +53,8 @@ export class PublishPath {
       return end;
     }
     if (frame.hasProperties || (isFive && frame.topicStart === frame.topicEnd)) {
-      this.takeWithProperties(session, data, start, end);
+      connection.hub.counters.received.add();
+      this.takeWithProperties(session);
       return end;
     }
     const route = this.routeOfFrame(session);
@@ -125,50 +131,65 @@ export class PublishPath {
     }
   }
 
-  /** Properties, aliases: the general decoder reads the packet. */
-  private takeWithProperties(session: Session, data: Buffer, start: number, end: number): void {
-    const { connection } = this;
-    const { hub } = connection;
-    hub.counters.received.add();
-    const packet = connection.decodeWhole(data, start, end);
-    if (packet instanceof Error) return connection.broken(reason.malformedPacket, packet.message);
-    if (packet.cmd !== 'publish') return connection.broken(reason.malformedPacket, 'not a PUBLISH');
-    const { properties = {}, qos, messageId = 0 } = packet;
+  /** @throws PacketFault */
+  private takeWithProperties(session: Session): void {
+    const reader = new PacketReader(frame.data, frame.payloadStart - 1, frame.end);
+    const properties = readProperties(reader, 'publish');
+    frame.payloadStart = reader.at;
     // Only a server sends subscription identifiers. [MQTT-3.3.4-6]
-    if (properties.subscriptionIdentifier !== undefined)
-      return connection.broken(reason.protocolError, 'a subscription identifier from a client');
-    const topic = this.resolveTopic(packet);
-    if (topic === undefined) return connection.broken(reason.topicAliasInvalid, 'an invalid topic alias');
-    if (topic === '') return connection.broken(reason.protocolError, 'neither a topic nor an alias');
-    const { responseTopic } = properties;
-    // [MQTT-3.3.2-14] the response topic has no wildcards
-    if (responseTopic !== undefined && /[+#]/.test(responseTopic))
-      return connection.broken(reason.protocolError, 'wildcards in the response topic');
-    const route = this.allowed(session, topic, qos, messageId);
-    if (route) this.receive(session, route, qos, messageId, toMessage(connection, session, topic, packet));
+    if (properties.subscriptionId !== undefined)
+      throw new PacketFault('a subscription identifier from a client', reason.protocolError);
+    const { qos, id } = frame;
+    const topic = this.topicOf(properties);
+    const route = topic === undefined ? undefined : this.allowed(session, topic, qos, id);
+    if (route) this.receive(session, route, qos, id, this.toMessage(session, route, properties));
   }
 
-  private resolveTopic({ topic, properties }: IPublishPacket): string | undefined {
-    const alias = properties?.topicAlias;
-    if (alias === undefined) return topic;
-    if (alias < 1 || alias > TOPIC_ALIASES) return undefined;
+  private toMessage(session: Session, { topic }: Route, properties: Properties): Message {
+    const { messageExpiry, travelling } = properties;
+    const now = this.connection.hub.clock.monotonic();
+    return {
+      topic,
+      payload: frame.payload(),
+      qos: frame.qos,
+      retain: frame.retain,
+      properties: travelling,
+      expiresAt: messageExpiry === undefined ? undefined : now + messageExpiry * 1000,
+      from: session.clientId,
+    };
+  }
+
+  /** The packet's topic, or the one that its alias stands for.
+   * @throws PacketFault */
+  private topicOf({ topicAlias }: Properties): string | undefined {
+    const isNamed = frame.topicEnd > frame.topicStart;
+    if (topicAlias === undefined) {
+      if (!isNamed) throw new PacketFault('neither a topic nor an alias', reason.protocolError);
+      return this.readTopic();
+    }
+    // [MQTT-3.3.2-8] [MQTT-3.2.2-17]
+    if (topicAlias < 1 || topicAlias > this.connection.hub.limits.topicAliases)
+      throw new PacketFault('an invalid topic alias', reason.topicAliasInvalid);
     this.aliases ??= new Map();
-    if (topic === '') return this.aliases.get(alias);
-    this.aliases.set(alias, topic);
+    const topic = isNamed ? this.readTopic() : this.aliases.get(topicAlias);
+    if (topic === undefined) throw new PacketFault('an unknown topic alias', reason.protocolError);
+    this.aliases.set(topicAlias, topic);
     return topic;
+  }
+
+  /** @throws PacketFault */
+  private readTopic(): string {
+    const bytes = frame.data.subarray(frame.topicStart, frame.topicEnd);
+    if (!isUtf8(bytes)) throw new PacketFault('a topic that is not UTF-8'); // [MQTT-1.5.4-1]
+    return bytes.toString();
   }
 
   /** @returns the route of the packet's topic; undefined when it was refused */
   private routeOfFrame(session: Session): Route | undefined {
     const { last, connection } = this;
     if (last && last.epoch === connection.hub.router.epoch && frame.isFor(last.topicBytes)) return last;
-    const bytes = frame.data.subarray(frame.topicStart, frame.topicEnd);
-    if (!isUtf8(bytes)) {
-      connection.broken(reason.malformedPacket, 'a topic that is not UTF-8'); // [MQTT-1.5.4-1]
-      return undefined;
-    }
     const { qos, id } = frame;
-    const route = this.allowed(session, bytes.toString(), qos, id);
+    const route = this.allowed(session, this.readTopic(), qos, id);
     if (route) this.last = route;
     return route;
   }
@@ -178,30 +199,41 @@ export class PublishPath {
     const { hub, identity } = connection;
     const route = hub.router.routeOf(topic);
     if (!route.isTopic) {
-      connection.broken(reason.topicInvalid, 'not a topic that can be published to');
+      const limit = overLimit(topic, hub.limits);
+      if (limit) {
+        hub.refuse(limit);
+        connection.fail(reason.topicInvalid, `over the limit ${limit}`);
+      } else connection.broken(reason.topicInvalid, 'not a topic that can be published to');
       return undefined;
     }
-    // `$SYS` is the broker's own. [MQTT-4.7.2-1]
-    if (!topic.startsWith('$SYS/') && identity && hub.authority.authorize(identity, 'publish', topic))
-      return route;
+    if (identity && mayPublish(hub.authority, identity, topic)) return route;
     hub.counters.denied.add();
-    this.answer(session, qos, id, reason.notAuthorized);
+    this.answer(session, qos, id, hub.denial);
     return undefined;
   }
 
   private receive(session: Session, route: Route, qos: number, id: number, message: Message): void {
     const { connection } = this;
+    const { hub } = connection;
     if (qos === 2) {
       // A message whose id is still held is the same one again. [MQTT-4.3.3-10]
-      if (!session.hold(id)) {
-        // In its turn: behind the one of the first copy, should that still wait for the disk.
-        connection.acks.now(() => this.answer(session, 2, id, reason.success));
+      if (!session.hold(id)) return this.again(session, id);
+      // Before MQTT 5 a client is told no Receive Maximum: its ids are the limit. [MQTT-3.3.4-7]
+      if (connection.version === 5 && session.held > hub.limits.inflight) {
+        session.forget(id); // it was not taken: when the client is back it sends it again
+        hub.refuse('inflight');
+        return connection.fail(reason.receiveMaximumExceeded, 'more messages under way than allowed');
+      }
+    }
+    if (message.retain && qos > 0 && connection.version === 5) {
+      const limit = hub.retained.limitFor(message);
+      if (limit) {
+        hub.refuse(limit);
+        connection.acks.now(() => this.answer(session, qos, id, reason.quotaExceeded));
         return;
       }
-      if (session.held > connection.hub.limits.inflight)
-        return connection.broken(reason.receiveMaximumExceeded, 'more messages under way than allowed');
     }
-    const { router } = connection.hub;
+    const { router } = hub;
     if (qos === 0) {
       router.deliver(route, message, session); // QoS 0 is told to nobody: its loss neither
       return;
@@ -210,8 +242,9 @@ export class PublishPath {
     this.opening.qos = qos;
     this.opening.id = id;
     this.opening.code = hasReceivers ? reason.success : reason.noMatchingSubscribers;
-    if (router.deliver(route, message, session, this.ticket)) connection.throttle();
-    else if (connection.acks.length === 0) this.answer(session, qos, id, this.opening.code);
+    this.opening.bytes = sizeOf(message);
+    if (router.deliver(route, message, session, this.ticket)) return;
+    if (connection.acks.length === 0) this.answer(session, qos, id, this.opening.code);
     else this.ticket().settle();
   }
 
@@ -220,9 +253,15 @@ export class PublishPath {
     const { connection } = this;
     const { session } = connection;
     if (!session) return;
+    if (qos === 2) session.secured(id);
     if (error === undefined) this.answer(session, qos, id, code);
     else this.notKept(session, qos, id, error);
-    connection.unthrottle();
+  }
+
+  /** The client has not heard of its message, perhaps because it is not safe yet: then it waits like the first one did. */
+  private again(session: Session, id: number): void {
+    const { connection } = this;
+    session.whenSafe(id, connection.acks.open(2, id, reason.success, 0));
   }
 
   private notKept(session: Session, qos: number, id: number, error: unknown): void {
@@ -234,7 +273,7 @@ export class PublishPath {
     if (connection.version === 5) this.answer(session, qos, id, reason.unspecified);
     // Before MQTT 5 there is no way to say no: without an answer the client sends it again when it is back.
     else {
-      if (qos === 2) free(session, id);
+      if (qos === 2) session.forget(id);
       connection.fail(reason.unspecified);
     }
   }
@@ -242,28 +281,7 @@ export class PublishPath {
   private answer(session: Session, qos: number, id: number, code: ReasonCode): void {
     if (qos === 0) return;
     // A PUBREC with an error ends the exchange, and the id is free again. [MQTT-4.3.3-9]
-    if (qos === 2 && code >= 0x80 && this.connection.version === 5) free(session, id);
+    if (qos === 2 && code >= 0x80 && this.connection.version === 5) session.forget(id);
     this.connection.sendAck(qos === 1 ? PUBACK : PUBREC, id, code);
   }
-}
-
-/** The exchange ends with an error: whether the disk hears of it does not matter to the client. */
-function free(session: Session, id: number): void {
-  const freed = session.letGo(id);
-  if (freed instanceof Promise) freed.catch(() => {});
-}
-
-function toMessage(connection: Connection, session: Session, topic: string, packet: IPublishPacket): Message {
-  const { topicAlias: _, messageExpiryInterval: expiry, ...rest } = packet.properties ?? {};
-  const properties: MessageProperties = rest;
-  return {
-    topic,
-    // A copy: the packet is a window on the socket's buffer, and the message may live long.
-    payload: Buffer.from(packet.payload),
-    qos: packet.qos,
-    retain: packet.retain,
-    from: session.clientId,
-    properties: Object.keys(properties).length > 0 ? properties : undefined,
-    expiresAt: expiry === undefined ? undefined : connection.hub.clock.monotonic() + expiry * 1000,
-  };
 }

@@ -1,0 +1,72 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+
+export type PromiseId = keyof typeof promises;
+
+/** What edgecore promises about outages, the limit of each promise, and the test that proves it. */
+export const promises = {
+  'edge-killed': {
+    promise:
+      'edgecore may be killed at any moment: no acknowledged twin value is missing in the cluster afterwards',
+    limit: 'ready again within 3 s; containers run on and are not started twice',
+    test: 'edgecore is killed under load',
+  },
+  'shim-killed': {
+    promise: 'The cloud half may be killed at any moment: values and pods catch up without manual help',
+    limit: 'pods that were created meanwhile start when it is back',
+    test: 'the shim is killed under load',
+  },
+  'link-cut': {
+    promise: 'The link may be cut, slowed to 20 kbit/s or silenced: nothing acknowledged is lost',
+    limit: 'no older value is shown in the cluster after a newer one',
+    test: 'the link is cut, slowed or silenced under load',
+  },
+  'half-open': {
+    promise: 'A link whose packets vanish is noticed although nobody closes it',
+    limit: '45 s',
+    test: 'a silent link is noticed within 45 s',
+  },
+  'boot-offline': {
+    promise:
+      'A gateway boots without the cloud: devices are polled, retained messages are there, pods run, also those that use a service account token and those whose container has died meanwhile',
+    limit: '5 s',
+    test: 'without the cloud everything is there again after a boot',
+  },
+  'pods-at-once': {
+    promise: 'Pods that are created at once all run, also when the link fails meanwhile',
+    limit: '20 pods within 10 s of the link',
+    test: '20 pods at once, and the link fails meanwhile',
+  },
+} as const;
+
+const PAGE = 'runtime/docs/outage-contract.md';
+const results = new Map<PromiseId, string>();
+
+/** Notes what the test of a promise has measured. */
+export function prove(id: PromiseId, result: string): void {
+  results.set(id, result);
+  process.stdout.write(`${promises[id].test}: ${result}\n`);
+}
+
+/** Brings the page up to date with this run, when `EDGECORE_WRITE_CONTRACT` is set; what did not run keeps its result. */
+export function writeContract(): void {
+  if (!process.env.EDGECORE_WRITE_CONTRACT) return;
+  const before = existsSync(PAGE) ? readFileSync(PAGE, 'utf8') : '';
+  writeFileSync(
+    PAGE,
+    contractPage((id) => results.get(id) ?? earlierResult(before, id)),
+  );
+}
+
+/** The page. @param resultOf what the last run of a promise's test has measured */
+export function contractPage(resultOf: (id: PromiseId) => string): string {
+  const rows = (Object.keys(promises) as PromiseId[]).map((id) => {
+    const { promise, limit, test } = promises[id];
+    return `## ${id}\n\n${promise}.\n\n- Limit: ${limit}.\n- Proven by: "${test}" in hw-tests/outage.\n- Last result: ${resultOf(id)}\n`;
+  });
+  return `# The outage contract\n\nWhat edgecore promises when the cloud, the link, the power or the process fails. This page is written by the tests that\nprove it: \`EDGECORE_WRITE_CONTRACT=true npm run hw-test -- outage --long\`.\n\n${rows.join('\n')}`;
+}
+
+function earlierResult(page: string, id: PromiseId): string {
+  const part = page.split(`## ${id}\n`)[1] ?? '';
+  return part.match(/- Last result: (.*)/)?.[1] ?? 'not run yet';
+}

@@ -1,0 +1,212 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { ConsoleSnapshot } from '../../runtime/console/snapshot.ts';
+import { type Containerd, canRunContainers, PAUSE, startContainerd } from '../containerd/containerd.ts';
+import { kubectlPrograms } from '../kubectl.ts';
+import { busyboxPod } from '../kubernetes/busybox-pod.ts';
+import { type Cluster, startCluster } from '../kubernetes/cluster.ts';
+import { until } from '../program.ts';
+import { prove, writeContract } from './contract.ts';
+import { CutProxy, type LinkMode } from './cut-proxy.ts';
+import { random, seed } from './seed.ts';
+import { TwinPublisher } from './twin-publisher.ts';
+import { TwinWatch } from './twin-watch.ts';
+
+type Context = { cluster: Cluster; containerd: Containerd; proxy: CutProxy; load: Load };
+type Load = { publishers: TwinPublisher[]; watch: TwinWatch };
+
+const test = suite<Context>('outages under load');
+const [kubectlProgram] = kubectlPrograms();
+const isLong = process.env.EDGECORE_LONG === 'true';
+const EDGE_KILLS = isLong ? 300 : 8;
+const SHIM_KILLS = isLong ? 100 : 4;
+const LINK_CUTS = isLong ? 100 : 4;
+const PROPERTIES = ['p0', 'p1', 'p2', 'p3'];
+const DEVICE = 'counters';
+
+test.before(async (context) => {
+  process.stdout.write(`seed ${seed}\n`);
+  context.containerd = await startContainerd();
+  context.proxy = new CutProxy(0);
+  context.cluster = await startCluster(kubectlProgram ?? '', {
+    criEndpoint: context.containerd.endpoint,
+    podSandboxImage: PAUSE,
+    link: (cloudhub) => {
+      context.proxy = new CutProxy(cloudhub);
+      return context.proxy.start();
+    },
+  });
+  const { kubectl, node } = context.cluster;
+  await kubectl.apply(...counters(node));
+  await until('the device is on the node', async () => (await local(context)).devices.length === 1);
+  await until('it has a status', () => kubectl.value(['devicestatus', DEVICE], '{.metadata.name}'));
+  const device = `${context.cluster.namespace}/${DEVICE}`;
+  const port = context.cluster.stack.options.ports.mqtt;
+  context.load = {
+    publishers: PROPERTIES.map((property) => new TwinPublisher({ port, device, property })),
+    watch: new TwinWatch(kubectl, DEVICE),
+  };
+});
+
+test.after(async ({ cluster, containerd, proxy, load }) => {
+  load.watch.stop();
+  writeContract();
+  await cluster.close();
+  await proxy.stop();
+  await containerd.stop();
+});
+
+test.before.each(({ load }) => {
+  for (const publisher of load.publishers) publisher.start();
+});
+test.after.each(({ load }) => {
+  for (const publisher of load.publishers) publisher.stop();
+});
+
+/** What the node itself says, on its console. */
+async function local({ cluster }: Pick<Context, 'cluster'>): Promise<ConsoleSnapshot> {
+  const response = await fetch(`http://127.0.0.1:${cluster.stack.options.ports.console}/api/state`);
+  return (await response.json()) as ConsoleSnapshot;
+}
+
+/** What the load was, for the record. */
+function acknowledged({ load }: Context): string {
+  const sum = load.publishers.reduce((n, publisher) => n + publisher.acknowledged, 0);
+  return `${sum} values acknowledged since the start, none lost, none after a newer one`;
+}
+
+const pause = (most: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, random() * most));
+
+/** Waits for the load to move on, so that what follows hits work under way. */
+async function progress({ load }: Context): Promise<void> {
+  const before = load.publishers.map(({ acknowledged }) => acknowledged);
+  await until('every publisher goes on', () =>
+    load.publishers.every(({ acknowledged }, i) => acknowledged > (before[i] ?? 0)),
+  );
+}
+
+/** The end of an outage: the cluster has what the node has, and saw nothing go back. */
+async function settled(context: Context): Promise<void> {
+  const { load, cluster } = context;
+  for (const publisher of load.publishers) publisher.stop();
+  const wanted = load.publishers.map(({ acknowledged }) => acknowledged);
+  await until(
+    'the cluster has every acknowledged value',
+    async () => {
+      const { devices } = await local(context);
+      const here = PROPERTIES.map((name) =>
+        Number(devices[0]?.properties.find((p) => p.name === name)?.value ?? 0),
+      );
+      assert.ok(
+        here.every((value, i) => value >= (wanted[i] ?? 0)),
+        `node ${here}, acknowledged ${wanted}`,
+      );
+      return here.every((value, i) => load.watch.latest.get(PROPERTIES[i] ?? '') === value);
+    },
+    60_000,
+  );
+  assert.equal(load.watch.regressions, []);
+  const { kubectl, node } = cluster;
+  await kubectl.run(['wait', '--for=condition=Ready', `node/${node}`, '--timeout=60s']);
+}
+
+if (canRunContainers() && kubectlProgram) {
+  test(`${EDGE_KILLS} times edgecore is killed under load`, async (context) => {
+    const { cluster } = context;
+    await cluster.kubectl.apply(busyboxPod('kept', {}, { nodeName: cluster.node }));
+    let slowest = 0;
+    for (let i = 0; i < EDGE_KILLS; i++) {
+      await progress(context);
+      await pause(300);
+      await cluster.stack.program('edgecore').kill();
+      const at = performance.now();
+      await cluster.stack.startEdge();
+      slowest = Math.max(slowest, performance.now() - at);
+    }
+    await settled(context);
+    await until('the pod runs, never started twice', async () => {
+      const path = '{.status.phase} {.status.containerStatuses[0].restartCount}';
+      return (await cluster.kubectl.value(['pod', 'kept'], path)) === 'Running 0';
+    });
+    prove(
+      'edge-killed',
+      `${EDGE_KILLS} kills, slowest boot ${Math.round(slowest)} ms, ${acknowledged(context)}`,
+    );
+  });
+
+  test(`${SHIM_KILLS} times the shim is killed under load`, async (context) => {
+    const { cluster } = context;
+    for (let i = 0; i < SHIM_KILLS; i++) {
+      await progress(context);
+      await pause(300);
+      await cluster.stack.program('cloud-shim').kill();
+      await cluster.kubectl.apply(busyboxPod(`made-${i}`, {}, { nodeName: cluster.node }));
+      await cluster.stack.startShim();
+    }
+    await settled(context);
+    for (let i = 0; i < SHIM_KILLS; i++) {
+      await until(`pod made-${i} runs`, async () => {
+        return (await cluster.kubectl.value(['pod', `made-${i}`], '{.status.phase}')) === 'Running';
+      });
+    }
+    await cluster.kubectl.run(['delete', 'pod', '-l', 'suite=edge', '--timeout=60s']);
+    await until('no pod is left on the node', async () => (await local(context)).pods.length === 0);
+    prove('shim-killed', `${SHIM_KILLS} kills, ${acknowledged(context)}`);
+  });
+
+  test(`${LINK_CUTS} times the link is cut, slowed or silenced under load`, async (context) => {
+    const { proxy } = context;
+    const modes: LinkMode[] = [
+      { kind: 'closed' },
+      { kind: 'slow', bytesPerSecond: 2500 },
+      { kind: 'closed' },
+      { kind: 'silent' },
+    ];
+    for (let i = 0; i < LINK_CUTS; i++) {
+      proxy.become(modes[i % modes.length] ?? { kind: 'closed' });
+      await progress(context);
+      await pause(2000);
+      proxy.become({ kind: 'open' });
+      await progress(context);
+    }
+    await settled(context);
+    prove('link-cut', `${LINK_CUTS} cuts, ${acknowledged(context)}`);
+  });
+
+  test('a silent link is noticed within 45 s', async (context) => {
+    context.proxy.become({ kind: 'silent' });
+    const at = performance.now();
+    await until('the node notices', async () => (await local(context)).link.state !== 'online', 60_000);
+    const took = performance.now() - at;
+    context.proxy.become({ kind: 'open' });
+    await settled(context);
+    prove('half-open', `noticed after ${Math.round(took / 1000)} s`);
+    assert.ok(took < 45_000, `${took} ms`);
+  });
+}
+
+if (canRunContainers()) test.run();
+
+function counters(node: string): unknown[] {
+  const apiVersion = 'devices.kubeedge.io/v1beta1';
+  const properties = PROPERTIES.map((name) => ({ name, type: 'INT', accessMode: 'ReadOnly' }));
+  return [
+    {
+      apiVersion,
+      kind: 'DeviceModel',
+      metadata: { name: DEVICE },
+      spec: { protocol: 'counting', properties },
+    },
+    {
+      apiVersion,
+      kind: 'Device',
+      metadata: { name: DEVICE },
+      spec: {
+        deviceModelRef: { name: DEVICE },
+        nodeName: node,
+        protocol: { protocolName: 'counting' },
+        properties: PROPERTIES.map((name) => ({ name, reportToCloud: true })),
+      },
+    },
+  ];
+}

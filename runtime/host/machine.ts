@@ -1,0 +1,20 @@
+import { existsSync, readFileSync } from 'node:fs';
+
+/** What the kernel calls this boot; empty where it has no name. */
+export function bootId(): string {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  } catch {
+    return '';
+  }
+}
+
+/** Ms since the machine started, by a clock that nobody sets. */
+export function uptime(): number {
+  return Number(process.hrtime.bigint() / 1_000_000n);
+}
+
+/** systemd-timesyncd makes this file when it has reached a server. Other daemons make none: then it is not known. */
+export function isSynchronised(): boolean {
+  return existsSync('/run/systemd/timesync/synchronized');
+}
