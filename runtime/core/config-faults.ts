@@ -19,7 +19,8 @@ export function faultsOf(issues: readonly v.BaseIssue<unknown>[]): ConfigFault[]
     if (issue.type === 'strict_object') return strictFault(path, issue);
     // A check over several keys has all of them for input; the path leads to the one that it is about.
     const last = issue.path?.at(-1);
-    const value = shown(last ? last.value : issue.input, path);
+    // One that a check has made itself leads nowhere, and its input is what it is about.
+    const value = shown(last && last.input !== undefined ? last.value : issue.input, path);
     return { path, ...(value === undefined ? {} : { value }), wrong: wrongOf(issue) };
   });
 }
