@@ -108,7 +108,6 @@ export function makeEdged(
     clock: systemClock,
     log: silentLogger,
     metrics: new Metrics(),
-    store: { health: () => ({}), onChange: () => () => {} },
   });
   edged.onChange(() => cluster.wake());
   return edged;

@@ -17,7 +17,6 @@ export function memoryBrokerStore(): BrokerStore {
       await Promise.resolve();
       prepare()?.();
     },
-    arrived: () => {},
     withCommit: (work) => queueMicrotask(work),
     rows: new MemoryRows(),
   };

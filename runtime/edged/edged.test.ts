@@ -66,7 +66,6 @@ test.before.each(async (context) => {
       clock,
       log: silentLogger,
       metrics: new Metrics(),
-      store: { health: () => ({}), onChange: () => () => {} },
     });
   const edged = make();
   await edged.start();

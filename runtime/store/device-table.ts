@@ -1,5 +1,4 @@
-import type { Sql } from './sql.ts';
-import { tables } from './tables.ts';
+import type { Database, Statement } from './database.ts';
 
 export type DeviceRow = {
   readonly id: string;
@@ -16,37 +15,50 @@ export type TwinRow = { readonly deviceid: string; readonly name: string; readon
 
 /** Tables `device` and `device_twin`. A twin's value is its JSON: it is read and written whole. */
 export class DeviceTable {
-  private readonly sql: Sql;
+  private readonly statements: Record<
+    'put' | 'list' | 'remove' | 'putTwin' | 'listTwins' | 'removeTwin' | 'removeTwins',
+    Statement
+  >;
 
-  constructor(sql: Sql) {
-    this.sql = sql;
+  constructor(db: Database) {
+    this.statements = {
+      put: db.prepare('INSERT OR REPLACE INTO device VALUES (?, ?, ?, ?, ?, ?)'),
+      list: db.prepare('SELECT * FROM device ORDER BY id'),
+      remove: db.prepare('DELETE FROM device WHERE id = ?'),
+      putTwin: db.prepare('INSERT OR REPLACE INTO device_twin VALUES (?, ?, ?)'),
+      listTwins: db.prepare('SELECT * FROM device_twin ORDER BY deviceid, name'),
+      removeTwin: db.prepare('DELETE FROM device_twin WHERE deviceid = ? AND name = ?'),
+      removeTwins: db.prepare('DELETE FROM device_twin WHERE deviceid = ?'),
+    };
   }
 
-  put({ id, name, description, state, last_online, reason }: DeviceRow): void {
-    this.sql.put(tables.device, [id, name, description, state, last_online, reason]);
+  put(row: DeviceRow): void {
+    this.statements.put.run([row.id, row.name, row.description, row.state, row.last_online, row.reason]);
   }
 
   list(): DeviceRow[] {
-    return this.sql.all(
-      'SELECT id, name, description, state, last_online, reason FROM device ORDER BY id',
-    ) as DeviceRow[];
+    return this.statements.list.all() as DeviceRow[];
   }
 
   /** Removes the device and its twins. */
   remove(id: string): void {
-    this.sql.remove(tables.device, [id]);
-    this.sql.write('DELETE FROM device_twin WHERE deviceid = ?', [id]);
+    this.statements.remove.run(id);
+    this.statements.removeTwins.run(id);
   }
 
-  putTwin({ deviceid, name, value }: TwinRow): void {
-    this.sql.put(tables.deviceTwin, [deviceid, name, value]);
+  putTwin(row: TwinRow): void {
+    this.statements.putTwin.run([row.deviceid, row.name, row.value]);
   }
 
   listTwins(): TwinRow[] {
-    return this.sql.all('SELECT deviceid, name, value FROM device_twin ORDER BY deviceid, name') as TwinRow[];
+    return this.statements.listTwins.all() as TwinRow[];
   }
 
   removeTwin(id: string, name: string): void {
-    this.sql.remove(tables.deviceTwin, [id, name]);
+    this.statements.removeTwin.run([id, name]);
+  }
+
+  finalize(): void {
+    for (const statement of Object.values(this.statements)) statement.finalize();
   }
 }

@@ -1,23 +1,30 @@
-import type { Sql } from './sql.ts';
-import { tables } from './tables.ts';
+import type { Database, Statement } from './database.ts';
 
 /** Table `sub_topics`: topics that the cloud's rules asked for; they survive a restart. */
 export class TopicTable {
-  private readonly sql: Sql;
+  private readonly statements: Record<'add' | 'list' | 'remove', Statement>;
 
-  constructor(sql: Sql) {
-    this.sql = sql;
+  constructor(db: Database) {
+    this.statements = {
+      add: db.prepare('INSERT OR IGNORE INTO sub_topics VALUES (?)'),
+      list: db.prepare('SELECT topic FROM sub_topics ORDER BY topic'),
+      remove: db.prepare('DELETE FROM sub_topics WHERE topic = ?'),
+    };
   }
 
   add(topic: string): void {
-    this.sql.put(tables.subTopics, [topic]);
+    this.statements.add.run(topic);
   }
 
   list(): string[] {
-    return this.sql.all('SELECT topic FROM sub_topics ORDER BY topic').map((row) => row.topic as string);
+    return this.statements.list.all().map((row) => row.topic as string);
   }
 
   remove(topic: string): void {
-    this.sql.remove(tables.subTopics, [topic]);
+    this.statements.remove.run(topic);
+  }
+
+  finalize(): void {
+    for (const statement of Object.values(this.statements)) statement.finalize();
   }
 }
