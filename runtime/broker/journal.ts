@@ -46,6 +46,8 @@ type Batch = {
   /** `stored`: in a row of its own; `volatile`: in memory alone, because nobody waits for it or the disk refused it. */
   state: 'open' | 'stored' | 'volatile';
   isWritten: boolean;
+  /** A session whose client is there waits for it, and will ask for its messages soon. */
+  isAwaited: boolean;
 };
 
 /** Batches that stay in memory after they were written or read. */
@@ -82,7 +84,11 @@ export class Journal {
     batch.entries?.push(entry);
     batch.pending += targets.length;
     const size = sizeOf(message);
-    for (let i = 0; i < sessions.length; i++) (sessions[i] as DurableSession).offer(entry.seq, size);
+    for (let i = 0; i < sessions.length; i++) {
+      const session = sessions[i] as DurableSession;
+      session.offer(entry.seq, size);
+      if (session.outlet) batch.isAwaited = true;
+    }
   }
 
   /** @returns the message, read back when it is not in memory; undefined when the disk has lost it */
@@ -125,7 +131,14 @@ export class Journal {
   load(claim: (sid: number, seq: number, size: number) => boolean): number {
     let count = 0;
     for (const first of this.store.rows.batches()) {
-      const batch: Batch = { first, entries: undefined, pending: 0, state: 'stored', isWritten: true };
+      const batch: Batch = {
+        first,
+        entries: undefined,
+        pending: 0,
+        state: 'stored',
+        isWritten: true,
+        isAwaited: false,
+      };
       this.batches.push(batch);
       for (const { seq, message, targets } of this.read(batch)) {
         this.next = Math.max(this.next, seq + 1);
@@ -140,7 +153,14 @@ export class Journal {
 
   private openBatch(): Batch {
     if (this.open) return this.open;
-    const batch: Batch = { first: this.next, entries: [], pending: 0, state: 'open', isWritten: false };
+    const batch: Batch = {
+      first: this.next,
+      entries: [],
+      pending: 0,
+      state: 'open',
+      isWritten: false,
+      isAwaited: false,
+    };
     this.open = batch;
     this.batches.push(batch);
     this.store
@@ -171,7 +191,8 @@ export class Journal {
       entry.waiter = undefined;
     }
     if (batch.pending === 0) this.remove(batch);
-    else this.remember(batch);
+    else if (batch.isAwaited || batch.state === 'volatile') this.remember(batch);
+    else batch.entries = undefined;
   }
 
   /** The disk did not take it: publishers are told, and what was promised to nobody stays in memory. A QoS 2 message that
@@ -189,11 +210,14 @@ export class Journal {
   }
 
   private remove(batch: Batch): void {
-    const at = this.indexOf(batch.first);
+    const { first, state } = batch;
+    const at = this.indexOf(first);
     if (this.batches[at] === batch) this.batches.splice(at, 1);
     const cached = this.cache.indexOf(batch);
     if (cached >= 0) this.cache.splice(cached, 1);
-    if (batch.state === 'stored') this.store.withCommit(() => this.store.rows.removeBatch(batch.first));
+    // The number alone waits for the commit, which may be ten seconds away: in that time a client that comes back fetches
+    // half a gigabyte of messages.
+    if (state === 'stored') this.store.withCommit(() => this.store.rows.removeBatch(first));
   }
 
   private read(batch: Batch): Entry[] {
