@@ -1,5 +1,6 @@
 import { SerialPort } from 'serialport';
-import { crc16, isIntact } from '../../mappers/modbus/rtu-frame.ts';
+import { crc16 } from '../../mappers/kit/checksum.ts';
+import { isIntact } from '../../mappers/modbus/rtu-frame.ts';
 import { answerPdu } from './modbus-server.ts';
 import { PlcRegisters } from './registers.ts';
 
