@@ -1,5 +1,6 @@
 import { DriverMapper } from '../mappers/kit/mapper.ts';
 import { modbusDriver } from '../mappers/modbus/modbus.ts';
+import { SerialDriver } from '../mappers/serial/serial.ts';
 import { FileAuthority } from './broker/auth/file-authority.ts';
 import { bridgeOptions } from './broker/bridge/config.ts';
 import { Broker, type BrokerDeps } from './broker/broker.ts';
@@ -91,8 +92,9 @@ export class EdgeCore {
       publish: (topic, payload) => bus.publish(topic, payload),
       objects: meta,
     });
-    const modbus = new DriverMapper({ ...shared, driver: modbusDriver, manager: twins });
-    twins.addMapper(modbus);
+    const drivers = [modbusDriver, new SerialDriver(shared)];
+    const mappers = drivers.map((driver) => new DriverMapper({ ...shared, driver, manager: twins }));
+    for (const mapper of mappers) twins.addMapper(mapper);
     const broker = newBroker({ ...shared, authority: this.authority }, deps, store);
     const { mqttQOS: qos, mqttRetain: retain } = eventBus;
     const brokers = busBrokers(eventBus.mqttMode, broker);
@@ -113,7 +115,7 @@ export class EdgeCore {
     const page = this.console({ ...deps, clock }, { metrics, twins, broker, hub, agent });
     this.broker = broker;
     const first = [clock, ...page, this.authority, broker, bus];
-    const devices = [modbus, twins, ...(local ? [local] : [])];
+    const devices = [...mappers, twins, ...(local ? [local] : [])];
     this.modules = [...first, ...devices, agent, hub, ...this.tunnel({ ...deps, ...shared }, hub, agent)];
   }
 

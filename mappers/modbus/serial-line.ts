@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import type { SerialPort } from 'serialport';
 import type { Millis } from '../../runtime/core/units.ts';
+import { openSerialPort } from '../kit/serial-port.ts';
 import type { Endpoint } from './config.ts';
 import { findAnswer } from './rtu-frame.ts';
 
@@ -70,15 +71,8 @@ export class SerialLine extends EventEmitter {
   }
 
   private async openPort(): Promise<void> {
-    // Loaded when there is a line: its native part costs memory that a gateway without one can do without.
-    const { SerialPort } = await import('serialport');
-    const { path, baudRate, dataBits, parity, stopBits } = this.endpoint;
-    const port = new SerialPort({ path, baudRate, dataBits, parity, stopBits, autoOpen: false });
+    const port = await openSerialPort(this.endpoint.path, this.endpoint);
     port.on('data', (chunk: Buffer) => this.take(chunk));
-    port.on('error', () => {}); // shows as a request without answer, or as a port that is closed
-    await new Promise<void>((resolve, reject) => {
-      port.open((error) => (error ? reject(error) : resolve()));
-    });
     this.port = port;
   }
 

@@ -3,6 +3,7 @@ import modbusSerial from 'modbus-serial';
 import { errorCode, errorText } from '../../runtime/core/errors.ts';
 import type { Millis } from '../../runtime/core/units.ts';
 import type { Connection } from '../kit/driver.ts';
+import { showLine } from '../kit/serial-port.ts';
 import { WireError } from '../kit/wire-error.ts';
 import type { Area, Endpoint, Point } from './config.ts';
 import type { Block } from './plan.ts';
@@ -145,9 +146,7 @@ export function addressOf(endpoint: Endpoint): string {
 
 /** How the connection is opened, for people. */
 export function settingsOf(endpoint: Endpoint): string {
-  if (endpoint.kind === 'tcp') return 'TCP';
-  const { baudRate, dataBits, parity, stopBits } = endpoint;
-  return `${baudRate} ${dataBits}${parity[0]?.toUpperCase()}${stopBits}`;
+  return endpoint.kind === 'tcp' ? 'TCP' : showLine(endpoint);
 }
 
 function openSocket(host: string, port: number): Promise<Socket> {

@@ -62,6 +62,7 @@ function bytesField(
     format,
     encoding: { ...encoding, format: wide },
     pattern: undefined,
+    isWhole: false,
   };
 }
 

@@ -38,6 +38,7 @@ export type Field =
       readonly encoding: Encoding;
       /** Only frames that match it have the property. */
       readonly pattern: RegExp | undefined;
+      readonly isWhole: boolean;
     }
   | {
       readonly kind: 'nmea';
@@ -67,7 +68,7 @@ export function readField(frame: Buffer, field: Field): string | Fault | undefin
     }
     case 'bytes':
       if (field.pattern && !field.pattern.test(frame.toString('latin1'))) return undefined;
-      return readBytes(frame, field);
+      return whole(readBytes(frame, field), field.isWhole);
     case 'nmea': {
       const found = nmeaField(frame, field);
       return typeof found === 'string' ? readText(found, field.text) : found;
@@ -140,6 +141,11 @@ function readNumber(text: string, { type, scale, add, radix, decimal }: TextForm
   if (!Number.isFinite(value)) return { fault: `${plain} is too large` };
   if (type === 'INT' && !Number.isInteger(value)) return { fault: `${value} is no whole number` };
   return String(value === 0 ? 0 : value);
+}
+
+function whole(value: string | Fault, isWhole: boolean): string | Fault {
+  if (!isWhole || typeof value !== 'string' || /^-?\d+$/.test(value)) return value;
+  return { fault: `${value} is no whole number` };
 }
 
 function readBytes(frame: Buffer, field: Extract<Field, { kind: 'bytes' }>): string | Fault {

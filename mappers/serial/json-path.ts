@@ -21,10 +21,9 @@ export function parseJsonPath(text: string): JsonPath | Fault {
 /** The value at a path of a frame that is JSON, as text: objects and lists as JSON.
  * @returns undefined when the frame has nothing there */
 export function valueAt(frame: Buffer, path: JsonPath): string | Fault | undefined {
-  const text = frame.toString('utf8');
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parse(frame);
   } catch {
     return { fault: `${showBytes(frame)} is no JSON` };
   }
@@ -35,4 +34,13 @@ export function valueAt(frame: Buffer, path: JsonPath): string | Fault | undefin
   if (value === undefined) return undefined;
   if (value === null) return { fault: 'the device says null' };
   return typeof value === 'object' ? JSON.stringify(value) : String(value);
+}
+
+/** Several properties are read from one frame: it is parsed once. */
+const parsed = new WeakMap<Buffer, { readonly value: unknown }>();
+
+function parse(frame: Buffer): unknown {
+  const known = parsed.get(frame) ?? { value: JSON.parse(frame.toString('utf8')) };
+  parsed.set(frame, known);
+  return known.value;
 }
