@@ -5,8 +5,10 @@ import { isRecord } from '../../runtime/core/message.ts';
 export class Settings {
   private readonly path: string;
   private readonly faults: string[];
-  private readonly values: ReadonlyMap<string, unknown>;
-  private readonly known = new Set<string>();
+  /** By key in lower case. */
+  private readonly values: ReadonlyMap<string, { readonly key: string; readonly value: unknown }>;
+  /** Keys that were asked for, in lower case and as the documentation writes them. */
+  private readonly known = new Map<string, string>();
 
   /** Case does not count in keys: KubeEdge's tools spell them in several ways.
    * @param path of the object, as in `spec.protocol.configData`
@@ -15,12 +17,12 @@ export class Settings {
     this.path = path;
     this.faults = faults;
     this.values = new Map(
-      isRecord(raw) ? Object.entries(raw).map(([key, value]) => [key.toLowerCase(), value]) : [],
+      isRecord(raw) ? Object.entries(raw).map(([key, value]) => [key.toLowerCase(), { key, value }]) : [],
     );
   }
 
   has(key: string): boolean {
-    return this.values.get(key.toLowerCase()) !== undefined;
+    return this.values.get(key.toLowerCase())?.value !== undefined;
   }
 
   fault(key: string, what: string): undefined {
@@ -111,15 +113,15 @@ export class Settings {
   /** Notes the keys that nobody has asked for: a misspelt one would be obeyed in silence otherwise.
    * @param what the object is, for the fault */
   refuseOthers(what: string): void {
-    for (const key of this.values.keys()) {
-      if (this.known.has(key.toLowerCase())) continue;
-      this.fault(key, `no setting of ${what}: there are ${[...this.known].sort().join(', ')}`);
+    const known = [...this.known.values()].sort().join(', ');
+    for (const [lower, { key }] of this.values) {
+      if (!this.known.has(lower)) this.fault(key, `no setting of ${what}: there are ${known}`);
     }
   }
 
   private take(key: string): unknown {
-    this.known.add(key.toLowerCase());
-    return this.values.get(key.toLowerCase()) ?? undefined;
+    this.known.set(key.toLowerCase(), key);
+    return this.values.get(key.toLowerCase())?.value ?? undefined;
   }
 
   private wrong(key: string, value: unknown, what: string): undefined {

@@ -38,6 +38,13 @@ export type PointContext = {
 
 const DEFAULT_CYCLE = 1000;
 const MIN_CYCLE = 50;
+/** The setting that stands for a kind of field. */
+const readBy: Readonly<Record<Field['kind'], string>> = {
+  pattern: 'match',
+  bytes: 'offset',
+  nmea: 'sentence',
+  json: 'path',
+};
 const numeric = new Set<PropertyType>(['INT', 'FLOAT', 'DOUBLE']);
 
 /** @returns undefined when it has a fault, which is noted */
@@ -62,7 +69,9 @@ export function parsePoint(
   const write = parseWrite(settings, text, context.framing);
   if (!field && !write && faults.length === before)
     settings.fault('match', 'missing: want match, offset, sentence, path or write');
-  settings.refuseOthers('a serial property');
+  // With a fault the rest of its settings were not asked for.
+  if (faults.length === before)
+    settings.refuseOthers(field ? `a property read by ${readBy[field.kind]}` : 'a property to write');
   if (faults.length > before) return undefined;
   return {
     property: property.name,
@@ -133,7 +142,10 @@ function parseBytesField(
   { scale, add }: TextForm,
 ): Field | undefined {
   const formats = Object.keys(bytesOf) as ByteFormat[];
-  if (!settings.has('type') && model.type !== 'BOOLEAN') settings.need('type', formats.join(', '));
+  if (!settings.has('type') && model.type !== 'BOOLEAN') {
+    settings.need('type', formats.join(', '));
+    return undefined;
+  }
   const format = settings.choice('type', formats, 'bool');
   const order = parseOrder(settings, format);
   const free = bytesOf[format] === undefined;
