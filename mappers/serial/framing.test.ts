@@ -5,7 +5,7 @@ import type { FrameCheck } from './frame-check.ts';
 import { type Form, Framer, type Framing } from './framing.ts';
 import { parseTemplate, render } from './template.ts';
 
-const SEED = Number(process.env.SEED ?? 20_260);
+const SEED = Number(process.env.EDGECORE_SEED ?? 20_260);
 const none: FrameCheck = { kind: 'none' };
 const crc: FrameCheck = {
   kind: 'sum',
@@ -249,7 +249,7 @@ for (const kind of kinds) {
   test(`${kind.name}: any bytes at all are taken in bounded memory (seed ${SEED})`, () => {
     const random = randomFrom(SEED + 2);
     const framer = new Framer(kind.how);
-    for (let i = 0; i < 20_000; i++) {
+    for (let i = 0; i < 5_000; i++) {
       const chunk = Buffer.from(
         Array.from({ length: 1 + Math.floor(random() * 8) }, () => Math.floor(random() * 256)),
       );
