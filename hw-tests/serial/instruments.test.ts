@@ -217,7 +217,7 @@ if (hasSocat) {
       context,
       'scale',
       'offline',
-      /master: is taken by edgecore itself, by another name of the port/,
+      /master: is taken by edgecore itself, by another name of the port or for another protocol$/,
     );
     await other.close();
     await state(context, 'scale', 'online');

@@ -60,7 +60,7 @@ async function holderOf(path: string): Promise<string> {
     for (const file of files) {
       if ((await readlink(`/proc/${pid}/fd/${file}`).catch(() => '')) !== device) continue;
       if (Number(pid) === process.pid)
-        return 'edgecore itself, by another name of the port: give all its devices one name';
+        return 'edgecore itself, by another name of the port or for another protocol';
       const name = await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => 'a program');
       return `${name.trim()} (process ${pid})`;
     }

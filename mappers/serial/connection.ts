@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { realpath, stat } from 'node:fs/promises';
 import type { SerialPort } from 'serialport';
 import type { Clock, Timer } from '../../runtime/core/clock.ts';
 import { sleep } from '../../runtime/core/clock.ts';
@@ -136,14 +136,15 @@ export async function openSerial(
   try {
     const path = await findPort(name);
     const port = await openSerialPort(path, line);
-    const wire = new PortWire({ port, path, identity: await identityOf(path), clock });
+    const device = await realpath(path).catch(() => path);
+    const wire = new PortWire({ port, device, identity: await identityOf(device), clock });
     return new SerialConnection({ name: text, wire, clock });
   } catch (error) {
     throw new WireError('unreachable', `${text}: ${errorText(error)}`);
   }
 }
 
-/** What a path leads to; a port that comes back is another device, even when it has the old name. */
+/** A port that comes back is another device, even when it has the old name. */
 async function identityOf(path: string): Promise<string | undefined> {
   const found = await stat(path).catch(() => undefined);
   return found && `${found.dev} ${found.ino} ${found.rdev}`;
@@ -151,7 +152,8 @@ async function identityOf(path: string): Promise<string | undefined> {
 
 type PortWireDeps = {
   readonly port: SerialPort;
-  readonly path: string;
+  /** Behind the links of udev. */
+  readonly device: string;
   readonly identity: string | undefined;
   readonly clock: Clock;
 };
@@ -167,7 +169,7 @@ class PortWire implements Wire {
   }
 
   listen(on: { data(chunk: Buffer): void; lost(reason: string): void }): void {
-    const { port, path, identity, clock } = this.deps;
+    const { port, device, identity, clock } = this.deps;
     let isLost = false;
     const lost = (): void => {
       if (isLost || this.closing) return;
@@ -179,7 +181,7 @@ class PortWire implements Wire {
     port.on('data', on.data);
     port.on('close', lost);
     this.watch = clock.every(WATCH, () => {
-      void identityOf(path).then((now) => {
+      void identityOf(device).then((now) => {
         if (now !== identity) lost();
       });
     });

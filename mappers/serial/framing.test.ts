@@ -156,6 +156,9 @@ test('a pattern cuts what matches, and waits while more of it may come', () => {
   const open = framing({ kind: 'regex', pattern: /T=[\d.]+/ });
   assert.equal(cuts(open, [Buffer.from('xxT=2'), Buffer.from('1.5'), '|']), ['T=21.5']);
   assert.equal(cuts(open, [Buffer.from('T=2'), Buffer.from('1;')]), ['T=21']);
+  const bare = framing({ kind: 'regex', pattern: /[\d.]+\r/ });
+  assert.equal(cuts(bare, [Buffer.from('1.5\r22.5\r')], true), ['22.5\r'], 'the end of a frame is no frame');
+  assert.equal(cuts(bare, ['|', Buffer.from('21.5\r')], true), ['21.5\r']);
   const closed = framing({ kind: 'regex', pattern: /T=[\d.]+\r/ });
   assert.equal(cuts(closed, [Buffer.from('T=2'), Buffer.from('1\rT=')]), ['T=21\r']);
 });

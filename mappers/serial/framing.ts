@@ -97,12 +97,16 @@ export class Framer {
 
 /** True when a frame is known by its first bytes. */
 function hasStart(form: Form): boolean {
-  return form.kind === 'regex' || ('start' in form && form.start.length > 0);
+  return 'start' in form && form.start.length > 0;
 }
 
 function nextStep(at: At, framing: Framing): Step {
   const { form } = framing;
-  if (at.data.length === 0) return at.silent && at.skipping && untilSilence(form) ? undone() : undefined;
+  if (at.data.length === 0) {
+    // After a silence a frame begins, except where only a delimiter tells.
+    const begins = at.silent && at.skipping && form.kind !== 'delimiter';
+    return begins ? { take: 0, skip: false } : undefined;
+  }
   switch (form.kind) {
     case 'delimiter':
       return delimiterStep(at, framing, form);
@@ -116,14 +120,6 @@ function nextStep(at: At, framing: Framing): Step {
     default:
       return form satisfies never;
   }
-}
-
-function undone(): Step {
-  return { take: 0, skip: false };
-}
-
-function untilSilence(form: Form): boolean {
-  return form.kind !== 'delimiter' && form.kind !== 'regex';
 }
 
 function delimiterStep(
@@ -199,18 +195,20 @@ function silenceStep({ data, silent, skipping }: At, framing: Framing): Step {
   return silent ? { take: data.length, cut: checked(data, framing.check) } : undefined;
 }
 
-function regexStep({ data, silent }: At, framing: Framing, pattern: RegExp): Step {
+function regexStep({ data, silent, skipping }: At, framing: Framing, pattern: RegExp): Step {
   const match = pattern.exec(data.toString('latin1'));
   if (!match || match[0] === '') {
-    if (silent) return { take: data.length };
-    return data.length > framing.max ? { take: data.length - framing.max } : undefined;
+    if (silent) return { take: data.length, skip: false };
+    return data.length > framing.max ? { take: data.length - framing.max, skip: true } : undefined;
   }
   const end = match.index + match[0].length;
   // More may belong to it: `T=21` is not all of `T=21.5`.
   const isOpen = end === data.length && !/\\[rn]\)?\$?$/.test(pattern.source);
   if (isOpen && !silent && data.length <= framing.max) return undefined;
-  if (match[0].length > framing.max) return { take: end, cut: tooLong(framing.max) };
-  return { take: end, cut: checked(data.subarray(match.index, end), framing.check) };
+  // The first bytes of a stream may be the end of a frame that matches by itself.
+  if (skipping && match.index === 0) return { take: end, skip: false };
+  if (match[0].length > framing.max) return { take: end, skip: false, cut: tooLong(framing.max) };
+  return { take: end, skip: false, cut: checked(data.subarray(match.index, end), framing.check) };
 }
 
 /** Bytes that cannot be of a frame, because no start is in them. */
