@@ -213,3 +213,11 @@ function toBcd(value: number, into: Buffer): void {
   if (value < 0 || digits.length > into.length * 2) throw new RangeError('BCD');
   into.write(digits, 'hex');
 }
+
+/** True when a value reads back as it was desired: `21.5` and `21.50` are the same setting, and a float32 holds seven
+ * digits of it. */
+export function sameValue(read: string, desired: string): boolean {
+  if (read === desired) return true;
+  const [a, b] = [Number(read), Number(desired)];
+  return desired.trim() !== '' && Number.isFinite(a) && Math.abs(a - b) <= Math.abs(b) * 1e-6;
+}
