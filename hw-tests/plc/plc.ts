@@ -1,5 +1,5 @@
 import { createServer, type Server, type Socket } from 'node:net';
-import { answerPdu } from './modbus-server.ts';
+import { answerPdu } from '../../mappers/modbus/answer.ts';
 import { PlcRegisters } from './registers.ts';
 
 /** How the PLC misbehaves, for tests. */

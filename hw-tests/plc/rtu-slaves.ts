@@ -1,7 +1,6 @@
 import { SerialPort } from 'serialport';
-import { crc16 } from '../../mappers/kit/checksum.ts';
-import { isIntact } from '../../mappers/modbus/rtu-frame.ts';
-import { answerPdu } from './modbus-server.ts';
+import { answerPdu } from '../../mappers/modbus/answer.ts';
+import { crc16, isIntact } from '../../mappers/modbus/rtu-frame.ts';
 import { PlcRegisters } from './registers.ts';
 
 /** How a slave misbehaves, for tests. */

@@ -1,7 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { crc16 } from '../kit/checksum.ts';
-import { findAnswer, isIntact } from './rtu-frame.ts';
+import { crc16, findAnswer, isIntact } from './rtu-frame.ts';
 
 const test = suite('RTU frames');
 

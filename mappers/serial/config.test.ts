@@ -94,9 +94,9 @@ const deviceFaults: [Free, string[]][] = [
   ],
   [
     { ...PORT, baudRate: 'fast', parity: 'mark' },
-    ['baudRate: "fast": want a whole number from 50 to 4000000', 'parity: "mark": want none, even, odd'],
+    ['baudRate: fast: want a whole number from 50 to 4000000', 'parity: mark: want none, even or odd'],
   ],
-  [{ ...PORT, framing: 'lines' }, ['framing.type: "lines": want delimiter, length, fixed, silence, regex']],
+  [{ ...PORT, framing: 'lines' }, ['framing.type: lines: want delimiter, length, fixed, silence or regex']],
   [
     { ...PORT, framing: { delimiter: '\\q' } },
     ['framing.delimiter: \\q is unknown: there are \\r, \\n, \\t, \\0, \\\\ and \\xHH'],
@@ -113,7 +113,7 @@ const deviceFaults: [Free, string[]][] = [
   ],
   [
     { ...PORT, checksum: 'md5' },
-    ['checksum.type: "md5": want none, nmea, xor, sum8, crc16-modbus, crc16-ccitt'],
+    ['checksum.type: md5: want none, nmea, xor, sum8, crc16-modbus or crc16-ccitt'],
   ],
   [{ ...PORT, requests: { all: { expect: 'x' } } }, ['requests.all.send: missing: want what is sent']],
   [
@@ -152,7 +152,7 @@ const pointFaults: [Free, PropertyType, string][] = [
     'ask: all: want a name of spec.protocol.configData.requests (there are: none)',
   ],
   [{ ...ASK, capture: 2 }, 'FLOAT', 'capture: 2: the pattern has 1 groups'],
-  [{ ...ASK, match: '(' }, 'FLOAT', 'match: "(": no regular expression (Unterminated group)'],
+  [{ ...ASK, match: '(' }, 'FLOAT', 'match: (: no regular expression (Unterminated group)'],
   [{ ...ASK, scale: 0 }, 'FLOAT', 'scale: 0 would make every value the same'],
   [{ ...ASK, on: 'yes' }, 'BOOLEAN', 'off: missing: on and off go together'],
   [{ request: 'T?', offset: 2 }, 'FLOAT', `type: missing: want bool, int8`],

@@ -2,13 +2,13 @@ import type { Device, DeviceModel } from '../../runtime/core/devices.ts';
 import { type Millis, millis } from '../../runtime/core/units.ts';
 import { sumWidth } from '../kit/checksum.ts';
 import type { LineSettings } from '../kit/serial-port.ts';
-import { Settings } from '../kit/settings.ts';
 import { parseBytes } from './bytes.ts';
 import type { FrameCheck } from './frame-check.ts';
 import { type Form, type Framing, leastFrame } from './framing.ts';
 import { parsePoint, type SerialPoint } from './points.ts';
 import type { PortName } from './ports.ts';
 import { parseQuestion, type Question } from './question.ts';
+import { Settings } from './settings.ts';
 
 export const protocols = ['serial', 'serial-nmea', 'serial-json'] as const;
 type Protocol = (typeof protocols)[number];
@@ -64,17 +64,17 @@ export function parseSerialDevice(
   const faults: string[] = [];
   const name = device.spec.protocol?.protocolName?.toLowerCase();
   const protocol = protocols.find((p) => p === name) ?? 'serial';
-  const settings = new Settings(device.spec.protocol?.configData, PATH, faults);
+  const settings = new Settings(PATH, faults, device.spec.protocol?.configData);
   const port = parsePort(settings);
   const line = parseLine(settings, protocol);
   const check = parseCheck(settings, protocol);
   const framing = parseFraming(settings, protocol, check);
   const shared = {
-    timeout: millis(settings.whole('timeout', 1000, [10, 60_000])),
-    pause: millis(settings.whole('pause', 0, [0, 10_000])),
-    retries: settings.whole('retries', 2, [0, 10]),
+    timeout: millis(settings.count('timeout', 1000, [10, 60_000])),
+    pause: millis(settings.count('pause', 0, [0, 10_000])),
+    retries: settings.count('retries', 2, [0, 10]),
     listen: settings.flag('listen', defaults[protocol].listen),
-    staleAfter: millis(settings.whole('staleAfter', 10_000, [100, 86_400_000])),
+    staleAfter: millis(settings.count('staleAfter', 10_000, [100, 86_400_000])),
   };
   const questions = parseQuestions(settings, framing, shared.listen);
   settings.refuseOthers('a serial device');
@@ -92,7 +92,7 @@ function parsePort(settings: Settings): PortName | undefined {
     vendorId: usbId(settings, 'vendorId'),
     productId: usbId(settings, 'productId'),
     serialNumber: settings.text('serialNumber'),
-    interface: settings.has('interface') ? settings.whole('interface', 0, [0, 255]) : undefined,
+    interface: settings.has('interface') ? settings.count('interface', 0, [0, 255]) : undefined,
   };
   const isUsb = usb.vendorId !== undefined || usb.productId !== undefined || usb.serialNumber !== undefined;
   if (path !== undefined) {
@@ -126,23 +126,23 @@ function usbId(settings: Settings, key: string): string | undefined {
 
 function parseLine(settings: Settings, protocol: Protocol): LineSettings {
   return {
-    baudRate: settings.whole('baudRate', defaults[protocol].baudRate, [50, 4_000_000]),
-    dataBits: settings.whole('dataBits', 8, [7, 8]) as 7 | 8,
-    stopBits: settings.whole('stopBits', 1, [1, 2]) as 1 | 2,
-    parity: settings.choice('parity', ['none', 'even', 'odd'], 'none'),
-    flowControl: settings.choice('flowControl', ['none', 'rtscts', 'xonxoff'], 'none'),
+    baudRate: settings.count('baudRate', defaults[protocol].baudRate, [50, 4_000_000]),
+    dataBits: settings.count('dataBits', 8, [7, 8]) as 7 | 8,
+    stopBits: settings.count('stopBits', 1, [1, 2]) as 1 | 2,
+    parity: settings.word('parity', ['none', 'even', 'odd'], 'none'),
+    flowControl: settings.word('flowControl', ['none', 'rtscts', 'xonxoff'], 'none'),
   };
 }
 
 function parseCheck(all: Settings, protocol: Protocol): FrameCheck {
   const settings = all.part('checksum', 'type');
   const kinds = ['none', 'nmea', 'xor', 'sum8', 'crc16-modbus', 'crc16-ccitt'] as const;
-  const kind = settings?.choice('type', kinds, 'none') ?? defaults[protocol].check;
+  const kind = settings?.word('type', kinds, 'none') ?? defaults[protocol].check;
   const options = {
-    from: settings?.whole('from', 0, [0, 64]) ?? 0,
-    encoding: settings?.choice('encoding', ['binary', 'hex'], 'binary') ?? 'binary',
-    order: settings?.choice('order', ['big', 'little'], kind === 'crc16-modbus' ? 'little' : 'big') ?? 'big',
-    init: settings?.whole('init', 0xffff, [0, 0xffff]) ?? 0xffff,
+    from: settings?.count('from', 0, [0, 64]) ?? 0,
+    encoding: settings?.word('encoding', ['binary', 'hex'], 'binary') ?? 'binary',
+    order: settings?.word('order', ['big', 'little'], kind === 'crc16-modbus' ? 'little' : 'big') ?? 'big',
+    init: settings?.count('init', 0xffff, [0, 0xffff]) ?? 0xffff,
   } as const;
   settings?.refuseOthers('a checksum');
   if (kind === 'none' || kind === 'nmea') return { kind };
@@ -150,9 +150,9 @@ function parseCheck(all: Settings, protocol: Protocol): FrameCheck {
 }
 
 function parseFraming(all: Settings, protocol: Protocol, check: FrameCheck): Framing | undefined {
-  const settings = all.part('framing', 'type') ?? new Settings({}, `${PATH}.framing`, []);
-  const kind = settings.choice('type', ['delimiter', 'length', 'fixed', 'silence', 'regex'], 'delimiter');
-  const max = settings.whole('maxLength', defaults[protocol].max, [4, 65_536]);
+  const settings = all.part('framing', 'type') ?? new Settings(`${PATH}.framing`, []);
+  const kind = settings.word('type', ['delimiter', 'length', 'fixed', 'silence', 'regex'], 'delimiter');
+  const max = settings.count('maxLength', defaults[protocol].max, [4, 65_536]);
   const quiet = quietOf(settings, kind);
   const form = parseForm(settings, kind, protocol);
   settings.refuseOthers(`${kind} framing`);
@@ -175,7 +175,7 @@ function parseFraming(all: Settings, protocol: Protocol, check: FrameCheck): Fra
 /** Silence ends a frame or spoils one. A delimiter needs none. */
 function quietOf(settings: Settings, kind: Form['kind']): Millis | undefined {
   if (kind === 'delimiter') return undefined;
-  return millis(settings.whole('silence', kind === 'silence' ? 20 : 100, [1, 10_000]));
+  return millis(settings.count('silence', kind === 'silence' ? 20 : 100, [1, 10_000]));
 }
 
 function parseForm(settings: Settings, kind: Form['kind'], protocol: Protocol): Form | undefined {
@@ -184,21 +184,21 @@ function parseForm(settings: Settings, kind: Form['kind'], protocol: Protocol): 
       const start = bytes(settings, 'start', defaults[protocol].start);
       const delimiter = bytes(settings, 'delimiter', defaults[protocol].delimiter);
       if (delimiter.length === 0) return settings.fault('delimiter', 'is empty');
-      return { kind, start, delimiter, trailer: settings.whole('trailer', 0, [0, 16]) };
+      return { kind, start, delimiter, trailer: settings.count('trailer', 0, [0, 16]) };
     }
     case 'length':
       return {
         kind,
         start: bytes(settings, 'start', ''),
-        offset: settings.whole('offset', 0, [0, 64]),
-        width: Number(settings.choice('width', ['1', '2', '4'], '1')) as 1 | 2 | 4,
-        order: settings.choice('order', ['big', 'little'], 'big'),
-        counts: settings.choice('counts', ['rest', 'frame'], 'rest'),
-        add: settings.whole('add', 0, [-64, 64]),
+        offset: settings.count('offset', 0, [0, 64]),
+        width: Number(settings.word('width', ['1', '2', '4'], '1')) as 1 | 2 | 4,
+        order: settings.word('order', ['big', 'little'], 'big'),
+        counts: settings.word('counts', ['rest', 'frame'], 'rest'),
+        add: settings.count('add', 0, [-64, 64]),
       };
     case 'fixed':
       settings.need('size', 'the number of bytes of a frame');
-      return { kind, start: bytes(settings, 'start', ''), size: settings.whole('size', 1, [1, 65_536]) };
+      return { kind, start: bytes(settings, 'start', ''), size: settings.count('size', 1, [1, 65_536]) };
     case 'silence':
       return { kind };
     case 'regex': {
@@ -214,7 +214,7 @@ function parseForm(settings: Settings, kind: Form['kind'], protocol: Protocol): 
 }
 
 function bytes(settings: Settings, key: string, otherwise: string): Buffer {
-  const parsed = parseBytes(settings.text(key) ?? otherwise);
+  const parsed = parseBytes(settings.verbatim(key) ?? otherwise);
   if (!('fault' in parsed)) return parsed;
   settings.fault(key, parsed.fault);
   return Buffer.from(otherwise);

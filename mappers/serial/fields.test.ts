@@ -26,6 +26,7 @@ const texts: [string, TextForm, string | undefined][] = [
   ['1.5', form('INT'), undefined],
   ['15', form('INT', { scale: 0.1 }), undefined],
   ['2E3', form('INT'), '2000'],
+  ['+09007199254740993', form('INT'), '9007199254740993'],
   ['ff', form('INT', { radix: 16 }), '255'],
   ['0x1', form('INT'), undefined],
   ['', form('FLOAT'), undefined],

@@ -18,7 +18,7 @@ export type TextForm = {
 };
 
 /** Bytes formats: those of registers, and single bytes. */
-export type ByteFormat = Encoding['format'] | 'int8' | 'uint8' | 'bcd8';
+export type ByteFormat = Encoding['format'] | 'bcd8';
 
 /** Where a property lies in a frame. */
 export type Field =
@@ -98,6 +98,7 @@ export const bytesOf: Readonly<Record<ByteFormat, number | undefined>> = {
   int64: 8,
   uint64: 8,
   float64: 8,
+  bcd64: 8,
   string: undefined,
   bytes: undefined,
 };
@@ -135,6 +136,9 @@ function readNumber(text: string, { type, scale, add, radix, decimal }: TextForm
   const plain = decimal === ',' ? tidy.replace(',', '.') : tidy;
   const isNumber = radix === 16 ? /^[0-9a-f]{1,13}$/i : /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,3})?$/i;
   if (!isNumber.test(plain)) return { fault: `${showBytes(Buffer.from(text, 'latin1'))} is no number` };
+  // A counter may have more digits than a number keeps.
+  if (type === 'INT' && scale === 1 && add === 0 && radix === 10 && /^[+-]?\d+$/.test(plain))
+    return BigInt(plain.replace('+', '')).toString();
   const raw = radix === 16 ? Number.parseInt(plain, 16) : Number(plain);
   // 12 digits: 215 × 0.1 is 21.5 and not 21.500000000000004.
   const value = scale === 1 && add === 0 ? raw : Number((raw * scale + add).toPrecision(12));

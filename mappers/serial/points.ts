@@ -2,11 +2,11 @@ import type { DeviceModel, DeviceProperty, ModelProperty, PropertyType } from '.
 import { millis } from '../../runtime/core/units.ts';
 import type { ByteOrder } from '../kit/convert.ts';
 import type { DriverPoint } from '../kit/driver.ts';
-import { Settings } from '../kit/settings.ts';
 import { type ByteFormat, bytesOf, type Field, type TextForm } from './fields.ts';
 import type { Framing } from './framing.ts';
 import { parseJsonPath } from './json-path.ts';
 import { parseQuestion, type Question } from './question.ts';
+import { Settings } from './settings.ts';
 import { type Outgoing, parseTemplate, type Template, takesValue, usesChecksum } from './template.ts';
 
 /** A property of a serial device. */
@@ -61,8 +61,8 @@ export function parsePoint(
     return undefined;
   }
   const before = faults.length;
-  const visitor = { ...modelProperty.visitors?.configData, ...property.visitors?.configData };
-  const settings = new Settings(visitor, `${path}.visitors.configData`, faults);
+  const layers = [modelProperty.visitors?.configData, property.visitors?.configData];
+  const settings = new Settings(`${path}.visitors.configData`, faults, ...layers);
   const text = parseText(settings, modelProperty.type);
   const field = parseField(settings, modelProperty, text, context.isJson);
   const question = field ? parseAsk(settings, context) : undefined;
@@ -89,14 +89,14 @@ function parseText(settings: Settings, type: PropertyType): TextForm {
   const off = settings.text('off');
   if ((on === undefined) !== (off === undefined))
     settings.fault(on === undefined ? 'on' : 'off', 'missing: on and off go together');
-  const scale = settings.decimal('scale', 1);
+  const scale = settings.real('scale', 1);
   if (scale === 0) settings.fault('scale', '0 would make every value the same');
   return {
     type,
     scale,
-    add: settings.decimal('add', 0),
-    radix: settings.choice('radix', ['10', '16'], '10') === '16' ? 16 : 10,
-    decimal: settings.choice('decimal', ['.', ','], '.'),
+    add: settings.real('add', 0),
+    radix: settings.word('radix', ['10', '16'], '10') === '16' ? 16 : 10,
+    decimal: settings.word('decimal', ['.', ','], '.'),
     ...(on === undefined || off === undefined ? {} : { on, off }),
   };
 }
@@ -146,10 +146,10 @@ function parseBytesField(
     settings.need('type', formats.join(', '));
     return undefined;
   }
-  const format = settings.choice('type', formats, 'bool');
+  const format = settings.word('type', formats, 'bool');
   const order = parseOrder(settings, format);
   const free = bytesOf[format] === undefined;
-  const length = free && settings.has('length') ? settings.whole('length', 1, [1, 65_536]) : bytesOf[format];
+  const length = free && settings.has('length') ? settings.count('length', 1, [1, 65_536]) : bytesOf[format];
   const isText = format === 'string' || format === 'bytes';
   if (
     (numeric.has(model.type) && (isText || format === 'bool')) ||
@@ -160,10 +160,10 @@ function parseBytesField(
     format === 'int8' ? 'int16' : format === 'uint8' ? 'uint16' : format === 'bcd8' ? 'bcd16' : format;
   return {
     kind: 'bytes',
-    offset: settings.whole('offset', 0, [0, 65_535]),
+    offset: settings.count('offset', 0, [0, 65_535]),
     length,
     format,
-    encoding: { format: wide, order, scale, add, bit: settings.whole('bit', 0, [0, 7]) },
+    encoding: { format: wide, order, scale, add, bit: settings.count('bit', 0, [0, 7]) },
     pattern: settings.pattern('match'),
     isWhole: model.type === 'INT',
   };
@@ -178,7 +178,7 @@ function parseOrder(settings: Settings, format: ByteFormat): ByteOrder {
     big: 'ABCD',
     little: 'DCBA',
   } as const;
-  const order = orders[settings.choice('order', Object.keys(orders) as (keyof typeof orders)[], 'ABCD')];
+  const order = orders[settings.word('order', Object.keys(orders) as (keyof typeof orders)[], 'ABCD')];
   if (order !== 'ABCD' && bytesOf[format] === undefined) settings.fault('order', `a ${format} has none`);
   return order;
 }
@@ -189,8 +189,8 @@ function parseNmea(settings: Settings, text: TextForm): Field {
     kind: 'nmea',
     talker: settings.text('talker'),
     sentence: settings.text('sentence') ?? '',
-    field: settings.whole('field', 1, [1, 80]),
-    degrees: settings.choice('type', ['plain', 'degrees'], 'plain') === 'degrees',
+    field: settings.count('field', 1, [1, 80]),
+    degrees: settings.word('type', ['plain', 'degrees'], 'plain') === 'degrees',
     text,
   };
 }
@@ -215,7 +215,7 @@ function parseAsk(settings: Settings, { questions, framing, listen }: PointConte
 }
 
 function parseWrite(settings: Settings, text: TextForm, { check }: Framing): PointWrite | undefined {
-  const template = settings.text('write');
+  const template = settings.verbatim('write');
   const answer = settings.pattern('answer');
   const refused = settings.pattern('refused');
   if (template === undefined) return undefined;

@@ -1,5 +1,5 @@
-import type { Settings } from '../kit/settings.ts';
 import type { FrameCheck } from './frame-check.ts';
+import type { Settings } from './settings.ts';
 import { parseTemplate, type Template, takesValue, usesChecksum } from './template.ts';
 
 /** A question to the device. */
@@ -19,7 +19,7 @@ export function parseQuestion(
   check: FrameCheck,
   listen: boolean,
 ): Question | undefined {
-  const text = settings.text(key);
+  const text = settings.verbatim(key);
   const expect = settings.pattern('expect');
   if (text === undefined) return undefined;
   const send = parseTemplate(text);

@@ -21,7 +21,7 @@ type ValueForm =
     }
   | { readonly kind: 'binary'; readonly format: BinaryFormat; readonly order: ByteOrder };
 
-type BinaryFormat = Exclude<Encoding['format'], 'bool' | 'string' | 'bytes'> | 'int8' | 'uint8';
+type BinaryFormat = Exclude<Encoding['format'], 'bool' | 'string' | 'bytes'>;
 
 /** How a desired value becomes what the device wants: raw = (value - add) / scale. */
 export type Outgoing = {
@@ -98,10 +98,7 @@ function parseForm(text: string): ValueForm | Fault {
     return { kind: 'printf', flags, width: Number(width || 0), precision: Number(precision ?? 6), verb };
   }
   const [format = '', order = 'ABCD'] = text.split(':');
-  const isFormat =
-    format === 'int8' ||
-    format === 'uint8' ||
-    (registersOf[format as Encoding['format']] && format !== 'bool');
+  const isFormat = format !== 'bool' && registersOf[format as BinaryFormat] !== undefined;
   if (isFormat && orders.has(order))
     return { kind: 'binary', format: format as BinaryFormat, order: order as ByteOrder };
   return {
@@ -120,7 +117,7 @@ function renderValue(form: ValueForm, value: string, out: Outgoing): Buffer | Fa
     case 'printf':
       return printf(form, value, out.isBoolean ? number : (number - out.add) / out.scale);
     case 'binary':
-      return binary(form, number, out.isBoolean ? { scale: 1, add: 0 } : out);
+      return binary(form, out.isBoolean ? String(number) : value, out.isBoolean ? { scale: 1, add: 0 } : out);
     default:
       return form satisfies never;
   }
@@ -166,13 +163,13 @@ function printf(form: Extract<ValueForm, { kind: 'printf' }>, value: string, num
 
 function binary(
   { format, order }: Extract<ValueForm, { kind: 'binary' }>,
-  value: number,
+  value: string,
   { scale, add }: { readonly scale: number; readonly add: number },
 ): Buffer | Fault {
   if (format !== 'int8' && format !== 'uint8') {
-    return encodeValue(String(value), { format, order, scale, add, bit: 0 }, registersOf[format] ?? 1);
+    return encodeValue(value, { format, order, scale, add, bit: 0 }, registersOf[format] ?? 1);
   }
-  const raw = Math.round((value - add) / scale);
+  const raw = Math.round((Number(value) - add) / scale);
   const [least, most] = format === 'int8' ? [-128, 127] : [0, 255];
   return raw >= least && raw <= most ? Buffer.of(raw & 0xff) : { fault: `does not fit ${format}` };
 }
