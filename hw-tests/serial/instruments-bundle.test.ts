@@ -1,11 +1,15 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { SerialPort } from 'serialport';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { parseAllDocuments } from 'yaml';
 import { seededRandom } from '../kill/random.ts';
 import { type Cluster, startCluster } from '../kubernetes/cluster.ts';
 import { twinPath } from '../kubernetes/device-objects.ts';
 import { Mosquitto, type Subscriber } from '../mqtt/mosquitto.ts';
-import { until } from '../program.ts';
+import { Program, until } from '../program.ts';
 import { requireProgram } from '../real-parts.ts';
 import { type Edit, instrumentObjects } from './instrument-objects.ts';
 import { Scale, Thermometer } from './instruments.ts';
@@ -153,6 +157,41 @@ if (hasSocat && hasClients && kubectl) {
       await status(context, 'taken', REASON, new RegExp(`is taken by .+ \\(process ${process.pid}\\)$`));
     } finally {
       await new Promise<void>((resolve) => holder.close(() => resolve()));
+    }
+  });
+
+  test('the thermometer of the README works as it stands there', async (context) => {
+    const { cluster } = context;
+    const readme = readFileSync(new URL('../../mappers/README.md', import.meta.url), 'utf8');
+    const yaml = /```yaml\n([\s\S]*?)```/.exec(readme)?.[1];
+    const script = /^socat pty,raw,echo=0,link=port (SYSTEM:)'(.+)'$/m.exec(readme);
+    assert.ok(yaml && script);
+    const dir = mkdtempSync(join(tmpdir(), 'edgecore-readme-'));
+    const port = join(dir, 'port');
+    const socat = new Program({
+      name: 'the thermometer',
+      command: 'socat',
+      args: ['-d', '-d', `pty,raw,echo=0,link=${port}`, `${script[1]}${script[2]}`],
+      log: join(dir, 'socat.log'),
+      isReady: (text) => text.includes('starting data transfer loop'),
+    });
+    try {
+      await socat.ready();
+      const objects = parseAllDocuments(yaml).map((document) => document.toJS());
+      for (const object of objects) {
+        object.metadata.namespace = cluster.namespace;
+        if (object.kind !== 'Device') continue;
+        object.spec.nodeName = cluster.node;
+        object.spec.protocol.configData.serialPort = port;
+      }
+      await cluster.kubectl.apply(...objects);
+      await toldOnMqtt(context, 'kitchen', 'temperature', '21.5');
+      await toldOnMqtt(context, 'kitchen', 'lamp', 'true');
+      await status(context, 'kitchen', STATE, /^online$/);
+      await cluster.kubectl.run(['delete', 'device', 'kitchen']);
+    } finally {
+      await socat.kill();
+      rmSync(dir, { recursive: true });
     }
   });
 

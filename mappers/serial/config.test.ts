@@ -173,14 +173,25 @@ const pointFaults: [Free, PropertyType, string][] = [
   [{ request: 'T?', path: 'a..b' }, 'FLOAT', 'path: "..b": want a path such as climate.temp'],
 ];
 
-test('every fault of a property is named with its path, and leaves only that one out', () => {
+test('every fault of a property is named with its path', () => {
   for (const [visitors, type, wanted] of pointFaults) {
     const { config, faults } = parse('serial', PORT, visitors, type);
     const want = `spec.properties[0].visitors.configData.${wanted}`;
     assert.is(faults.length, 1, faults.join('\n'));
     assert.is(faults[0]?.slice(0, want.length), want);
-    assert.equal(config?.points, []);
+    assert.is(config, undefined, 'it had no other property');
   }
+});
+
+test('a property with a fault leaves the others as they are', () => {
+  const { device, model } = objects('serial', PORT, ASK);
+  const properties = [...(device.spec.properties ?? []), { name: 'unknown' }];
+  const { config, faults } = parseSerialDevice({ ...device, spec: { ...device.spec, properties } }, model);
+  assert.equal(faults, ['spec.properties[1].name: unknown is not in model thermometer']);
+  assert.equal(
+    config?.points.map(({ property }) => property),
+    ['temperature'],
+  );
 });
 
 test('a device that speaks unasked needs a pattern for the answers to its questions', () => {

@@ -83,6 +83,8 @@ export function parseSerialDevice(
     const context = { isJson: protocol === 'serial-json', model, framing, questions, listen: shared.listen };
     return parsePoint(property, `spec.properties[${i}]`, context, faults) ?? [];
   });
+  // Where nothing can be served the faults are the answer, and no port is opened.
+  if (points.length === 0 && faults.length > 0) return { config: undefined, faults };
   return { config: { port, line, framing, ...shared, points }, faults };
 }
 

@@ -216,6 +216,16 @@ test('a value is written by template, and a refusal is told', async (context) =>
   assert.is(await failure(device.write(context.connection, point, 'warm')), 'refused: "warm": want a number');
 });
 
+test('a property that is only written opens the port, and is not read back', async (context) => {
+  const device = make(context, {}, { t: { write: 'BEEP {value:%d}\\n' } });
+  assert.equal(await read(context, device), []);
+  const [point] = device.points;
+  assert.ok(point);
+  await through(context.clock, device.write(context.connection, point, '3'));
+  assert.equal(context.bench.sent, ['BEEP 3\n']);
+  assert.is(device.plan([point]).length, 1);
+});
+
 const W = { match: '^ST,(.+)kg$' };
 
 test('a device that speaks unasked is heard, and what it has not said for long is not known', async (context) => {

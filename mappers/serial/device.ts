@@ -75,6 +75,9 @@ export class SerialDevice implements DriverDevice<SerialConnection> {
     );
     const heard = due.filter((point) => isHeard(point));
     if (heard.length > 0) exchanges.push({ points: heard, run: () => this.lookAfter(heard) });
+    // What is only written opens the port too: a missing one is told before somebody wants to write.
+    const silent = due.filter(({ field }) => !field);
+    if (silent.length > 0) exchanges.push({ points: silent, run: async () => [] });
     this.plans.set(due, exchanges);
     return exchanges;
   }

@@ -146,4 +146,34 @@ test('a value is found in JSON by its path', () => {
   assert.match(JSON.stringify(valueAt(Buffer.from('{"a":'), ['a'])), /is no JSON/);
 });
 
+test('any bytes at all have a value, a fault or nothing, in every field', () => {
+  const text = form('FLOAT');
+  const formats = Object.keys(bytesOf) as ByteFormat[];
+  const fields: Field[] = [
+    ...formats.flatMap((format) => [0, 3, 9].map((offset) => bytesField(format, offset))),
+    ...formats
+      .filter((f) => bytesOf[f])
+      .map((format) => bytesField(format, 1, { order: 'DCBA', scale: 0.1 })),
+    { kind: 'pattern', pattern: /(.)(\d+)?/, group: 2, text },
+    { kind: 'nmea', talker: undefined, sentence: 'GGA', field: 2, degrees: true, text },
+    { kind: 'json', path: ['a', 0], text },
+  ];
+  let state = 1;
+  const next = (): number => {
+    state = (state * 48_271) % 2_147_483_647;
+    return state;
+  };
+  for (let i = 0; i < 2000; i++) {
+    const start = ['', '$GPGGA,', '{"a":['][i % 3] ?? '';
+    const frame = Buffer.concat([
+      Buffer.from(start),
+      Buffer.from(Array.from({ length: next() % 14 }, () => next() % 256)),
+    ]);
+    for (const field of fields) {
+      const read = readField(frame, field);
+      assert.ok(read === undefined || typeof read === 'string' || typeof read.fault === 'string');
+    }
+  }
+});
+
 test.run();
