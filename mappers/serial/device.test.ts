@@ -159,6 +159,16 @@ test('a damaged answer is asked for again, and only so often', async (context) =
   assert.is(context.bench.sent.length, 6);
 });
 
+test('a line that is never silent keeps no question for longer than the timeout', async (context) => {
+  const { bench, clock } = context;
+  const device = make(context, { checksum: 'xor', retries: 0 }, { t: T });
+  const babble = clock.every(20 as never, () => bench.say('babble\n'));
+  const before = clock.monotonic();
+  assert.match((await read(context, device))[0] ?? '', /^t!the answer to T\?\\n came damaged: checksum/);
+  assert.ok(clock.monotonic() - before <= 400, `${clock.monotonic() - before} ms`);
+  babble.cancel();
+});
+
 test('one question without an answer spoils its own property; all of them, and the device is away', async (context) => {
   context.bench.answer = (request) => (request === 'T?\n' ? ['T=1\n'] : []);
   const device = make(context, {}, { t: T, h: H });
@@ -247,6 +257,21 @@ test('a device that speaks unasked is heard, and what it has not said for long i
   assert.is(await failure(read(context, device)), 'timeout: /dev/tty0: nothing heard for 5 s');
   bench.say('ST,14kg\n');
   assert.is(heard.at(-1), 'w=14');
+});
+
+test('a device that speaks unasked may be asked too, and its answer is told apart', async (context) => {
+  const { bench, clock, connection } = context;
+  const device = make(context, { listen: true }, { t: { ...T, expect: '^T=' }, w: W });
+  const heard: string[] = [];
+  device.listen?.(connection, (values) => heard.push(...values.map(show)));
+  bench.answer = () => ['\nST,1kg\n', 'T=5\nST,2kg\n'];
+  assert.equal(await read(context, device), ['t=5']);
+  bench.answer = () => ['ST,3kg\n'];
+  assert.equal(await read(context, device), ['t!T?\\n was not answered in time']);
+  assert.equal(heard, ['w=1', 'w=2', 'w=3', 'w=3']);
+  bench.answer = () => [];
+  await clock.advance(10_000);
+  assert.is(await failure(read(context, device)), 'timeout: /dev/tty0: no answer in time');
 });
 
 test('what it says after a write is read back', async (context) => {

@@ -53,7 +53,6 @@ export class SerialDevice implements DriverDevice<SerialConnection> {
       points: heard,
       staleAfter: config.staleAfter,
       clock,
-      alone: this.questions === 0,
     });
     if (config.listen) this.listen = (connection, tell) => this.hear(connection, tell);
   }
@@ -156,14 +155,17 @@ export class SerialDevice implements DriverDevice<SerialConnection> {
       if (answer.kind === 'silence' && (this.silent > 0 || attempt > 0)) break;
     }
     this.silent = answer.kind === 'silence' ? this.silent + 1 : 0;
+    if (answer.kind === 'frame') this.ear.answered();
     return answer;
   }
 
-  /** @throws WireError `timeout` when none of the questions is answered any more: then the device is away */
+  /** @throws WireError `timeout` when none of the questions is answered any more: then the device is away, unless
+   * it is still heard */
   private faultOf(answer: Exclude<Answer, { kind: 'frame' }>, { text }: Question): string {
     switch (answer.kind) {
       case 'silence':
-        if (this.silent >= this.questions) throw new WireError('timeout', `${this.bus}: no answer in time`);
+        if (this.silent >= this.questions && (!this.listen || this.ear.isSilent))
+          throw new WireError('timeout', `${this.bus}: no answer in time`);
         return `${text.trim()} was not answered in time`;
       case 'damaged':
         return `the answer to ${text.trim()} came damaged: ${answer.why}`;

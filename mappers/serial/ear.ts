@@ -14,8 +14,6 @@ export type EarDeps = {
   readonly points: readonly SerialPoint[];
   readonly staleAfter: Millis;
   readonly clock: Clock;
-  /** Nothing else tells that the device is there. */
-  readonly alone: boolean;
 };
 
 /** The longest wait for a value that was written to be heard. */
@@ -47,6 +45,16 @@ export class Ear {
     this.damaged = 0;
   }
 
+  /** True when it has neither spoken nor answered for `staleAfter`. */
+  get isSilent(): boolean {
+    return this.deps.clock.monotonic() - this.since > this.deps.staleAfter;
+  }
+
+  /** It answered a question. */
+  answered(): void {
+    this.since = this.deps.clock.monotonic();
+  }
+
   /** @returns the values of the properties that the frames are about */
   hear(cuts: readonly Cut[]): Value[] {
     const values = cuts.flatMap((cut) => this.hearOne(cut));
@@ -58,9 +66,8 @@ export class Ear {
   /** What is wrong with the properties that are due.
    * @throws WireError `timeout` when the device has not been heard for `staleAfter` */
   check(points: readonly SerialPoint[]): Value[] {
-    const { clock, staleAfter, alone, name } = this.deps;
-    const silent = clock.monotonic() - this.since > staleAfter;
-    if (silent && alone)
+    const { clock, staleAfter, name } = this.deps;
+    if (this.isSilent)
       throw new WireError('timeout', `${name}: nothing heard for ${showMillis(staleAfter)}${this.damage()}`);
     return points.flatMap(({ property }) => {
       const at = this.heardAt.get(property);

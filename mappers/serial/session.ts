@@ -21,6 +21,9 @@ export type Ask = {
   readonly pause: Millis;
 };
 
+/** What came beside the answer. */
+type Seen = { other?: Buffer; damage?: string | undefined };
+
 export type SessionDeps = {
   readonly connection: SerialConnection;
   readonly framing: Framing;
@@ -65,7 +68,7 @@ export class Session {
     // What came before belongs to another question.
     if (!heard) this.framer.reset(false);
     return new Promise((resolve, reject) => {
-      const seen: { other?: Buffer; damage?: string } = {};
+      const seen: Seen = {};
       const finish = (settle: () => void): void => {
         timer.cancel();
         stop();
@@ -74,15 +77,20 @@ export class Session {
         settle();
       };
       const late = (): void => finish(() => resolve(this.verdict(seen, timeout)));
+      const deadline = clock.monotonic() + timeout;
       let timer = clock.after(timeout, late);
       this.asking = (cut) => {
-        if (cut === 'bytes') seen.damage ??= 'no whole frame came: do baudRate, parity and framing fit?';
+        // What a device says unasked tells nothing of the question.
+        if (cut === 'bytes')
+          seen.damage ??= heard ? undefined : 'no whole frame came: do baudRate, parity and framing fit?';
         else if (cut.kind === 'damaged') {
           seen.damage = cut.why;
           timer.cancel();
-          timer = clock.after(AFTER_DAMAGE, late);
+          // A line that never falls silent must not keep the question for ever.
+          const rest = Math.max(0, Math.min(AFTER_DAMAGE, deadline - clock.monotonic()));
+          timer = clock.after(millis(rest), late);
         } else if (expect && !expect.test(cut.bytes.toString('latin1'))) {
-          seen.other = cut.bytes;
+          if (!heard) seen.other = cut.bytes;
           return false;
         } else finish(() => resolve(cut));
         return true;
@@ -92,7 +100,7 @@ export class Session {
     });
   }
 
-  private verdict(seen: { other?: Buffer; damage?: string }, timeout: Millis): Answer {
+  private verdict(seen: Seen, timeout: Millis): Answer {
     if (seen.other) return { kind: 'other', bytes: seen.other };
     if (seen.damage !== undefined) return { kind: 'damaged', why: seen.damage };
     this.deps.connection.owe(timeout);
