@@ -1,5 +1,6 @@
 import { DriverMapper } from '../mappers/kit/mapper.ts';
 import { modbusDriver } from '../mappers/modbus/modbus.ts';
+import { ModbusServer } from '../mappers/modbus/server.ts';
 import { SerialDriver } from '../mappers/serial/serial.ts';
 import { FileAuthority } from './broker/auth/file-authority.ts';
 import { bridgeOptions } from './broker/bridge/config.ts';
@@ -26,6 +27,7 @@ import { MetaManager } from './metamanager/metamanager.ts';
 import { MetaServer } from './metamanager/metaserver/metaserver.ts';
 import { snapshotOf } from './snapshot.ts';
 import { Store } from './store/store.ts';
+import { twinRegisters } from './twin-registers.ts';
 import { connectCri } from './wire/cri.ts';
 import { NodeHttpServer } from './wire/http/node-server.ts';
 import { loadUws, UwsHttpServer } from './wire/http/uws-server.ts';
@@ -115,7 +117,8 @@ export class EdgeCore {
     const page = this.console({ ...deps, clock }, { metrics, twins, broker, hub, agent });
     this.broker = broker;
     const first = [clock, ...page, this.authority, broker, bus];
-    const devices = [...mappers, twins, ...(local ? [local] : [])];
+    const scada = modbusServer(deps, { twins, metrics });
+    const devices = [...mappers, twins, ...scada, ...(local ? [local] : [])];
     this.modules = [...first, ...devices, agent, hub, ...this.tunnel({ ...deps, ...shared }, hub, agent)];
   }
 
@@ -228,6 +231,17 @@ function cloudHandlers(parts: () => CloudParts, renewed: () => void): CloudHandl
       local?.online(up);
     },
   };
+}
+
+/** Offers twins to a SCADA, when that is switched on. */
+function modbusServer(
+  { config: { modules }, log, version }: EdgeCoreDeps,
+  parts: { twins: DeviceTwin; metrics: Metrics },
+): ModbusServer[] {
+  const config = modules.modbusServer;
+  return config.enable
+    ? [new ModbusServer({ config, log, version, metrics: parts.metrics, twins: twinRegisters(parts.twins) })]
+    : [];
 }
 
 function localApi(

@@ -14,8 +14,8 @@ import { MemoryBank } from '../../mappers/modbus/memory-bank.ts';
 export class PlcRegisters extends MemoryBank {
   private step = 0;
 
-  constructor() {
-    super(PLACES);
+  constructor(places = PLACES) {
+    super(places);
     this.holding.writeFloatBE(21.5, 0);
     for (const [id, text] of ['edgecore', 'PLC-1', '1.0', '', 'Simulated PLC'].entries())
       if (text) this.identification.set(id, text);

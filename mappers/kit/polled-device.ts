@@ -27,9 +27,9 @@ export type PolledDeviceDeps = {
 
 /** While a device is away, one cheap question tries it again in these waits. */
 const QUARANTINE = { first: seconds(1), factor: 2, cap: seconds(15), jitter: 0.2 };
-/** All devices of a bus that are away may together cost the others 4 % of its time: the wait after a question without
- * answer, in times of what it took. */
-const COST = 24;
+/** All devices of a bus that are away may together cost the others a thirtieth of its time: the wait after a question
+ * without answer, in times of what it took. */
+const COST = 30;
 const LONGEST_WAIT = seconds(60);
 /** What a device says no to leaves it online. */
 const REFUSALS = new Set<WireError['kind']>(['exception', 'refused']);
