@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import type { Clock, Timer } from '../core/clock.ts';
 import type { Device, DeviceModel, DeviceState } from '../core/devices.ts';
 import type { DeviceManager, DeviceMapper, Reading, WriteResult } from '../core/dmi.ts';
-import { errorText } from '../core/errors.ts';
 import { kubeTime } from '../core/k8s.ts';
 import type { Logger } from '../core/log.ts';
 import type { MetricSource } from '../core/metrics.ts';
@@ -23,6 +22,7 @@ import {
   settle,
   settled,
 } from './device.ts';
+import { Mappers } from './mappers.ts';
 import { type Membership, membershipEvent, membershipList } from './membership.ts';
 import { DeviceRecords, type DeviceStore } from './records.ts';
 import { mergeTwin, type Twin, type TwinRefusal, type TwinUpdate, twinType } from './twin.ts';
@@ -59,7 +59,7 @@ export class DeviceTwin implements DeviceManager {
   private readonly sync: CloudSync;
   private readonly entries = new Map<DeviceId, DeviceEntry>();
   private readonly models = new Map<string, DeviceModel>();
-  private readonly mappers = new Map<string, DeviceMapper>();
+  private readonly mappers = new Mappers();
   private readonly listeners = new Set<() => void>();
   private resync: Timer | undefined;
 
@@ -93,9 +93,21 @@ export class DeviceTwin implements DeviceManager {
     this.resync?.cancel();
   }
 
-  /** A mapper of this process takes the devices of its protocols. */
+  /** A mapper of this process takes the devices of its protocols, also those that are here already. */
   addMapper(mapper: DeviceMapper): void {
-    for (const protocol of mapper.protocols) this.mappers.set(protocol, mapper);
+    this.mappers.add(mapper);
+    for (const { entry, device } of this.mappers.devicesOf(mapper, this.entries.values()))
+      this.hand(entry, device);
+  }
+
+  /** A mapper goes: of its devices nothing is known any more. @param reason why, for the operator */
+  removeMapper(mapper: DeviceMapper, reason: string): void {
+    const served = this.mappers.devicesOf(mapper, this.entries.values());
+    this.mappers.remove(mapper);
+    for (const { entry } of served) {
+      mapper.removeDevice(entry.id);
+      this.reportDeviceState(entry.id, 'unknown', reason);
+    }
   }
 
   /** Every device, for the console. */
@@ -138,8 +150,7 @@ export class DeviceTwin implements DeviceManager {
     const entry = this.entryOf(id, device.metadata.name, '');
     const before = entry.device;
     entry.device = device;
-    if (before && protocolOf(before) !== protocolOf(device))
-      this.mappers.get(protocolOf(before))?.removeDevice(id);
+    if (before && protocolOf(before) !== protocolOf(device)) this.mappers.forget(id, before);
     this.hand(entry, device);
     this.expect(entry, device);
     this.changed(entry);
@@ -271,7 +282,7 @@ export class DeviceTwin implements DeviceManager {
   private forget(id: DeviceId): void {
     const entry = this.entries.get(id);
     if (!entry) return;
-    if (entry.device) this.mappers.get(protocolOf(entry.device))?.removeDevice(id);
+    if (entry.device) this.mappers.forget(id, entry.device);
     this.entries.delete(id);
     this.records.remove(id);
     for (const listener of this.listeners) listener();
@@ -285,15 +296,8 @@ export class DeviceTwin implements DeviceManager {
       return;
     }
     entry.model = model;
-    const mapper = this.mappers.get(protocolOf(device));
-    // Somebody else may serve it over MQTT or the DMI socket: no fault, only nothing known.
-    if (!mapper) return;
-    try {
-      const fault = mapper.applyDevice(device, model);
-      if (fault) this.unserved(entry, fault);
-    } catch (error) {
-      this.unserved(entry, errorText(error));
-    }
+    const fault = this.mappers.apply(device, model);
+    if (fault) this.unserved(entry, fault);
   }
 
   private unserved(entry: DeviceEntry, reason: string): void {
