@@ -1,0 +1,94 @@
+import { readlinkSync } from 'node:fs';
+import { setPriority } from 'node:os';
+import { parentPort, workerData } from 'node:worker_threads';
+import { systemClock } from '../../../runtime/core/clock.ts';
+import { errorText } from '../../../runtime/core/errors.ts';
+import { silentLogger } from '../../../runtime/core/log.ts';
+import { Metrics } from '../../../runtime/core/metrics.ts';
+import { deviceId } from '../../../runtime/core/units.ts';
+import { DriverMapper } from '../../kit/mapper.ts';
+import type { FromWorker, Handed, ToWorker, WorkerStart } from '../messages.ts';
+import { newKit, type PluginDriver } from './kit.ts';
+import { loadDriver } from './load.ts';
+import { serialOpener } from './open-serial.ts';
+import { ReportOutbox } from './report-outbox.ts';
+
+/** The thread in which one plugin runs: the kit, and the plugin's driver in it. */
+const BEAT = 500;
+/** Plugins give way to MQTT and the cloud. */
+const NICENESS = 10;
+
+const { name, protocols, main, port } = workerData as WorkerStart;
+// The port is the kit's: what a plugin posts past it would pile up in edgecore.
+parentPort?.close();
+const say = (message: FromWorker): void => port.postMessage(message);
+
+lowerPriority();
+setInterval(() => {
+  const { external, arrayBuffers } = process.memoryUsage();
+  say({ kind: 'beat', held: external + arrayBuffers });
+}, BEAT);
+const driver = await loadDriver(main, protocols, newPluginKit());
+if ('refused' in driver) say({ kind: 'refused', reason: driver.refused });
+else serve(driver);
+
+function newPluginKit() {
+  return newKit({
+    openSerial: serialOpener((options, end) => {
+      port.postMessage({ kind: 'serial', options, port: end } satisfies FromWorker, [end]);
+    }),
+    log: {
+      info: (text) => say({ kind: 'log', level: 'info', text }),
+      warn: (text) => say({ kind: 'log', level: 'warn', text }),
+    },
+  });
+}
+
+function serve(made: PluginDriver): void {
+  const outbox = new ReportOutbox((report) => say({ kind: 'report', ...report }));
+  const mapper = new DriverMapper({
+    driver: { name, protocols, configure: (device, model) => made.configure(device, model) },
+    manager: outbox,
+    clock: systemClock,
+    log: silentLogger,
+    metrics: new Metrics(),
+    random: Math.random,
+  });
+  port.on('message', (message: ToWorker) => {
+    switch (message.kind) {
+      case 'devices':
+        for (const id of message.remove) {
+          mapper.removeDevice(id);
+          outbox.forget(id);
+        }
+        return say({ kind: 'took', faults: message.apply.flatMap((handed) => apply(mapper, handed)) });
+      case 'noted':
+        return outbox.noted();
+      case 'stop':
+        // Lines are let go of before the next one may open them.
+        return void mapper.stop().finally(() => process.exit(0));
+      default:
+        return message satisfies never;
+    }
+  });
+  say({ kind: 'ready' });
+}
+
+function apply(mapper: DriverMapper, { device, model }: Handed) {
+  const id = deviceId(device.metadata.namespace ?? 'default', device.metadata.name);
+  try {
+    const fault = mapper.applyDevice(device, model);
+    return fault === undefined ? [] : [{ id, fault }];
+  } catch (error) {
+    return [{ id, fault: `the plugin's configure failed: ${errorText(error)}` }];
+  }
+}
+
+/** Linux counts priorities by thread. */
+function lowerPriority(): void {
+  try {
+    setPriority(Number(readlinkSync('/proc/thread-self').split('/').at(-1)), NICENESS);
+  } catch {
+    // Another system: it is as important as the others.
+  }
+}
