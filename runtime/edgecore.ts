@@ -1,11 +1,15 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { DriverMapper } from '../mappers/kit/mapper.ts';
 import { modbusDriver } from '../mappers/modbus/modbus.ts';
+import { Plugins, type PluginsDeps } from '../mappers/plugins/plugins.ts';
 import { FileAuthority } from './broker/auth/file-authority.ts';
 import { bridgeOptions } from './broker/bridge/config.ts';
 import { Broker, type BrokerDeps } from './broker/broker.ts';
 import type { BrokerLimits } from './broker/config.ts';
 import { tcpListener } from './broker/listeners/config.ts';
 import type { BrokerStore } from './broker/persistence.ts';
+import { pluginsDirectory } from './config/config.ts';
 import type { Config } from './config/schema.ts';
 import { Console } from './console/console.ts';
 import type { Clock } from './core/clock.ts';
@@ -113,7 +117,8 @@ export class EdgeCore {
     const page = this.console({ ...deps, clock }, { metrics, twins, broker, hub, agent });
     this.broker = broker;
     const first = [clock, ...page, this.authority, broker, bus];
-    const devices = [modbus, twins, ...(local ? [local] : [])];
+    const plugins = mapperPlugins({ ...shared, manager: twins, registry: twins }, deps, [modbus]);
+    const devices = [modbus, twins, plugins, ...(local ? [local] : [])];
     this.modules = [...first, ...devices, agent, hub, ...this.tunnel({ ...deps, ...shared }, hub, agent)];
   }
 
@@ -226,6 +231,21 @@ function cloudHandlers(parts: () => CloudParts, renewed: () => void): CloudHandl
       local?.online(up);
     },
   };
+}
+
+/** Mappers that are installed beside those that are built in. */
+function mapperPlugins(
+  shared: Pick<PluginsDeps, 'manager' | 'registry' | 'clock' | 'log' | 'metrics' | 'random'>,
+  { config, assets }: EdgeCoreDeps,
+  builtIn: readonly DriverMapper[],
+): Plugins {
+  return new Plugins({
+    ...shared,
+    directory: pluginsDirectory(config),
+    program: assets.map((folder) => join(folder, 'mapper-worker.mjs')).find((path) => existsSync(path)),
+    rss: () => process.memoryUsage.rss(),
+    builtIn: new Map(builtIn.flatMap(({ protocols, name }) => protocols.map((protocol) => [protocol, name]))),
+  });
 }
 
 function localApi(

@@ -74,7 +74,11 @@ export class PluginFolder {
       const folder = join(this.path, KEPT, entry);
       const candidate = await readCandidate(folder, name, KEPT_MAIN);
       if (!('refused' in candidate))
-        return { manifest: candidate.manifest, digest: entry.slice(name.length + 1), main: join(folder, KEPT_MAIN) };
+        return {
+          manifest: candidate.manifest,
+          digest: entry.slice(name.length + 1),
+          main: join(folder, KEPT_MAIN),
+        };
     }
     return undefined;
   }
@@ -104,7 +108,9 @@ export async function readCandidate(
     const manifest = parseManifest(text.toString());
     if ('refused' in manifest) return manifest;
     if (name !== undefined && manifest.name !== name)
-      return { refused: `${MANIFEST}: name = "${manifest.name}": the folder is called ${name}; name both alike` };
+      return {
+        refused: `${MANIFEST}: name = "${manifest.name}": the folder is called ${name}; name both alike`,
+      };
     const code = await readLimited(join(folder, main ?? manifest.main), LARGEST_MAIN);
     if (typeof code === 'string') return { refused: `${manifest.main}: ${code}` };
     return { manifest, code, digest: digestOf(manifest, code) };

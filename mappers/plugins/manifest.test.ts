@@ -12,14 +12,23 @@ function refusal(change: Readonly<Record<string, unknown>>): string {
 }
 
 test('the rest has defaults', () => {
-  assert.equal(parseManifest(JSON.stringify(least)), { ...least, main: 'main.mjs', description: '', memory: 16 });
+  assert.equal(parseManifest(JSON.stringify(least)), {
+    ...least,
+    main: 'main.mjs',
+    description: '',
+    memory: 32,
+  });
 });
 
 for (const [what, change, wanted] of [
   ['another contract', { contract: 2 }, /contract = 2: this edgecore speaks 1; update edgecore/],
   ['an old contract', { contract: 0 }, /contract = 0: this edgecore speaks 1; install a newer version/],
   ['no protocol', { protocols: [] }, /protocols = \[\]: want at least one protocol/],
-  ['a way out of the folder', { main: '../other.mjs' }, /main = "..\/other.mjs": want the name of a .mjs file/],
+  [
+    'a way out of the folder',
+    { main: '../other.mjs' },
+    /main = "..\/other.mjs": want the name of a .mjs file/,
+  ],
   ['a name that is no folder', { name: 'Acme Probe' }, /name = "Acme Probe": want small letters/],
   ['too much memory', { memory: 4096 }, /memory = 4096: want a whole number of MB/],
   ['a key that nobody knows', { protocol: 'acme' }, /protocol = "acme": unknown key/],
@@ -35,7 +44,14 @@ test('what is missing and what is no JSON is said', () => {
 });
 
 test('a name is a folder’s, too', () => {
-  assert.equal(['a', 'acme-probe-2', '.kept', '-a', 'a/b', ''].map(isPluginName), [true, true, false, false, false, false]);
+  assert.equal(['a', 'acme-probe-2', '.kept', '-a', 'a/b', ''].map(isPluginName), [
+    true,
+    true,
+    false,
+    false,
+    false,
+    false,
+  ]);
 });
 
 test.run();

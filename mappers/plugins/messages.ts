@@ -115,12 +115,15 @@ function stateOf({ id, state, reason }: Entry): Report['states'][number][] {
 
 function writeOf({ id, property, desired, fault }: Entry): Report['writes'][number][] {
   if (!isName(id) || !isName(property) || !isValue(desired)) return [];
-  return [{ id: id as DeviceId, property, desired, ...(fault === undefined ? {} : { fault: textOf(fault) }) }];
+  return [
+    { id: id as DeviceId, property, desired, ...(fault === undefined ? {} : { fault: textOf(fault) }) },
+  ];
 }
 
 function serialOf(raw: Entry): FromWorker | undefined {
   const { options, port } = raw;
-  if (!isRecord(options) || !isName(options.path) || typeof port !== 'object' || port === null) return undefined;
+  if (!isRecord(options) || !isName(options.path) || typeof port !== 'object' || port === null)
+    return undefined;
   return { kind: 'serial', options: options as SerialOptions, port: port as MessagePort };
 }
 

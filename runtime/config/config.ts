@@ -1,4 +1,5 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import * as v from 'valibot';
 import { parseDocument, stringify } from 'yaml';
 import type { ConfigFault } from '../core/config-faults.ts';
@@ -24,6 +25,11 @@ export function minConfigText(): string {
 /** Every key with its default, as YAML. */
 export function defaultConfigText(): string {
   return stringify(v.parse(edgeCoreConfig, minimalConfig));
+}
+
+/** Where mapper plugins lie: below the state, unless said otherwise. */
+export function pluginsDirectory({ modules, database }: Config): string {
+  return modules.mappers.directory || join(dirname(database.dataSource), 'mappers');
 }
 
 /** Blanks the join token, which is good for one use, and leaves the rest of the file as it is, comments included. */

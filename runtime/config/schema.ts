@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { mappersConfig } from '../../mappers/plugins/config.ts';
 import { type ConsoleConfig, consoleConfig } from '../console/config.ts';
 import { pathOf } from '../core/config-fields.ts';
 import { deviceTwinConfig } from '../devicetwin/config.ts';
@@ -39,6 +40,7 @@ export const edgeCoreConfig = v.strictObject({
       eventBus: v.optional(eventBusConfig, {}),
       metaManager: v.optional(metaManagerConfig, {}),
       deviceTwin: v.optional(deviceTwinConfig, {}),
+      mappers: v.optional(mappersConfig, {}),
       console: v.optional(consoleConfig, {}),
       serviceBus: notOffered('serviceBus'),
       edgeStream: v.optional(edgeStreamConfig, {}),

@@ -1,5 +1,5 @@
 import type { Connection } from '../../kit/driver.ts';
-import { WireError } from '../../kit/bus.ts';
+import { WireError } from '../../kit/wire-error.ts';
 
 /** What carries bytes: a socket, a serial line in the main thread. */
 export type Carrier = {
@@ -61,7 +61,13 @@ export class ByteLine implements Connection {
 
   /** Waits for the next line.
    * @throws WireError `timeout`, `unreachable` */
-  readLine({ end = '\n', timeout = DEFAULT_TIMEOUT }: { end?: string; timeout?: number } = {}): Promise<string> {
+  readLine({
+    end = '\n',
+    timeout = DEFAULT_TIMEOUT,
+  }: {
+    end?: string;
+    timeout?: number;
+  } = {}): Promise<string> {
     return this.read(() => this.takeLine(end), timeout);
   }
 

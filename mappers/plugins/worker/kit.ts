@@ -1,6 +1,6 @@
-import { WireError } from '../../kit/bus.ts';
 import { decodeValue, encodeValue, modelFault } from '../../kit/convert.ts';
 import { DRIVER_CONTRACT, type Driver } from '../../kit/driver.ts';
+import { WireError } from '../../kit/wire-error.ts';
 import { noSerial, type serialOpener } from './open-serial.ts';
 import { openTcp } from './open-tcp.ts';
 import { pointsOf } from './points.ts';

@@ -13,9 +13,16 @@ export async function loadDriver(
   try {
     const module: unknown = await import(pathToFileURL(main).href);
     const exported = isRecord(module) ? module.default : undefined;
-    if (exported === undefined) return { refused: 'it has no default export: want `export default (kit) => driver`' };
-    const driver: unknown = typeof exported === 'function' ? await (exported as PluginFactory)(kit) : exported;
-    if (typeof driver !== 'object' || driver === null || !('configure' in driver) || typeof driver.configure !== 'function')
+    if (exported === undefined)
+      return { refused: 'it has no default export: want `export default (kit) => driver`' };
+    const driver: unknown =
+      typeof exported === 'function' ? await (exported as PluginFactory)(kit) : exported;
+    if (
+      typeof driver !== 'object' ||
+      driver === null ||
+      !('configure' in driver) ||
+      typeof driver.configure !== 'function'
+    )
       return { refused: 'its default export makes no driver: want an object with configure(device, model)' };
     return protocolFault(driver as PluginDriver, protocols) ?? (driver as PluginDriver);
   } catch (error) {
@@ -36,8 +43,11 @@ export function importFault(error: unknown): string {
   const text = errorText(error);
   const stack = error instanceof Error ? (error.stack ?? '') : '';
   const place = stack.match(/main\.mjs:\d+/)?.[0];
-  const advice = /Cannot find (package|module)/.test(text)
-    ? ': a plugin is one file; bundle what it imports (esbuild --bundle --platform=node --format=esm)'
-    : '';
-  return `${text.split('\n', 1)[0]}${place ? ` (${place})` : ''}${advice}`;
+  return `${text.split('\n', 1)[0]}${place ? ` (${place})` : ''}${adviceFor(error, text)}`;
+}
+
+function adviceFor(error: unknown, text: string): string {
+  if (/Cannot find (package|module)/.test(text))
+    return ': a plugin is one file; bundle what it imports (esbuild --bundle --platform=node --format=esm)';
+  return error instanceof SyntaxError ? ': `node --check main.mjs` names the line' : '';
 }

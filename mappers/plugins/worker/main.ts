@@ -3,11 +3,12 @@ import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '../../../runtime/core/clock.ts';
 import { errorText } from '../../../runtime/core/errors.ts';
-import { silentLogger } from '../../../runtime/core/log.ts';
+import type { LogFields, Logger } from '../../../runtime/core/log.ts';
 import { Metrics } from '../../../runtime/core/metrics.ts';
+import { TokenBucket } from '../../../runtime/core/token-bucket.ts';
 import { deviceId } from '../../../runtime/core/units.ts';
 import { DriverMapper } from '../../kit/mapper.ts';
-import type { FromWorker, Handed, ToWorker, WorkerStart } from '../messages.ts';
+import { type FromWorker, type Handed, LONGEST_TEXT, type ToWorker, type WorkerStart } from '../messages.ts';
 import { newKit, type PluginDriver } from './kit.ts';
 import { loadDriver } from './load.ts';
 import { serialOpener } from './open-serial.ts';
@@ -23,10 +24,27 @@ const { name, protocols, main, port } = workerData as WorkerStart;
 parentPort?.close();
 const say = (message: FromWorker): void => port.postMessage(message);
 
+// Edgecore leaves out what is too much anyway; here it is left out before it is sent.
+const pace = new TokenBucket({ clock: systemClock, rate: 1, burst: 20 });
+const note = (level: 'info' | 'warn', text: unknown): void => {
+  if (!pace.hasToken) return;
+  pace.take();
+  say({ kind: 'log', level, text: String(text).slice(0, LONGEST_TEXT) });
+};
+const noteFields = (level: 'info' | 'warn') => (message: string, fields?: LogFields) =>
+  note(level, fields ? `${message} ${JSON.stringify(fields)}` : message);
+/** The kit's own. */
+const kitLog: Logger = {
+  debug: () => {},
+  info: noteFields('info'),
+  warn: noteFields('warn'),
+  error: noteFields('warn'),
+  child: () => kitLog,
+};
+
 lowerPriority();
 setInterval(() => {
-  const { external, arrayBuffers } = process.memoryUsage();
-  say({ kind: 'beat', held: external + arrayBuffers });
+  say({ kind: 'beat', held: process.memoryUsage().external });
 }, BEAT);
 const driver = await loadDriver(main, protocols, newPluginKit());
 if ('refused' in driver) say({ kind: 'refused', reason: driver.refused });
@@ -37,10 +55,7 @@ function newPluginKit() {
     openSerial: serialOpener((options, end) => {
       port.postMessage({ kind: 'serial', options, port: end } satisfies FromWorker, [end]);
     }),
-    log: {
-      info: (text) => say({ kind: 'log', level: 'info', text }),
-      warn: (text) => say({ kind: 'log', level: 'warn', text }),
-    },
+    log: { info: (text) => note('info', text), warn: (text) => note('warn', text) },
   });
 }
 
@@ -50,7 +65,7 @@ function serve(made: PluginDriver): void {
     driver: { name, protocols, configure: (device, model) => made.configure(device, model) },
     manager: outbox,
     clock: systemClock,
-    log: silentLogger,
+    log: kitLog,
     metrics: new Metrics(),
     random: Math.random,
   });

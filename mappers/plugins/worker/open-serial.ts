@@ -1,12 +1,17 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import { WireError } from '../../kit/bus.ts';
+import { WireError } from '../../kit/wire-error.ts';
 import type { SerialOptions } from '../messages.ts';
 import { ByteLine } from './byte-line.ts';
 
 /** Hands an end of a channel to the main thread, which opens the line: see serial-desk.ts. */
 export type AskForSerial = (options: SerialOptions, port: MessagePort) => void;
 
-type Told = { readonly fault?: string; readonly open?: true; readonly bytes?: Uint8Array; readonly sent?: number };
+type Told = {
+  readonly fault?: string;
+  readonly open?: true;
+  readonly bytes?: Uint8Array;
+  readonly sent?: number;
+};
 
 /** Bytes that may wait for the line. */
 const MOST_UNSENT = 16 * 1024;

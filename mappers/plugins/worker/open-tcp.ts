@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import { errorText } from '../../../runtime/core/errors.ts';
-import { WireError } from '../../kit/bus.ts';
+import { WireError } from '../../kit/wire-error.ts';
 import { ByteLine } from './byte-line.ts';
 
 export type TcpOptions = {
@@ -22,7 +22,8 @@ export function openTcp({ host, port, timeout = CONNECT_TIMEOUT }: TcpOptions): 
   const socket = connect({ host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE });
   const line = new ByteLine(name, {
     write: async (bytes) => {
-      if (socket.writableLength + bytes.length > MOST_UNSENT) throw new Error('it does not take what is sent');
+      if (socket.writableLength + bytes.length > MOST_UNSENT)
+        throw new Error('it does not take what is sent');
       socket.write(bytes);
     },
     close: () => socket.destroy(),

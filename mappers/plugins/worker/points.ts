@@ -14,10 +14,7 @@ const MIN_CYCLE = 50;
 
 /** The properties of a device that are in its model.
  * @returns them, and a fault for each that is not */
-export function pointsOf(
-  device: Device,
-  model: DeviceModel,
-): { readonly points: readonly PluginPoint[]; readonly faults: readonly string[] } {
+export function pointsOf(device: Device, model: DeviceModel): { points: PluginPoint[]; faults: string[] } {
   const points: PluginPoint[] = [];
   const faults: string[] = [];
   for (const [i, property] of (device.spec.properties ?? []).entries()) {
