@@ -24,6 +24,7 @@ test('one that is dropped in, file by file, serves the devices that were there',
   await reads(plugins, 'oven', 'hot');
   assert.equal(plugins.states.get('default/oven'), { state: 'online', reason: '' });
   assert.equal(plugins.statusOf('probe'), {
+    judged: plugins.statusOf('probe')?.judged,
     name: 'probe',
     version: '1.0.0',
     protocols: ['probe'],

@@ -1,3 +1,4 @@
+import { mkdir } from 'node:fs/promises';
 import type { Timer } from '../../runtime/core/clock.ts';
 import type { DeviceMapper } from '../../runtime/core/dmi.ts';
 import { errorText } from '../../runtime/core/errors.ts';
@@ -7,7 +8,7 @@ import { type Candidate, type Kept, PluginFolder } from './folder.ts';
 import { Plugin, type PluginDeps } from './plugin.ts';
 import { SerialDesk } from './serial-desk.ts';
 import { HOLD, StartGuard } from './start-guard.ts';
-import { type PluginStatus, pluginStates, StatusFile } from './status.ts';
+import { type PluginStatus, pluginStates, printOf, StatusFile } from './status.ts';
 
 export type PluginsDeps = Omit<PluginDeps, 'desk' | 'restarts' | 'dropped' | 'program'> & {
   /** The folder that plugins are dropped into. */
@@ -78,9 +79,22 @@ export class Plugins {
 
   /** Loads what lies in the folder; boot does not wait for it. */
   async start(): Promise<void> {
-    const blamed = await this.guard.begin();
+    const blamed = await this.open().catch((error) => this.unusable(error));
     if (blamed) await this.hold(blamed);
     else this.look(true);
+  }
+
+  /** The folder is there to drop something into, and says that edgecore runs.
+   * @returns why plugins should wait, or undefined */
+  private async open(): Promise<string | undefined> {
+    await mkdir(this.deps.directory, { recursive: true });
+    await this.status.write([]);
+    return (await this.folder.scan()).size > 0 ? this.guard.begin() : undefined;
+  }
+
+  private unusable(error: unknown): undefined {
+    const { log, directory } = this.deps;
+    log.warn('the folder of mapper plugins cannot be used', { path: directory, reason: errorText(error) });
   }
 
   async stop(): Promise<void> {
@@ -107,13 +121,7 @@ export class Plugins {
 
   /** @param atOnce what is there is judged without waiting whether it still changes */
   private look(atOnce = false): void {
-    this.looking = this.pass(atOnce).catch((error) => {
-      const { log, directory } = this.deps;
-      log.warn('the folder of mapper plugins cannot be looked at', {
-        path: directory,
-        reason: errorText(error),
-      });
-    });
+    this.looking = this.pass(atOnce).catch((error) => this.unusable(error));
     void this.looking.then(() => {
       if (!this.stopped) this.timer = this.deps.clock.after(this.deps.every ?? LOOK, () => this.look());
     });
@@ -130,7 +138,7 @@ export class Plugins {
       if (settled && entry.judged !== seen) await this.judge(name, entry);
     }
     for (const [name, entry] of this.entries) if (!found.has(name)) await this.removed(name, entry);
-    if (this.entries.size > 0) await this.status.write(this.list());
+    await this.status.write(this.list());
   }
 
   private async judge(name: string, entry: Entry): Promise<void> {
@@ -212,7 +220,6 @@ export class Plugins {
     this.entries.delete(name);
     await this.drop(entry, `mapper ${name} was removed`);
     await this.folder.forgetKept(name);
-    if (this.entries.size === 0) await this.status.write([]).catch(() => {}); // the folder itself may be gone
   }
 
   private async drop(entry: Entry, reason: string): Promise<void> {
@@ -235,15 +242,23 @@ function newEntry(): Entry {
   return { seen: '', judged: undefined, plugin: undefined, refused: '', disabled: false };
 }
 
-function statusOf(name: string, { plugin, refused, disabled }: Entry): PluginStatus {
+function statusOf(name: string, { plugin, refused, disabled, judged = '' }: Entry): PluginStatus {
   if (!plugin) {
     const state = disabled ? 'disabled' : refused ? 'refused' : 'loading';
-    return { name, version: '', protocols: [], state, reason: refused, devices: 0 };
+    return { name, version: '', protocols: [], state, reason: refused, devices: 0, judged: printOf(judged) };
   }
   const { version, protocols } = plugin.kept.manifest;
   const { state, reason } = plugin.condition;
   const why = [reason, refused && `what lies in the folder is refused: ${refused}`]
     .filter(Boolean)
     .join('; ');
-  return { name, version, protocols, state, reason: why, devices: plugin.deviceCount };
+  return {
+    name,
+    version,
+    protocols,
+    state,
+    reason: why,
+    devices: plugin.deviceCount,
+    judged: printOf(judged),
+  };
 }

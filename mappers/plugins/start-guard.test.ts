@@ -31,9 +31,4 @@ test('a start that lasted or was ended in order does not count', async ({ dir })
   assert.equal(readdirSync(dir), []);
 });
 
-test('nothing is written where there is no folder', async ({ dir }) => {
-  rmSync(dir, { recursive: true });
-  assert.is(await new StartGuard(dir, new FakeClock()).begin(), undefined);
-});
-
 test.run();

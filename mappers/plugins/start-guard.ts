@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock, Timer } from '../../runtime/core/clock.ts';
@@ -13,20 +12,17 @@ export const HOLD = minutes(5);
 /** Counts starts of edgecore that did not last while there were plugins: V8 ends the whole process when a worker wants more
  * memory at once than its limit leaves, and a plugin that does so at each start must not keep edgecore from coming up. */
 export class StartGuard {
-  private readonly folder: string;
   private readonly path: string;
   private readonly clock: Clock;
   private steady: Timer | undefined;
 
   constructor(folder: string, clock: Clock) {
-    this.folder = folder;
     this.path = join(folder, FILE);
     this.clock = clock;
   }
 
   /** Notes a start. @returns why plugins should wait, or undefined */
   async begin(): Promise<string | undefined> {
-    if (!existsSync(this.folder)) return undefined;
     const starts = Number(await readFile(this.path, 'utf8').catch(() => '0')) || 0;
     if (starts >= PATIENCE) {
       // The next one that does not last makes them wait again.

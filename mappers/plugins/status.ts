@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -22,7 +23,14 @@ export type PluginStatus = {
   /** Why it does not run, or why what lies in the folder now does not. */
   readonly reason: string;
   readonly devices: number;
+  /** Which state of its folder this is about: see {@link printOf}. */
+  readonly judged: string;
 };
+
+/** A short form of what {@link PluginFolder.scan} says of a plugin. */
+export function printOf(fingerprint: string): string {
+  return createHash('sha256').update(fingerprint).digest('hex').slice(0, 12);
+}
 
 const FILE = '.status.json';
 

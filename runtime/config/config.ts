@@ -6,6 +6,8 @@ import type { ConfigFault } from '../core/config-faults.ts';
 import { loadConfigFile, parseConfigText } from '../core/config-file.ts';
 import { type Config, edgeCoreConfig, minimalConfig } from './schema.ts';
 
+export const DEFAULT_CONFIG = '/etc/kubeedge/config/edgecore.yaml';
+
 /** Checks an edgecore.yaml; every fault is named, not only the first.
  * @returns the configuration with all defaults, frozen, or its faults */
 export function parseConfig(text: string): { config: Config } | { faults: ConfigFault[] } {
