@@ -89,8 +89,6 @@ export class PluginWorker {
     this.port = port1;
     port1.on('message', (raw) => this.hear(raw));
     this.worker = startWorker(deps.program, kept, port2);
-    for (const stream of [this.worker.stdout, this.worker.stderr])
-      stream.on('data', (text: Buffer) => this.logText('info', text.toString()));
     this.worker.on('error', (error) => this.failed(error));
     this.loaded = new Promise((resolve) => {
       this.isLoaded = resolve;
@@ -275,6 +273,7 @@ function startWorker(program: string, { manifest, main }: Kept, port: MessagePor
     // The process's own flags, a test runner's loader for instance, are none of a plugin's business.
     execArgv: [],
     transferList: [port],
+    // The worker sends what is printed as lines for the log; these streams are only not to be the process's own.
     stdout: true,
     stderr: true,
     resourceLimits: { maxOldGenerationSizeMb: manifest.memory, maxYoungGenerationSizeMb: 1, stackSizeMb: 1 },

@@ -1,5 +1,5 @@
 import { readlinkSync } from 'node:fs';
-import { setPriority } from 'node:os';
+import { getPriority, setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '../../../runtime/core/clock.ts';
 import { errorText } from '../../../runtime/core/errors.ts';
@@ -16,8 +16,9 @@ import { ReportOutbox } from './report-outbox.ts';
 
 /** The thread in which one plugin runs: the kit, and the plugin's driver in it. */
 const BEAT = 500;
-/** Plugins give way to MQTT and the cloud. */
-const NICENESS = 10;
+/** Plugins give way to MQTT and the cloud; how much less a thread is worth, and the least. */
+const LESS = 10;
+const LEAST = 19;
 
 const { name, protocols, main, port } = workerData as WorkerStart;
 // The port is the kit's: what a plugin posts past it would pile up in edgecore.
@@ -42,6 +43,8 @@ const kitLog: Logger = {
   child: () => kitLog,
 };
 
+// What it prints goes the same way: a stream to the main thread would keep that busy.
+for (const stream of [process.stdout, process.stderr]) stream.write = print;
 lowerPriority();
 setInterval(() => {
   say({ kind: 'beat', held: process.memoryUsage().external });
@@ -99,10 +102,19 @@ function apply(mapper: DriverMapper, { device, model }: Handed) {
   }
 }
 
+/** In place of a stream's `write`. */
+function print(text: Uint8Array | string, ...rest: unknown[]): boolean {
+  note('info', typeof text === 'string' ? text : Buffer.from(text).toString());
+  const done = rest.at(-1);
+  if (typeof done === 'function') done();
+  return true;
+}
+
 /** Linux counts priorities by thread. */
 function lowerPriority(): void {
   try {
-    setPriority(Number(readlinkSync('/proc/thread-self').split('/').at(-1)), NICENESS);
+    const thread = Number(readlinkSync('/proc/thread-self').split('/').at(-1));
+    setPriority(thread, Math.min(getPriority(thread) + LESS, LEAST));
   } catch {
     // Another system: it is as important as the others.
   }
