@@ -71,6 +71,8 @@ export type Kit = {
   /** Reads a value from 16-bit registers, as Modbus has them. */
   decodeValue(raw: Buffer, encoding: Encoding): string | { readonly fault: string };
   encodeValue(text: string, encoding: Encoding, registers: number): Buffer | { readonly fault: string };
+  /** Checks a desired value against the model: what is wrong, or undefined. The kit has done so before `write`. */
+  modelFault(text: string, property: Point['model']): string | undefined;
   /** Lines for edgecore's log; of too many some are left out. */
   readonly log: { info(text: string): void; warn(text: string): void };
 };
