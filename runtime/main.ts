@@ -1,7 +1,6 @@
 import { realpathSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
-import { runCommand } from './cli/cli.ts';
 import { blankToken, DEFAULT_CONFIG, defaultConfigText, loadConfig, minConfigText } from './config/config.ts';
 import { systemClock, withTimeout } from './core/clock.ts';
 import { EdgeError, errorText } from './core/errors.ts';
@@ -28,6 +27,8 @@ const STOP_LIMIT = seconds(20);
 async function main(): Promise<number> {
   const [command, ...rest] = process.argv.slice(2);
   if (command && !command.startsWith('-')) {
+    // Loaded when it is asked for: the node itself has no use for it.
+    const { runCommand } = await import('./cli/cli.ts');
     return runCommand(command, rest, { print: (text) => process.stdout.write(text), assets: assets() });
   }
   const options = readArguments();

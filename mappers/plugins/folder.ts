@@ -91,6 +91,13 @@ export class PluginFolder {
     }
   }
 
+  /** Removes the copies of plugins that are gone: one that comes by such a name later has nothing to do with them. */
+  async sweep(there: ReadonlyMap<string, unknown>): Promise<void> {
+    for (const entry of await namesIn(join(this.path, KEPT)))
+      if (!there.has(entry.split('@', 1)[0] ?? ''))
+        await rm(join(this.path, KEPT, entry), { recursive: true, force: true });
+  }
+
   private async copiesOf(name: string): Promise<string[]> {
     return (await namesIn(join(this.path, KEPT))).filter((entry) => entry.startsWith(`${name}@`));
   }

@@ -76,6 +76,14 @@ export class Plugin implements DeviceMapper {
     this.serveWith(worker);
   }
 
+  /** What waits to be started again is started now: somebody has put the same version there once more. */
+  async hurry(): Promise<void> {
+    if (this.condition.state === 'running') return;
+    this.restart?.cancel();
+    this.policy.reset();
+    await this.startAgain();
+  }
+
   applyDevice(device: Device, model: DeviceModel): string | undefined {
     const id = deviceId(device.metadata.namespace ?? 'default', device.metadata.name);
     this.devices.set(id, { device, model });

@@ -119,6 +119,17 @@ test('the old version also runs after a restart of edgecore, until the new one i
   assert.is(plugins.statusOf('probe')?.reason, '');
 });
 
+test('of one that was removed while edgecore did not run nothing is left for the next of its name', async ({
+  plugins,
+}) => {
+  plugins.apply('oven', 'probe');
+  plugins.drop('probe', { 'mapper.json': manifestOf('probe'), 'main.mjs': answering("'old'") });
+  await reads(plugins, 'oven', 'old');
+  await plugins.restart(() => plugins.remove('probe'));
+  plugins.drop('probe', { 'mapper.json': manifestOf('probe'), 'main.mjs': 'throw new Error();' });
+  await plugins.status('probe', ({ state }) => state === 'refused');
+});
+
 test('who was refused for a protocol of another plugin runs when that one goes', async ({ plugins }) => {
   plugins.drop('first', {
     'mapper.json': manifestOf('first', { protocols: ['probe'] }),
@@ -162,6 +173,8 @@ test('one that ends is started again; one that ends again and again is set aside
   assert.match(reason, /mapper probe ended: no luck \(main.mjs:1\)/);
   assert.equal(plugins.states.get('default/oven'), { state: 'unhealthy', reason });
   assert.match(plugins.metrics.render(), /edgecore_mapper_plugin_restarts_total 3/);
+  plugins.drop('probe', { 'main.mjs': code });
+  await plugins.status('probe', ({ state }) => state === 'running'); // put there again, it is tried at once
   plugins.drop('probe', { 'main.mjs': answering("'healed'") });
   await reads(plugins, 'oven', 'healed');
   assert.is(plugins.statusOf('probe')?.state, 'running');

@@ -5,8 +5,7 @@ import { errorText } from '../../runtime/core/errors.ts';
 import type { MetricSource } from '../../runtime/core/metrics.ts';
 import { type Millis, seconds } from '../../runtime/core/units.ts';
 import { type Candidate, type Kept, PluginFolder } from './folder.ts';
-import { Plugin, type PluginDeps } from './plugin.ts';
-import { SerialDesk } from './serial-desk.ts';
+import type { Plugin, PluginDeps } from './plugin.ts';
 import { HOLD, StartGuard } from './start-guard.ts';
 import { type PluginStatus, pluginStates, printOf, StatusFile } from './status.ts';
 
@@ -49,7 +48,8 @@ export class Plugins {
   private readonly status: StatusFile;
   private readonly guard: StartGuard;
   private readonly entries = new Map<string, Entry>();
-  private readonly pluginDeps: PluginDeps;
+  private readonly pluginDeps: Omit<PluginDeps, 'desk'>;
+  private desk: PluginDeps['desk'] | undefined;
   private timer: Timer | undefined;
   private looking: Promise<void> = Promise.resolve();
   private stopped = false;
@@ -63,7 +63,6 @@ export class Plugins {
     this.pluginDeps = {
       ...this.deps,
       program: deps.program ?? '',
-      desk: new SerialDesk(),
       restarts: metrics.counter(
         'edgecore_mapper_plugin_restarts_total',
         'Plugins that ended and were started again.',
@@ -129,6 +128,7 @@ export class Plugins {
 
   private async pass(atOnce: boolean): Promise<void> {
     const found = await this.folder.scan();
+    if (atOnce) await this.folder.sweep(found);
     for (const [name, seen] of found) {
       if (this.stopped) return;
       const entry = this.entries.get(name) ?? newEntry();
@@ -152,7 +152,7 @@ export class Plugins {
     const digest = 'refused' in candidate ? undefined : candidate.digest;
     if (entry.plugin && entry.plugin.kept.digest === digest) {
       entry.refused = '';
-      return;
+      return entry.plugin.hurry();
     }
     entry.refused =
       'refused' in candidate ? candidate.refused : await this.runCandidate(name, entry, candidate);
@@ -188,7 +188,7 @@ export class Plugins {
     if (!program) return 'mapper-worker.mjs does not lie beside the program: install edgecore anew';
     const taken = this.taken(name, protocols);
     if (taken) return taken;
-    const plugin = entry.plugin ?? new Plugin(this.pluginDeps, kept);
+    const plugin = entry.plugin ?? (await this.newPlugin(kept));
     const worker = await plugin.tryVersion(kept);
     if (typeof worker === 'string') return worker;
     const before = entry.plugin?.kept.manifest;
@@ -199,6 +199,14 @@ export class Plugins {
     if (!before || moves) registry.addMapper(plugin);
     log.info('a plugin runs', { plugin: name, version, protocols: protocols.join(', ') });
     return '';
+  }
+
+  private async newPlugin(kept: Kept): Promise<Plugin> {
+    // Loaded when there is one: workers are a part of Node that a gateway without plugins can do without.
+    const { Plugin } = await import('./plugin.ts');
+    const { SerialDesk } = await import('./serial-desk.ts');
+    this.desk ??= new SerialDesk();
+    return new Plugin({ ...this.pluginDeps, desk: this.desk }, kept);
   }
 
   private taken(name: string, protocols: readonly string[]): string | undefined {

@@ -7,6 +7,8 @@ type Said = { readonly bytes?: unknown; readonly took?: unknown };
 
 /** Bytes on their way to a worker; a line that brings more is not read until it has taken some. */
 const MOST_UNTAKEN = 32 * 1024;
+/** Of all plugins; more than a gateway has, fewer than a plugin that asks without end could take. */
+const MOST_LINES = 64;
 
 /** Opens serial lines for the workers of plugins. In the main thread, because the native part of serialport waits on the
  * process's first event loop whichever thread asks it: in a worker two threads would be in one loop at once.
@@ -14,13 +16,18 @@ const MOST_UNTAKEN = 32 * 1024;
 export class SerialDesk {
   /** Lines that are being closed, by path: the device is taken until then. */
   private readonly closing = new Map<string, Promise<void>>();
+  /** Lines that are open or being opened. */
+  private lines = 0;
 
   /** @param port the worker's end: it says `{bytes}` and `{took}`, and hears `{open}`, `{bytes}`, `{sent}` or `{fault}` */
   async open(options: SerialOptions, port: MessagePort): Promise<void> {
     let line: SerialPort | undefined;
     let gone = false;
+    if (this.lines >= MOST_LINES) return port.close();
+    this.lines++;
     port.once('close', () => {
       gone = true;
+      this.lines--;
       if (line) this.close(options.path, line);
     });
     try {

@@ -50,8 +50,9 @@ export class TestPlugins implements DeviceManager {
   }
 
   /** As after a restart of edgecore. */
-  async restart(): Promise<void> {
+  async restart(meanwhile: () => void = () => {}): Promise<void> {
     await this.plugins.stop();
+    meanwhile();
     this.mappers.clear();
     this.plugins = this.make();
     await this.plugins.start();

@@ -23,6 +23,7 @@ const LEAST = 19;
 const { name, protocols, main, port } = workerData as WorkerStart;
 // The port is the kit's: what a plugin posts past it would pile up in edgecore.
 parentPort?.close();
+Reflect.deleteProperty(workerData, 'port');
 const say = (message: FromWorker): void => port.postMessage(message);
 
 // Edgecore leaves out what is too much anyway; here it is left out before it is sent.

@@ -51,7 +51,7 @@ export function serialOpener(ask: AskForSerial) {
         line.received(bytes);
         port.postMessage({ took: bytes.length });
       });
-      port.on('close', () => line.broke('connection lost'));
+      port.on('close', () => fail('connection lost'));
     });
   };
 }
