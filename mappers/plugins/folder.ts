@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorCode, errorText } from '../../runtime/core/errors.ts';
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from './files.ts';
 import { isPluginName, MANIFEST, type Manifest, parseManifest } from './manifest.ts';
 
 /** A file of this name in a plugin's folder switches it off. */

@@ -1,9 +1,9 @@
-import { mkdir } from 'node:fs/promises';
 import type { Timer } from '../../runtime/core/clock.ts';
 import type { DeviceMapper } from '../../runtime/core/dmi.ts';
 import { errorText } from '../../runtime/core/errors.ts';
 import type { MetricSource } from '../../runtime/core/metrics.ts';
 import { type Millis, seconds } from '../../runtime/core/units.ts';
+import { mkdir } from './files.ts';
 import { type Candidate, type Kept, PluginFolder } from './folder.ts';
 import type { Plugin, PluginDeps } from './plugin.ts';
 import { HOLD, StartGuard } from './start-guard.ts';

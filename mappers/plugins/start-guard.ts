@@ -1,7 +1,7 @@
-import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock, Timer } from '../../runtime/core/clock.ts';
 import { millis, minutes } from '../../runtime/core/units.ts';
+import { readFile, rm, writeFile } from './files.ts';
 
 const FILE = '.starts';
 const PATIENCE = 3;

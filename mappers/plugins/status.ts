@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isRecord } from '../../runtime/core/message.ts';
+import { readFile, rename, writeFile } from './files.ts';
 
 export const pluginStates = [
   'loading',
