@@ -1,7 +1,7 @@
 import { SerialPort } from 'serialport';
 import { PlcRegisters } from './registers.ts';
 import { cutRequests, type Form } from './slave-frames.ts';
-import { reply, Slave } from './slaves.ts';
+import { damaged, reply, Slave } from './slaves.ts';
 
 export type LineOptions = {
   readonly form?: Exclude<Form, 'mbap'>;
@@ -16,6 +16,8 @@ export type LineOptions = {
 
 /** Slaves on one serial line, with a memory for each unit id. Requests of units that are not here pass unanswered. */
 export class RtuSlaves {
+  /** The share of the bytes of requests that are damaged on their way. */
+  requestDamage = 0;
   private readonly units: ReadonlyMap<number, Slave>;
   private readonly options: LineOptions;
   private port: SerialPort | undefined;
@@ -51,7 +53,7 @@ export class RtuSlaves {
   private take(chunk: Buffer): void {
     const { form = 'rtu', random = Math.random, pace } = this.options;
     const came = performance.now();
-    const cut = cutRequests(form, Buffer.concat([this.rest, chunk]));
+    const cut = cutRequests(form, Buffer.concat([this.rest, damaged(chunk, this.requestDamage, random)]));
     this.rest = cut?.rest ?? Buffer.alloc(0);
     for (const request of cut?.requests ?? []) {
       const slave = this.units.get(request.unit);

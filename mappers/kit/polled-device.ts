@@ -128,11 +128,7 @@ export class PolledDevice {
     try {
       await this.contact();
       await this.bringDesired();
-      const points = this.schedule.take(this.deps.clock.monotonic());
-      for (const exchange of points.length > 0 ? this.deps.device.plan(points) : []) {
-        if (this.stopped) return;
-        readings.push(...(await this.read(exchange)));
-      }
+      await this.readDue(readings);
       if (!this.stopped) this.report(readings);
     } catch (error) {
       if (!this.stopped) this.away(error, readings);
@@ -151,13 +147,32 @@ export class PolledDevice {
     if (device.probe) await this.ask('read', async (c) => device.probe?.(c)).catch(passRefusal);
   }
 
+  /** Reads what is due. A device that answers part of it is there: what came damaged is a fault of its properties.
+   * @param readings takes the values */
+  private async readDue(readings: Reading[]): Promise<void> {
+    const points = this.schedule.take(this.deps.clock.monotonic());
+    let noise: unknown;
+    let answered = false;
+    for (const exchange of points.length > 0 ? this.deps.device.plan(points) : []) {
+      if (this.stopped) return;
+      try {
+        readings.push(...(await this.read(exchange)));
+        answered = true;
+      } catch (error) {
+        if (!(error instanceof WireError) || error.kind !== 'noise') throw error;
+        noise = error;
+        this.readings(faultsOf(exchange, error));
+      }
+    }
+    if (noise !== undefined && !answered) throw noise;
+  }
+
   private async read(exchange: Exchange): Promise<Reading[]> {
     try {
       return this.readings(await this.ask('read', (connection) => exchange.run(connection)));
     } catch (error) {
       passRefusal(error);
-      const fault = errorText(error);
-      return this.readings(exchange.points.map(({ property }) => ({ property, fault })));
+      return this.readings(faultsOf(exchange, error));
     }
   }
 
@@ -268,6 +283,11 @@ export class PolledDevice {
     if (reading) this.deps.manager.reportDeviceStatus(this.deps.id, [reading]);
     return reading;
   }
+}
+
+function faultsOf({ points }: Exchange, error: unknown): Value[] {
+  const fault = errorText(error);
+  return points.map(({ property }) => ({ property, fault }));
 }
 
 /** @throws the error, unless it is a refusal */
