@@ -126,14 +126,20 @@ if (hasSocat) {
       slaves: RtuSlaves;
       apply: (desired: Record<string, string>) => void;
     }) => Promise<void>,
-    options: { form?: 'rtu' | 'ascii'; random?: () => number } = {},
+    options: { form?: 'rtu' | 'ascii'; random?: () => number; retries?: number } = {},
   ): Promise<void> => {
     const line = new Line();
     const slaves = new RtuSlaves([1], options);
     await line.connect();
     await slaves.open(line.slaves, BAUD);
     const mode = options.form ?? 'rtu';
-    const config = { mode, serialPort: line.master, baudRate: BAUD, timeout: 200 };
+    const config = {
+      mode,
+      serialPort: line.master,
+      baudRate: BAUD,
+      timeout: 200,
+      retries: options.retries ?? 1,
+    };
     const { device, model } = plcObjectsAt(config, 'plc');
     const apply = (desired: Record<string, string>): void =>
       void mapper.applyDevice(withDesired(device, desired), model);
@@ -242,10 +248,10 @@ if (hasSocat) {
         const told = `${slave.requests - asked} requests arrived, ${manager.history.length} values were reported`;
         process.stdout.write(`${told}, it recovered in ${Math.round(took)} ms\n`);
         assert.equal(wrong, []);
-        assert.ok(manager.history.length > 10, told);
+        assert.ok(manager.history.length >= 5, told);
         assert.ok(took < BACKOFF, `${took} ms`);
       },
-      { random: seeded(seed) },
+      { random: seeded(seed), retries: 4 },
     );
   });
 }
