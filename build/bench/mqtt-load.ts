@@ -20,6 +20,11 @@ export type LoadResult = {
   readonly rssMb: number;
 };
 
+export type DurableResult = LoadResult & {
+  /** Once everything that was kept has been fetched. */
+  readonly fetchRssMb: number;
+};
+
 const PAYLOAD = Buffer.alloc(64, 'x');
 const WARM_UP_MS = 1500;
 const DURABLE_WINDOW = 1000;
@@ -61,7 +66,7 @@ export async function runLoad(broker: RunningBroker, load: Load, seconds: number
 
 /** Publishes with QoS 1 to a persistent session whose client is away, then has it fetch everything.
  * @throws Error when one message is missing */
-export async function runDurable(broker: RunningBroker, seconds: number): Promise<LoadResult> {
+export async function runDurable(broker: RunningBroker, seconds: number): Promise<DurableResult> {
   const run = ++runs;
   const topic = `durable/${run}`;
   const away = { port: broker.port, clientId: `away-${run}`, clean: false };
@@ -89,11 +94,12 @@ export async function runDurable(broker: RunningBroker, seconds: number): Promis
   const { rssMb } = memoryOf(broker.pid);
   const back = await LoadClient.connect(away);
   await until('everything was kept', () => back.received >= sent);
+  const { rssMb: fetchRssMb } = memoryOf(broker.pid);
   back.close();
   publisher.close();
   const end = await LoadClient.connect({ ...away, clean: true });
   end.close();
-  return { rate: sent / took, cpuMicros: (cpu * 1e6) / sent, rssMb };
+  return { rate: sent / took, cpuMicros: (cpu * 1e6) / sent, rssMb, fetchRssMb };
 }
 
 /** Sends while windows have room, called by what comes back. */

@@ -177,7 +177,7 @@ async function startServer(): Promise<{ server: ModbusServer; desired: string[] 
       desire: (_, property, value) => {
         desired.push(`${property}=${value}`);
         values.set(property, value);
-        return undefined;
+        return Promise.resolve();
       },
     },
     log: silentLogger,

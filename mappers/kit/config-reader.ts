@@ -5,7 +5,9 @@ import { isRecord } from '../../runtime/core/message.ts';
 export class ConfigReader {
   readonly path: string;
   private readonly values: Readonly<Record<string, unknown>>;
-  private readonly faults: string[];
+  protected readonly faults: string[];
+  /** Keys that were asked for, in lower case and as the documentation writes them. */
+  private readonly known = new Map<string, string>();
 
   /** @param faults takes what is wrong
    * @param layers later ones win */
@@ -31,14 +33,14 @@ export class ConfigReader {
   }
 
   isTrue(key: string): boolean {
-    const value = this.values[key.toLowerCase()];
+    const value = this.get(key);
     return value === true || value === 'true';
   }
 
   /** Text or a number as text, under the first of `keys` that is there. */
   text(...keys: readonly string[]): string | undefined {
     for (const key of keys) {
-      const value = this.values[key.toLowerCase()];
+      const value = this.get(key);
       if (typeof value === 'string' || typeof value === 'number') return String(value).trim();
     }
     return undefined;
@@ -47,7 +49,7 @@ export class ConfigReader {
   /** One of several words, whatever their case.
    * @returns `otherwise` when it is not there, undefined when it is none of them */
   choice<T extends string>(key: string, options: readonly T[], otherwise: T): T | undefined {
-    const value = this.values[key.toLowerCase()];
+    const value = this.get(key);
     if (value === undefined) return otherwise;
     const found = options.find((option) => option.toLowerCase() === String(value).trim().toLowerCase());
     return found ?? this.fault(key, `${shown(value)}: want ${listed(options)}`);
@@ -56,6 +58,7 @@ export class ConfigReader {
   /** A whole number within bounds, under the first of `keys` that is there; the first one names a fault.
    * @param otherwise when none is there; undefined makes that a fault */
   whole(keys: readonly string[], range: readonly [number, number], otherwise?: number): number | undefined {
+    for (const k of keys) this.get(k);
     const key = keys.find((k) => this.has(k));
     const name = key ?? keys[0] ?? '';
     if (key === undefined) return otherwise ?? this.fault(name, 'missing');
@@ -68,11 +71,26 @@ export class ConfigReader {
   }
 
   decimal(key: string, otherwise: number): number | undefined {
-    const raw = this.values[key.toLowerCase()];
+    const raw = this.get(key);
     if (raw === undefined) return otherwise;
     const value =
       typeof raw === 'number' || (typeof raw === 'string' && raw.trim() !== '') ? Number(raw) : Number.NaN;
     return Number.isFinite(value) ? value : this.fault(key, `${shown(raw)}: want a number`);
+  }
+
+  /** Notes the keys that nobody has asked for: a misspelt one would be passed over in silence otherwise.
+   * @param what the settings are of */
+  refuseOthers(what: string): void {
+    const known = [...this.known.values()].sort().join(', ');
+    for (const key of Object.keys(this.values)) {
+      if (!this.known.has(key)) this.fault(key, `no setting of ${what}: there are ${known}`);
+    }
+  }
+
+  protected get(key: string): unknown {
+    const lower = key.toLowerCase();
+    this.known.set(lower, key);
+    return this.values[lower];
   }
 }
 

@@ -1,3 +1,7 @@
+import { crc16 } from '../kit/checksum.ts';
+
+export { crc16 };
+
 const CRC = 2;
 const EXCEPTION = 5;
 /** Function codes whose answers have a form of their own. */
@@ -10,17 +14,6 @@ export type RtuInput =
   | { readonly kind: 'answer'; readonly frame: Buffer }
   | { readonly kind: 'corrupt'; readonly frame: Buffer }
   | { readonly kind: 'none' };
-
-/** The checksum of an RTU frame; it is sent low byte first.
- * @source MODBUS over Serial Line V1.02 §6.2.2 */
-export function crc16(bytes: Buffer): number {
-  let crc = 0xffff;
-  for (const byte of bytes) {
-    crc ^= byte;
-    for (let bit = 0; bit < 8; bit++) crc = (crc & 1) === 1 ? (crc >> 1) ^ 0xa001 : crc >> 1;
-  }
-  return crc;
-}
 
 /** True for a frame that ends with its own checksum. */
 export function isIntact(frame: Buffer): boolean {

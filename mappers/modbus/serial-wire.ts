@@ -1,17 +1,14 @@
 import type { SerialPort } from 'serialport';
 import { errorText } from '../../runtime/core/errors.ts';
+import { openSerialPort } from '../kit/serial-port.ts';
 import type { SerialSettings } from './config-endpoint.ts';
 import type { Wire } from './wire.ts';
 
 /** Opens a serial device, for this process alone.
  * @throws Error: it is not there, it is taken, it knows no such baud rate */
 export async function openSerialWire(settings: SerialSettings): Promise<Wire> {
-  // Loaded when there is a line: its native part costs memory that a gateway without one can do without.
-  const { SerialPort: Port } = await import('serialport');
-  const { path, baudRate, dataBits, parity, stopBits, rts } = settings;
-  const port = new Port({ path, baudRate, dataBits, parity, stopBits, autoOpen: false });
-  await new Promise<void>((resolve, reject) => port.open((error) => (error ? reject(error) : resolve())));
-  return serialWire(port, rts);
+  const port = await openSerialPort(settings.path, settings);
+  return serialWire(port, settings.rts);
 }
 
 /** What a serial wire needs of its port. */

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { FakeClock } from '../core/fake-clock.ts';
@@ -22,6 +24,11 @@ test.before.each((context) => {
     return new DurableSession(`c${sid}`, sid, { ...deps, clock: new FakeClock() });
   };
 });
+
+function collectGarbage(): void {
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
+}
 
 const match = { qos: 2, retainAsPublished: false, ids: undefined } as const;
 
@@ -115,6 +122,33 @@ test('a batch that was paged out is read again, and its row goes when it is done
   journal.done(2);
   await store.commit();
   assert.is(store.disk().batches()[0], 3);
+});
+
+test('what was fetched is let go of when it is done, although its row waits for a commit', async ({
+  store,
+  journal,
+  session,
+}) => {
+  const s = session(1);
+  for (let n = 1; n <= 10; n++) {
+    add(journal, `${n}`, 1, s);
+    await store.commit();
+  }
+  const { rows } = store;
+  const kept = rows.batch;
+  rows.batch = (first) => Uint8Array.from(kept(first) as Uint8Array); // as SQLite gives them
+  const fetched: WeakRef<object>[] = [];
+  for (let n = 1; n <= 10; n++) {
+    fetched.push(new WeakRef(journal.entry(n)?.message.payload.buffer as object));
+    journal.done(n);
+  }
+  await settled();
+  collectGarbage();
+  assert.is(store.disk().batches().length, 10);
+  assert.equal(
+    fetched.filter((message) => message.deref()),
+    [],
+  );
 });
 
 test('what the disk refuses: QoS 1 stays for whoever waits, QoS 2 will come again', async ({

@@ -49,14 +49,25 @@ export function encodeRecord(record: MessageRecord, epoch: number): Buffer {
 /** @throws Error when the bytes are not what {@link encodeRecords} made */
 export function decodeRecords(bytes: Uint8Array, epoch: number): MessageRecord[] {
   const body = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const records: MessageRecord[] = [];
+  return recordStarts(body).map((start) => readRecord(body, start, epoch));
+}
+
+/** Where each record begins.
+ * @throws Error when one is cut */
+export function recordStarts(body: Buffer): number[] {
+  const starts: number[] = [];
   for (let at = 0; at < body.length; ) {
     const size = body.length - at < FIXED ? 0 : body.readUInt32LE(at);
     if (size < FIXED || at + size > body.length) throw new Error('a stored message is cut');
-    records.push(readRecord(body, at, epoch));
+    starts.push(at);
     at += size;
   }
-  return records;
+  return starts;
+}
+
+/** The number of the record that begins at `start`. */
+export function seqAt(body: Buffer, start: number): number {
+  return body.readDoubleLE(start + 4);
 }
 
 export function deliveryOf(message: Message, { qos, retain, subscriptionIds }: RecordTarget): Delivery {
@@ -93,7 +104,9 @@ function writeRecord(bytes: Buffer, start: number, record: MessageRecord, rest: 
   return at;
 }
 
-function readRecord(body: Buffer, start: number, epoch: number): MessageRecord {
+/** The record that begins at `start`.
+ * @throws Error when it is cut, or what is rare in it is no JSON */
+export function readRecord(body: Buffer, start: number, epoch: number): MessageRecord {
   const marks = body.readUInt8(start + 12);
   const targets: RecordTarget[] = [];
   let at = start + FIXED;
@@ -119,7 +132,7 @@ function readRecord(body: Buffer, start: number, epoch: number): MessageRecord {
     expiresAt: rest.e === undefined ? undefined : rest.e - epoch,
     from: rest.from,
   };
-  return { seq: body.readDoubleLE(start + 4), message, targets };
+  return { seq: seqAt(body, start), message, targets };
 }
 
 function restOf({ expiresAt, from, properties, retain }: Message, epoch: number): string {

@@ -27,7 +27,6 @@ import {
   topicOf,
   typeOf,
 } from './device.ts';
-import { LocalDesired } from './local-desired.ts';
 import { type Membership, membershipEvent, membershipList } from './membership.ts';
 import { DeviceRecords, type DeviceStore } from './records.ts';
 import { mergeTwin, type TwinRefusal, type TwinUpdate } from './twin.ts';
@@ -70,7 +69,6 @@ export class DeviceTwin implements DeviceManager {
   private readonly sync: CloudSync;
   private readonly entries = new Map<DeviceId, DeviceEntry>();
   private readonly models = new Map<string, DeviceModel>();
-  private readonly local = new LocalDesired();
   private readonly mappers = new Map<string, DeviceMapper>();
   private readonly listeners = new Set<() => void>();
   private resync: Timer | undefined;
@@ -155,20 +153,12 @@ export class DeviceTwin implements DeviceManager {
     if (before && protocolOf(before) !== protocolOf(device))
       this.mappers.get(protocolOf(before))?.removeDevice(id);
     this.hand(entry, device);
-    this.expect(entry, this.local.applyTo(id, device));
+    this.expect(entry, device);
     this.changed(entry);
   }
 
   removeDevice(id: DeviceId): void {
     this.forget(id);
-  }
-
-  /** Makes a value the desired one, until the cluster wants another; the device is known. */
-  desire(id: DeviceId, property: string, value: string): void {
-    const entry = this.entries.get(id);
-    if (!entry?.device) return;
-    this.local.set(id, entry.device, property, value);
-    this.applyDevice(entry.device);
   }
 
   /** A device of this node. */
@@ -300,7 +290,6 @@ export class DeviceTwin implements DeviceManager {
     if (!entry) return;
     if (entry.device) this.mappers.get(protocolOf(entry.device))?.removeDevice(id);
     this.entries.delete(id);
-    this.local.forget(id);
     this.records.remove(id);
     for (const listener of this.listeners) listener();
   }
@@ -317,7 +306,7 @@ export class DeviceTwin implements DeviceManager {
     // Somebody else may serve it over MQTT or the DMI socket: no fault, only nothing known.
     if (!mapper) return;
     try {
-      const fault = mapper.applyDevice(this.local.applyTo(entry.id, device), model);
+      const fault = mapper.applyDevice(device, model);
       if (fault) this.unserved(entry, fault);
     } catch (error) {
       this.unserved(entry, errorText(error));
