@@ -31,7 +31,7 @@ import { MetaManager } from './metamanager/metamanager.ts';
 import { MetaServer } from './metamanager/metaserver/metaserver.ts';
 import { snapshotOf } from './snapshot.ts';
 import { Store } from './store/store.ts';
-import { twinRegisters } from './twin-registers.ts';
+import { type TwinRegisterDeps, twinRegisters } from './twin-registers.ts';
 import { connectCri } from './wire/cri.ts';
 import { NodeHttpServer } from './wire/http/node-server.ts';
 import { loadUws, UwsHttpServer } from './wire/http/uws-server.ts';
@@ -121,7 +121,7 @@ export class EdgeCore {
     const page = this.console({ ...deps, clock }, { metrics, twins, broker, hub, agent });
     this.broker = broker;
     const first = [clock, ...page, this.authority, broker, bus];
-    const scada = modbusServer(deps, { twins, metrics });
+    const scada = modbusServer(deps, { twins, objects: meta, metrics });
     const plugins = mapperPlugins({ ...shared, manager: twins, registry: twins }, deps, mappers);
     const devices = [...mappers, twins, plugins, ...scada, ...(local ? [local] : [])];
     this.modules = [...first, ...devices, agent, hub, ...this.tunnel({ ...deps, ...shared }, hub, agent)];
@@ -241,11 +241,11 @@ function cloudHandlers(parts: () => CloudParts, renewed: () => void): CloudHandl
 /** Offers twins to a SCADA, when that is switched on. */
 function modbusServer(
   { config: { modules }, log, version }: EdgeCoreDeps,
-  parts: { twins: DeviceTwin; metrics: Metrics },
+  parts: TwinRegisterDeps & { metrics: Metrics },
 ): ModbusServer[] {
   const config = modules.modbusServer;
   return config.enable
-    ? [new ModbusServer({ config, log, version, metrics: parts.metrics, twins: twinRegisters(parts.twins) })]
+    ? [new ModbusServer({ config, log, version, metrics: parts.metrics, twins: twinRegisters(parts) })]
     : [];
 }
 

@@ -1,17 +1,20 @@
 import { modelFault } from '../mappers/kit/convert.ts';
 import type { TwinSource } from '../mappers/modbus/server-bank.ts';
+import type { Device } from './core/devices.ts';
 import type { DeviceId } from './core/units.ts';
 import { type DeviceEntry, isOnline } from './devicetwin/device.ts';
+import type { MetaManager, ObjectChange } from './metamanager/metamanager.ts';
 
-/** What the Modbus server needs of the twins. */
-export interface Twins {
-  get(id: DeviceId): Readonly<DeviceEntry> | undefined;
-  desire(id: DeviceId, property: string, value: string): void;
-}
+/** What the Modbus server needs of the node. */
+export type TwinRegisterDeps = {
+  readonly twins: { get(id: DeviceId): Readonly<DeviceEntry> | undefined };
+  /** Keeps an object of the cluster as it is wanted here, and acts on it. */
+  readonly objects: Pick<MetaManager, 'keep'>;
+};
 
 /** The twins of this node as a Modbus server offers them: what is reported may be read, and what the model lets be written
- * becomes the desired value. */
-export function twinRegisters(twins: Twins): TwinSource {
+ * becomes the desired value in the node's copy of the Device. */
+export function twinRegisters({ twins, objects }: TwinRegisterDeps): TwinSource {
   return {
     reported(device, property) {
       const entry = twins.get(device);
@@ -25,8 +28,7 @@ export function twinRegisters(twins: Twins): TwinSource {
       if (!model || !entry.device.spec.properties?.some((p) => p.name === property))
         return 'it has no such property';
       const fault = modelFault(value, model);
-      if (!fault) twins.desire(device, property, value);
-      return fault;
+      return fault ?? objects.keep(wanting(entry.device, property, value));
     },
   };
 }
@@ -35,4 +37,13 @@ export function twinRegisters(twins: Twins): TwinSource {
 function isCurrent({ state, reason }: Readonly<DeviceEntry>, property: string): boolean {
   if (isOnline(state)) return true;
   return state === 'unhealthy' && !reason.split('; ').some((fault) => fault.startsWith(`${property}: `));
+}
+
+function wanting(device: Device, property: string, value: string): ObjectChange {
+  const properties = (device.spec.properties ?? []).map((p) =>
+    p.name === property ? { ...p, desired: { ...p.desired, value } } : p,
+  );
+  const { name, namespace = 'default' } = device.metadata;
+  const object = { ...device, spec: { ...device.spec, properties } };
+  return { operation: 'update', type: 'device', namespace, name, object };
 }

@@ -42,7 +42,7 @@ export async function* benchFleet(seconds: number): AsyncGenerator<Figure> {
     await stack.api.create(kinds.deviceModel, { name: 'points', namespace: 'default' }, model);
     for (const [i, port] of ports.entries())
       await stack.api.create(kinds.device, { name: `d${i}`, namespace: 'default' }, deviceAt(`d${i}`, port));
-    await until('every device is read', () => plcs.every(({ requests }) => requests > 3), 120_000);
+    await until('every device is read', () => plcs.every(({ requests }) => requests > 3), 300_000);
     await sleep(10_000); // the first values have gone up
     const before = { cpu: cpuSecondsOf(edge.pid), requests: requestsOf(plcs), at: performance.now() };
     const rss: number[] = [];

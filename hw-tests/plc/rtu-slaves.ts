@@ -1,7 +1,7 @@
 import { SerialPort } from 'serialport';
 import { PlcRegisters } from './registers.ts';
 import { cutRequests, type Form } from './slave-frames.ts';
-import { reply, Slave } from './slaves.ts';
+import { damaged, reply, Slave } from './slaves.ts';
 
 export type LineOptions = {
   readonly form?: Exclude<Form, 'mbap'>;
@@ -16,10 +16,14 @@ export type LineOptions = {
 
 /** Slaves on one serial line, with a memory for each unit id. Requests of units that are not here pass unanswered. */
 export class RtuSlaves {
+  /** The share of the bytes of requests that are damaged on their way. */
+  requestDamage = 0;
   private readonly units: ReadonlyMap<number, Slave>;
   private readonly options: LineOptions;
   private port: SerialPort | undefined;
   private rest: Buffer = Buffer.alloc(0);
+  /** When the last byte came. */
+  private heard = 0;
 
   constructor(units: readonly number[], options: LineOptions = {}) {
     this.units = new Map(units.map((unit) => [unit, new Slave(new PlcRegisters(options.places))]));
@@ -51,7 +55,10 @@ export class RtuSlaves {
   private take(chunk: Buffer): void {
     const { form = 'rtu', random = Math.random, pace } = this.options;
     const came = performance.now();
-    const cut = cutRequests(form, Buffer.concat([this.rest, chunk]));
+    // Silence ends a frame: what is left of a damaged one is not waited for.
+    if (came - this.heard > LONGEST_PAUSE) this.rest = Buffer.alloc(0);
+    this.heard = came;
+    const cut = cutRequests(form, Buffer.concat([this.rest, damaged(chunk, this.requestDamage, random)]));
     this.rest = cut?.rest ?? Buffer.alloc(0);
     for (const request of cut?.requests ?? []) {
       const slave = this.units.get(request.unit);
@@ -71,6 +78,8 @@ export class RtuSlaves {
   }
 }
 
+/** Between two bytes of a request, ms; a pseudo terminal is slower than a line now and then. */
+const LONGEST_PAUSE = 50;
 /** Of a byte: start, eight of data, stop. */
 const BITS = 10;
 /** Bits between a request and its answer: 3.5 characters of eleven. @source MODBUS over Serial Line V1.02 §2.5.1.1 */

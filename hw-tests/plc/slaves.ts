@@ -73,7 +73,8 @@ function spoiled(fault: Fault, request: Request, frame: Buffer): Buffer {
   }
 }
 
-function damaged(frame: Buffer, share: number, random: () => number): Buffer {
+/** Bytes of which a share is replaced by any others. */
+export function damaged(frame: Buffer, share: number, random: () => number): Buffer {
   if (share === 0) return frame;
   return Buffer.from(frame.map((byte) => (random() < share ? Math.floor(random() * 256) : byte)));
 }

@@ -43,6 +43,8 @@ export class Bus<C extends Connection = Connection> {
   /** Resolves when the last connection has let go. */
   private free: Promise<void>;
   private stopped = false;
+  /** Resolves when an attempt to open it has come to its end, good or bad. */
+  private opening: Promise<unknown> | undefined;
   private delays: Generator<Millis, never>;
   private blockedUntil = 0;
   private blockedBy: WireError | undefined;
@@ -73,10 +75,11 @@ export class Bus<C extends Connection = Connection> {
 
   /** Ends: what waits fails, the connection is closed.
    * @returns resolves when the connection has let go */
-  stop(): Promise<void> {
+  async stop(): Promise<void> {
     this.stopped = true;
     this.drop();
-    return this.free;
+    await this.opening;
+    await this.free;
   }
 
   private async work(): Promise<void> {
@@ -112,7 +115,9 @@ export class Bus<C extends Connection = Connection> {
     if (this.blockedBy && clock.monotonic() < this.blockedUntil) throw this.blockedBy;
     try {
       await this.free;
-      const connection = await connect();
+      const opening = connect();
+      this.opening = opening.catch(() => {});
+      const connection = await opening;
       if (this.stopped) {
         this.letGo(connection);
         throw new WireError('unreachable', 'stopped');

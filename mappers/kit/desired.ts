@@ -5,14 +5,14 @@ import type { DriverPoint } from './driver.ts';
 
 /** The desired values of one device: each is brought to it once, when it is new or changed. */
 export class DesiredValues {
-  private readonly points: ReadonlyMap<string, DriverPoint>;
+  private readonly points: readonly DriverPoint[];
   /** The last desired value of each property. */
   private readonly seen = new Map<string, string>();
   /** Those that have not been brought to the device. */
   private readonly wanted = new Map<string, string>();
 
   constructor(points: readonly DriverPoint[]) {
-    this.points = new Map(points.map((p) => [p.property, p]));
+    this.points = points;
   }
 
   get isEmpty(): boolean {
@@ -37,7 +37,7 @@ export class DesiredValues {
   /** What waits to be written, in the order in which it was wanted. */
   pending(): { readonly point: DriverPoint; readonly value: string }[] {
     return [...this.wanted].flatMap(([name, value]) => {
-      const point = this.points.get(name);
+      const point = this.pointOf(name);
       return point ? [{ point, value }] : [];
     });
   }
@@ -52,8 +52,12 @@ export class DesiredValues {
     if (!property) return 'not in the model';
     const fault = modelFault(value, property);
     if (fault) return fault;
-    const point = this.points.get(name);
+    const point = this.pointOf(name);
     if (!point) return 'the property is not served: its configuration has a fault';
     return point.writable ? undefined : 'it cannot be written on the device';
+  }
+
+  private pointOf(name: string): DriverPoint | undefined {
+    return this.points.find(({ property }) => property === name);
   }
 }

@@ -206,6 +206,28 @@ test('what was read before the device went away is reported', async ({ clock, ma
   assert.equal(manager.take(), ['a=1', 'offline: no answer in time']);
 });
 
+test('what came damaged is a fault of its properties, and takes the device offline only when nothing else came', async ({
+  clock,
+  manager,
+  start,
+}) => {
+  const device = new FakeDevice([fakePoint('a'), fakePoint('b')]);
+  device.splits = true;
+  let damaged = 'read b';
+  device.during = async () => {
+    if (device.log.at(-1)?.startsWith(damaged)) throw new WireError('noise', 'CRC error');
+  };
+  start(device);
+  await clock.advance(0);
+  assert.equal(manager.take(), ['a=0', 'unhealthy: b: CRC error']);
+  damaged = 'read';
+  await clock.advance(1000);
+  assert.equal(manager.take(), ['offline: CRC error']);
+  damaged = 'nothing';
+  await clock.advance(2000);
+  assert.equal(manager.take(), ['a=0', 'b=0', 'online']);
+});
+
 test('a cycle that cannot be kept is told with the one that is achieved, and logged once', async ({
   clock,
   manager,

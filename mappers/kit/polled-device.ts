@@ -48,7 +48,8 @@ export class PolledDevice {
   private readonly desired: DesiredValues;
   private readonly schedule: Schedule;
   private readonly reportCycles: ReadonlyMap<string, Millis>;
-  private readonly lastRead = new Map<string, string>();
+  /** Of properties that can be written. */
+  private readonly lastRead = new Map<string, string | undefined>();
   /** Properties that cannot be read, and why. */
   private readonly faults = new Map<string, string>();
   private readonly unwatch: () => void;
@@ -69,7 +70,9 @@ export class PolledDevice {
     const first = millis(now + deps.random() * Math.min(FIRST, shortest));
     this.schedule = new Schedule(points, first, millis(now + deps.random() * shortest));
     this.desired = new DesiredValues(points);
-    this.reportCycles = new Map(points.map((p) => [p.property, p.reportCycle]));
+    const slow = points.filter((p) => p.reportCycle > 0);
+    this.reportCycles = new Map(slow.map((p) => [p.property, p.reportCycle]));
+    for (const { property, writable } of points) if (writable) this.lastRead.set(property, undefined);
     deps.bus.members.add(this);
     this.unwatch = this.hear();
     this.arm();
@@ -109,7 +112,7 @@ export class PolledDevice {
   }
 
   private heard(values: readonly Value[]): void {
-    if (!this.stopped) this.report(this.readings(values));
+    if (!this.stopped) this.report(this.note(values));
   }
 
   private arm(): void {
@@ -128,11 +131,7 @@ export class PolledDevice {
     try {
       await this.contact();
       await this.bringDesired();
-      const points = this.schedule.take(this.deps.clock.monotonic());
-      for (const exchange of points.length > 0 ? this.deps.device.plan(points) : []) {
-        if (this.stopped) return;
-        readings.push(...(await this.read(exchange)));
-      }
+      await this.readDue(readings);
       if (!this.stopped) this.report(readings);
     } catch (error) {
       if (!this.stopped) this.away(error, readings);
@@ -147,17 +146,38 @@ export class PolledDevice {
     const { device, clock } = this.deps;
     if (device.listen) await this.ask('read', async () => {});
     if (!this.quarantine) return;
+    // After an absence everything is read and said again.
     this.schedule.restart(clock.monotonic());
+    this.reporter.reset();
     if (device.probe) await this.ask('read', async (c) => device.probe?.(c)).catch(passRefusal);
   }
 
-  private async read(exchange: Exchange): Promise<Reading[]> {
+  /** Reads what is due. A device that answers part of it is there: what came damaged is a fault of its properties.
+   * @param readings takes the values */
+  private async readDue(readings: Reading[]): Promise<void> {
+    const points = this.schedule.take(this.deps.clock.monotonic());
+    let noise: unknown;
+    let answered = false;
+    for (const exchange of points.length > 0 ? this.deps.device.plan(points) : []) {
+      if (this.stopped) return;
+      try {
+        readings.push(...this.note(await this.read(exchange)));
+        answered = true;
+      } catch (error) {
+        if (!(error instanceof WireError) || error.kind !== 'noise') throw error;
+        noise = error;
+        this.note(faultsOf(exchange, error));
+      }
+    }
+    if (noise !== undefined && !answered) throw noise;
+  }
+
+  private async read(exchange: Exchange): Promise<readonly Value[]> {
     try {
-      return this.readings(await this.ask('read', (connection) => exchange.run(connection)));
+      return await this.ask('read', (connection) => exchange.run(connection));
     } catch (error) {
       passRefusal(error);
-      const fault = errorText(error);
-      return this.readings(exchange.points.map(({ property }) => ({ property, fault })));
+      return faultsOf(exchange, error);
     }
   }
 
@@ -175,37 +195,36 @@ export class PolledDevice {
     }
   }
 
-  private readings(values: readonly Value[]): Reading[] {
-    const at = this.deps.clock.now();
-    return values.flatMap((value) => {
+  /** Takes values as they come.
+   * @returns those that are due to be reported */
+  private note(values: readonly Value[]): Reading[] {
+    const { clock } = this.deps;
+    const good: { property: string; value: string }[] = [];
+    for (const value of values) {
       if ('fault' in value) {
         this.faults.set(value.property, value.fault);
-        return [];
+        continue;
       }
       this.faults.delete(value.property);
-      this.lastRead.set(value.property, value.value);
-      return [{ property: value.property, value: value.value, at }];
-    });
+      if (this.lastRead.has(value.property)) this.lastRead.set(value.property, value.value);
+      good.push(value);
+    }
+    const at = clock.now();
+    const due = this.reporter.due(good, this.reportCycles, clock.monotonic());
+    return due.map(({ property, value }) => ({ property, value, at }));
   }
 
   private report(readings: readonly Reading[]): void {
     const { manager, id, configFaults, bus } = this.deps;
-    if (this.quarantine) this.reporter.reset(); // after an absence everything is said again
     this.quarantine = undefined;
     bus.away.delete(this);
-    this.reportReadings(readings);
+    if (readings.length > 0) manager.reportDeviceStatus(id, readings);
     const faults = [...this.faults].map(([property, fault]) => `${property}: ${fault}`);
     const all = [...configFaults, ...faults];
     const lag = this.lagText();
     if (all.length > 0) manager.reportDeviceState(id, 'unhealthy', [...all, ...lag].join('; '));
     else if (lag.length > 0) manager.reportDeviceState(id, 'online', lag[0]);
     else manager.reportDeviceState(id, 'online');
-  }
-
-  private reportReadings(readings: readonly Reading[]): void {
-    const { manager, id, clock } = this.deps;
-    const due = this.reporter.due(readings, this.reportCycles, clock.monotonic());
-    if (due.length > 0) manager.reportDeviceStatus(id, due);
   }
 
   /** Says that a cycle is not kept: once in the log, and in the state with a figure that does not flicker. */
@@ -224,7 +243,7 @@ export class PolledDevice {
   /** @param readings what came before it went away */
   private away(error: unknown, readings: readonly Reading[] = []): void {
     const { clock, manager, id, random, bus } = this.deps;
-    this.reportReadings(readings);
+    if (readings.length > 0) manager.reportDeviceStatus(id, readings);
     bus.away.add(this);
     // A question without answer keeps the bus from the others for a whole timeout. The first time it was no cheap one.
     const isShared = bus.members.size > 1 && this.quarantine !== undefined;
@@ -261,13 +280,24 @@ export class PolledDevice {
     return { property, desired };
   }
 
-  private async readBack(point: DriverPoint): Promise<Reading | undefined> {
-    const readings: Reading[] = [];
-    for (const exchange of this.deps.device.plan([point])) readings.push(...(await this.read(exchange)));
-    const reading = readings.find(({ property }) => property === point.property);
-    if (reading) this.deps.manager.reportDeviceStatus(this.deps.id, [reading]);
-    return reading;
+  private async readBack(point: DriverPoint): Promise<{ value: string } | undefined> {
+    const { device, manager, clock, id } = this.deps;
+    for (const exchange of device.plan([point])) {
+      const values = await this.read(exchange);
+      this.note(values);
+      const found = values.find(({ property }) => property === point.property);
+      if (!found || 'fault' in found) continue;
+      const { property, value } = found;
+      manager.reportDeviceStatus(id, [{ property, value, at: clock.now() }]);
+      return found;
+    }
+    return undefined;
   }
+}
+
+function faultsOf({ points }: Exchange, error: unknown): Value[] {
+  const fault = errorText(error);
+  return points.map(({ property }) => ({ property, fault }));
 }
 
 /** @throws the error, unless it is a refusal */

@@ -1,4 +1,3 @@
-import type { Reading } from '../../runtime/core/dmi.ts';
 import type { Millis } from '../../runtime/core/units.ts';
 
 type Last = { readonly value: string; readonly at: number };
@@ -11,7 +10,11 @@ export class Reporter {
   /** The readings that are due.
    * @param cycles least time between two reports, by property; absent = with every change
    * @param now monotonic */
-  due(readings: readonly Reading[], cycles: ReadonlyMap<string, Millis>, now: Millis): Reading[] {
+  due<R extends { readonly property: string; readonly value: string }>(
+    readings: readonly R[],
+    cycles: ReadonlyMap<string, Millis>,
+    now: Millis,
+  ): R[] {
     const due = readings.filter(({ property, value }) => {
       const last = this.last.get(property);
       return last === undefined || (last.value !== value && now - last.at >= (cycles.get(property) ?? 0));

@@ -54,8 +54,9 @@ async function whyNot(path: string, text: string): Promise<string> {
 /** Who has a device open, as far as this process may see. */
 async function holderOf(path: string): Promise<string> {
   const device = await realpath(path).catch(() => path);
-  const processes = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name));
-  for (const pid of processes) {
+  const others = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name));
+  // This process first: socat, for one, has both ends of its lines open, too.
+  for (const pid of [String(process.pid), ...others]) {
     const files = await readdir(`/proc/${pid}/fd`).catch(() => []);
     for (const file of files) {
       if ((await readlink(`/proc/${pid}/fd/${file}`).catch(() => '')) !== device) continue;

@@ -48,6 +48,7 @@ const LAST_ADDRESS = 65_535;
 /** Reads a device's properties; one that is wrong is left out and does not take the right ones with it. */
 export function parsePoints(device: Device, model: DeviceModel, faults: string[]): Point[] {
   const points: Point[] = [];
+  const encodings = new Map<string, Encoding>();
   for (const [i, property] of (device.spec.properties ?? []).entries()) {
     const path = `spec.properties[${i}]`;
     const modelled = model.spec.properties?.find((m) => m.name === property.name);
@@ -65,7 +66,7 @@ export function parsePoints(device: Device, model: DeviceModel, faults: string[]
         'address',
         `${placeOf(point)} overlaps ${placeOf(other)} of ${other.property}, which is written, too`,
       );
-    points.push(point);
+    points.push({ ...point, encoding: shared(encodings, point.encoding) });
   }
   return points;
 }
@@ -205,6 +206,14 @@ function parseOrder(reader: ConfigReader): ByteOrder | undefined {
   const registers = reader.isTrue('isRegisterSwap');
   if (reader.isTrue('isSwap')) return registers ? 'DCBA' : 'BADC';
   return registers ? 'CDAB' : 'ABCD';
+}
+
+/** The same object for equal encodings: thousands of points have a handful of them. */
+function shared(known: Map<string, Encoding>, encoding: Encoding): Encoding {
+  const key = JSON.stringify(encoding);
+  const first = known.get(key) ?? encoding;
+  known.set(key, first);
+  return first;
 }
 
 /** True for two values that are written into the same place, so that one would destroy the other. */

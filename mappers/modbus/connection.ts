@@ -101,7 +101,8 @@ export class ModbusConnection implements Connection {
     );
     const got = isBits ? Buffer.from(answer.data.map(Number)) : answer.buffer;
     if (got.length < want) throw this.error('garbled', `answered ${got.length} bytes instead of ${want}`);
-    return got;
+    // Bits come by the byte.
+    return got.subarray(0, want);
   }
 
   /** @throws WireError */

@@ -11,12 +11,12 @@ export interface TwinSource {
     property: string,
   ): { readonly value: string; readonly isOnline: boolean } | undefined;
   /** Makes a value the desired one.
-   * @returns why that is not possible, or undefined */
-  desire(device: DeviceId, property: string, value: string): string | undefined;
+   * @returns why that is not possible; else resolves when it is on disk */
+  desire(device: DeviceId, property: string, value: string): string | Promise<void>;
 }
 
 /** @source MODBUS Application Protocol V1.1b3 §7 */
-const DEVICE_FAILURE = 4;
+export const DEVICE_FAILURE = 4;
 
 type Entry = ServerRegister & { readonly size: number; readonly encoding: Encoding };
 
@@ -24,6 +24,8 @@ type Entry = ServerRegister & { readonly size: number; readonly encoding: Encodi
  * a value that is not there is never made up. */
 export class TwinBank implements RegisterBank {
   readonly identification: ReadonlyMap<number, string>;
+  /** Writes that are not on disk yet. */
+  private pending: Promise<void>[] = [];
   private readonly entries: readonly Entry[];
   private readonly twins: TwinSource;
   private readonly whenAway: 'exception' | 'last';
@@ -45,6 +47,14 @@ export class TwinBank implements RegisterBank {
       const { type: format, order, scale, add } = register;
       return { ...register, size: sizeOf(register), encoding: { format, order, scale, add, bit: 0 } };
     });
+  }
+
+  /** Resolves when everything that was written is on disk, which it may be acknowledged after; undefined when nothing waits. */
+  kept(): Promise<unknown> | undefined {
+    const { pending } = this;
+    if (pending.length === 0) return undefined;
+    this.pending = [];
+    return Promise.all(pending);
   }
 
   readBits(area: 'coil' | 'discrete', address: number, count: number): Buffer | number {
@@ -114,7 +124,10 @@ export class TwinBank implements RegisterBank {
   }
 
   private desire({ device, property }: Entry, value: string): string | undefined {
-    return this.twins.desire(device as DeviceId, property, value);
+    const outcome = this.twins.desire(device as DeviceId, property, value);
+    if (typeof outcome === 'string') return outcome;
+    this.pending.push(outcome);
+    return undefined;
   }
 
   private within(area: Entry['register'], address: number, count: number): Entry[] {

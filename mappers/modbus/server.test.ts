@@ -29,7 +29,7 @@ type Context = {
   server: ModbusServer;
   connection: ModbusConnection;
   values: Map<string, string>;
-  state: { online: boolean; refusal: string | undefined };
+  state: { online: boolean; refusal: string | undefined; disk: Promise<void> };
   desired: string[];
 };
 const test = suite<Context>('the Modbus server');
@@ -46,7 +46,7 @@ test.before.each(async (context) => {
     ['switch', 'true'],
     ['name', 'Hall'],
   ]);
-  const state = { online: true, refusal: undefined as string | undefined };
+  const state: Context['state'] = { online: true, refusal: undefined, disk: Promise.resolve() };
   const desired: string[] = [];
   const server = new ModbusServer({
     config: v.parse(modbusServerConfig, {
@@ -61,8 +61,9 @@ test.before.each(async (context) => {
         return value === undefined ? undefined : { value, isOnline: state.online };
       },
       desire: (device, property, value) => {
-        if (state.refusal === undefined) desired.push(`${device}/${property}=${value}`);
-        return state.refusal;
+        if (state.refusal !== undefined) return state.refusal;
+        desired.push(`${device}/${property}=${value}`);
+        return state.disk;
       },
     },
     log: silentLogger,
@@ -142,6 +143,27 @@ test('what a master writes becomes the desired value, with every function that w
     'default/plc/switch=false',
     'default/plc/switch=true',
   ]);
+});
+
+test('a write is acknowledged when it is on disk, and refused when it cannot be kept', async ({
+  connection,
+  state,
+}) => {
+  let keep = (): void => {};
+  state.disk = new Promise((resolve) => {
+    keep = resolve;
+  });
+  let isAnswered = false;
+  const write = connection.write(slave, { kind: 'coil', address: 0, on: true }).then(() => {
+    isAnswered = true;
+  });
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.is(isAnswered, false);
+  keep();
+  await write;
+  state.disk = Promise.reject(new Error('disk full'));
+  state.disk.catch(() => {});
+  assert.is(await codeOf(connection.write(slave, { kind: 'coil', address: 0, on: true })), 4);
 });
 
 test('half a value, a value that is only read, and one that the model forbids are refused', async ({

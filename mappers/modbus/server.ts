@@ -5,7 +5,7 @@ import type { MetricSource } from '../../runtime/core/metrics.ts';
 import type { Module } from '../../runtime/core/module.ts';
 import { listen } from '../../runtime/wire/listen.ts';
 import { answerPdu, exceptionPdu } from './answer.ts';
-import { TwinBank, type TwinSource } from './server-bank.ts';
+import { DEVICE_FAILURE, TwinBank, type TwinSource } from './server-bank.ts';
 import type { ModbusServerConfig } from './server-config.ts';
 
 export type ModbusServerDeps = {
@@ -90,34 +90,47 @@ export class ModbusServer implements Module {
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEPALIVE);
     socket.setTimeout(IDLE, () => socket.destroy());
-    let rest: Buffer = Buffer.alloc(0);
-    socket.on('data', (chunk: Buffer) => {
-      const left = this.take(socket, rest.length === 0 ? chunk : Buffer.concat([rest, chunk]));
-      if (left && socket.writableLength < MOST_UNSENT) rest = left;
-      else socket.destroy();
-    });
     socket.on('error', () => {}); // it closes
     socket.on('close', () => this.sockets.delete(socket));
+    this.serve(socket).catch(() => socket.destroy()); // the peer is gone
   }
 
-  /** Answers the requests that are whole.
-   * @returns what is left, undefined for what is no Modbus */
-  private take(socket: Socket, data: Buffer): Buffer | undefined {
-    let rest = data;
-    while (rest.length >= HEADER) {
-      const size = 6 + rest.readUInt16BE(4);
-      if (rest.readUInt16BE(2) !== 0 || size < SHORTEST || size > LONGEST) return undefined;
-      if (rest.length < size) break;
-      const pdu = rest.subarray(HEADER, size);
-      const bank = this.banks.get(rest[6] ?? 0);
-      const answer = bank ? answerPdu(pdu, bank) : exceptionPdu(pdu[0] ?? 0, GATEWAY_PATH_UNAVAILABLE);
-      const frame = Buffer.allocUnsafe(HEADER + answer.length);
-      rest.copy(frame, 0, 0, HEADER);
-      frame.writeUInt16BE(answer.length + 1, 4);
-      answer.copy(frame, HEADER);
-      socket.write(frame);
-      rest = rest.subarray(size);
+  /** Answers one request after the other; while one waits for the disk nothing more is read. */
+  private async serve(socket: Socket): Promise<void> {
+    let rest: Buffer = Buffer.alloc(0);
+    for await (const chunk of socket) {
+      rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+      for (let size = frameSize(rest); size <= rest.length; size = frameSize(rest)) {
+        const answer = await this.answer(rest.subarray(0, size));
+        rest = rest.subarray(size);
+        if (!socket.write(answer) && socket.writableLength > MOST_UNSENT) return void socket.destroy();
+      }
+      // What is no Modbus ends the connection: nothing behind it could be in step.
+      if (Number.isNaN(frameSize(rest))) return void socket.destroy();
     }
-    return rest;
   }
+
+  private async answer(frame: Buffer): Promise<Buffer> {
+    const pdu = frame.subarray(HEADER);
+    const [unit = 0, code = 0] = frame.subarray(6);
+    const bank = this.banks.get(unit);
+    let answer = bank ? answerPdu(pdu, bank) : exceptionPdu(code, GATEWAY_PATH_UNAVAILABLE);
+    try {
+      await bank?.kept();
+    } catch (error) {
+      this.log.error('what a master wrote is not on disk', { error });
+      answer = exceptionPdu(code, DEVICE_FAILURE);
+    }
+    const head = Buffer.from(frame.subarray(0, HEADER));
+    head.writeUInt16BE(answer.length + 1, 4);
+    return Buffer.concat([head, answer]);
+  }
+}
+
+/** Size of the request that `data` begins with, by its header; infinite while that is not there, NaN for what is no Modbus.
+ * @source MODBUS Messaging on TCP/IP V1.0b §3.1.3 */
+function frameSize(data: Buffer): number {
+  if (data.length < HEADER) return Number.POSITIVE_INFINITY;
+  const size = 6 + data.readUInt16BE(4);
+  return data.readUInt16BE(2) === 0 && size >= SHORTEST && size <= LONGEST ? size : Number.NaN;
 }

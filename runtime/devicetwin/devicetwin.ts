@@ -27,7 +27,6 @@ import {
   typeOf,
 } from './device.ts';
 import { membershipAnswer, twinsAnswer } from './get-answers.ts';
-import { LocalDesired } from './local-desired.ts';
 import { Mappers } from './mappers.ts';
 import { type Membership, membershipEvent } from './membership.ts';
 import { DeviceRecords, type DeviceStore } from './records.ts';
@@ -64,7 +63,6 @@ export class DeviceTwin implements DeviceManager {
   private readonly sync: CloudSync;
   private readonly entries = new Map<DeviceId, DeviceEntry>();
   private readonly models = new Map<string, DeviceModel>();
-  private readonly local = new LocalDesired();
   private readonly mappers = new Mappers();
   private readonly listeners = new Set<() => void>();
   private resync: Timer | undefined;
@@ -160,20 +158,12 @@ export class DeviceTwin implements DeviceManager {
     entry.device = device;
     if (before && protocolOf(before) !== protocolOf(device)) this.mappers.forget(id, before);
     this.hand(entry, device);
-    this.expect(entry, this.local.applyTo(id, device));
+    this.expect(entry, device);
     this.changed(entry);
   }
 
   removeDevice(id: DeviceId): void {
     this.forget(id);
-  }
-
-  /** Makes a value the desired one, until the cluster wants another; the device is known. */
-  desire(id: DeviceId, property: string, value: string): void {
-    const entry = this.entries.get(id);
-    if (!entry?.device) return;
-    this.local.set(id, entry.device, property, value);
-    this.applyDevice(entry.device);
   }
 
   /** A device of this node. */
@@ -295,7 +285,6 @@ export class DeviceTwin implements DeviceManager {
     if (!entry) return;
     if (entry.device) this.mappers.forget(id, entry.device);
     this.entries.delete(id);
-    this.local.forget(id);
     this.records.remove(id);
     for (const listener of this.listeners) listener();
   }
@@ -308,7 +297,7 @@ export class DeviceTwin implements DeviceManager {
       return;
     }
     entry.model = model;
-    const fault = this.mappers.apply(this.local.applyTo(entry.id, device), model);
+    const fault = this.mappers.apply(device, model);
     if (fault) this.unserved(entry, fault);
   }
 
