@@ -103,13 +103,14 @@ export class EdgeCore {
       variables: apiVariables(config),
       cluster: meta,
       cri: connectCri(edged.tailoredKubeletConfig.containerRuntimeEndpoint),
+      store,
     });
     meta.connect({ pods: agent, devices: twins });
     const local = localApi(deps, { store, link: hub, pods: agent, own: meta });
     if (local) meta.mirrorTo(local);
 
     // The page's port also carries MQTT over WebSocket: it opens first and closes after the broker has said goodbye.
-    const page = this.console({ ...deps, clock }, { metrics, twins, broker, hub, agent });
+    const page = this.console({ ...deps, clock }, { metrics, twins, broker, hub, agent, store });
     this.broker = broker;
     const first = [clock, ...page, this.authority, broker, bus];
     const devices = [modbus, twins, ...(local ? [local] : [])];
@@ -159,10 +160,7 @@ export class EdgeCore {
     return [this.stream];
   }
 
-  private console(
-    deps: EdgeCoreDeps,
-    parts: { metrics: Metrics; twins: DeviceTwin; broker: Broker; hub: EdgeHub; agent: Edged },
-  ): Module[] {
+  private console(deps: EdgeCoreDeps, parts: ConsoleParts): Module[] {
     const config = deps.config.modules.console;
     if (!config.enable) return [];
     const { clock, log, assets } = deps;
@@ -179,7 +177,7 @@ export class EdgeCore {
         snapshot: () => snapshotOf({ ...parts, node, version, startedAt, now: clock.now() }),
         metrics: () => parts.metrics.render(),
         onChange: (listener) => {
-          const stops = [parts.twins.onChange(listener), parts.agent.onChange(listener)];
+          const stops = [parts.twins, parts.agent, parts.store].map((part) => part.onChange(listener));
           return () => {
             for (const stop of stops) stop();
           };
@@ -193,6 +191,16 @@ export class EdgeCore {
     ];
   }
 }
+
+/** What the console shows. */
+type ConsoleParts = {
+  readonly metrics: Metrics;
+  readonly twins: DeviceTwin;
+  readonly broker: Broker;
+  readonly hub: EdgeHub;
+  readonly agent: Edged;
+  readonly store: Store;
+};
 
 type CloudParts = {
   readonly meta: MetaManager;
@@ -315,6 +323,7 @@ function brokerStore(store: Store): BrokerStore {
     durable: async (work) => store.durable(work),
     lazy: (work) => store.lazy(work),
     atCommit: (prepare) => store.atCommit(prepare),
+    arrived: (bytes) => store.arrived(bytes),
     withCommit: (work) => store.withCommit(work),
     rows: store.mqtt,
   };

@@ -82,6 +82,7 @@ export class Journal {
     batch.entries?.push(entry);
     batch.pending += targets.length;
     const size = sizeOf(message);
+    if (waiter) this.store.arrived(size);
     for (let i = 0; i < sessions.length; i++) (sessions[i] as DurableSession).offer(entry.seq, size);
   }
 
@@ -197,8 +198,8 @@ export class Journal {
   }
 
   private read(batch: Batch): Entry[] {
-    const body = this.store.rows.batch(batch.first);
     try {
+      const body = this.store.rows.batch(batch.first);
       const records = decodeRecords(body ?? new Uint8Array(), this.epoch());
       this.remember(batch);
       return records.map((record) => ({ ...record, pending: record.targets.length, waiter: undefined }));

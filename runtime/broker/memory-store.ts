@@ -17,6 +17,7 @@ export function memoryBrokerStore(): BrokerStore {
       await Promise.resolve();
       prepare()?.();
     },
+    arrived: () => {},
     withCommit: (work) => queueMicrotask(work),
     rows: new MemoryRows(),
   };

@@ -43,6 +43,8 @@ export class TestStore implements BrokerStore {
     return new Promise((resolve, reject) => this.deferred.push({ prepare, waiter: { resolve, reject } }));
   }
 
+  arrived(): void {}
+
   withCommit(work: () => void): void {
     this.deferred.push({ prepare: () => work });
   }

@@ -66,6 +66,7 @@ test.before.each(async (context) => {
       clock,
       log: silentLogger,
       metrics: new Metrics(),
+      store: { health: () => ({}), onChange: () => () => {} },
     });
   const edged = make();
   await edged.start();

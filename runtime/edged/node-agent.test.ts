@@ -48,6 +48,7 @@ test.before.each((context) => {
     clock,
     log: silentLogger,
     runtime: () => ({ fault: runtime.fault, version: 'containerd://1' }),
+    storeFault: () => undefined,
   });
   agent.start();
   Object.assign(context, { clock, calls, patches, leases, cloud, runtime, agent });

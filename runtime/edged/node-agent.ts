@@ -4,7 +4,7 @@ import { kubeMicroTime, type Lease, type Node, type NodeStatus } from '../core/k
 import type { Logger } from '../core/log.ts';
 import { seconds } from '../core/units.ts';
 import type { EdgedConfig } from './config.ts';
-import { nodeObject, nodeStatus, type RuntimeFacts, readFacts } from './node.ts';
+import { type NodeFacts, nodeObject, nodeStatus, type RuntimeFacts, readFacts } from './node.ts';
 
 /** The cluster, as far as the node tells it of itself. */
 export interface NodeApi {
@@ -21,6 +21,8 @@ export type NodeAgentDeps = {
   readonly clock: Clock;
   readonly log: Logger;
   readonly runtime: () => RuntimeFacts;
+  /** Why the node's own state does not reach the disk; undefined while it does. */
+  readonly storeFault: () => string | undefined;
 };
 
 /** An unchanged status is told again after this long, so that its heartbeat times do not look abandoned. */
@@ -87,9 +89,14 @@ export class NodeAgent {
     }
   }
 
+  private facts(): NodeFacts {
+    const { config, storeFault } = this.deps;
+    return { ...readFacts(config, config.rootDirectory), storeFault: storeFault() };
+  }
+
   private async register(): Promise<void> {
     const { config, version, api, clock, runtime } = this.deps;
-    const facts = readFacts(config, config.rootDirectory);
+    const facts = this.facts();
     if (config.tailoredKubeletConfig.registerNode)
       await api.registerNode(nodeObject(config, version, facts, runtime(), clock.now()));
     this.registered = true;
@@ -98,7 +105,7 @@ export class NodeAgent {
 
   private async report(): Promise<void> {
     const { config, version, api, clock, runtime } = this.deps;
-    const facts = readFacts(config, config.rootDirectory);
+    const facts = this.facts();
     const status = nodeStatus(config, version, facts, runtime(), clock.now(), this.status);
     const text = JSON.stringify(withoutHeartbeat(status));
     if (text === this.told && clock.monotonic() - this.toldAt < FULL_REPORT) return;
