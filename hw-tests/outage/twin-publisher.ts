@@ -35,14 +35,19 @@ export class TwinPublisher {
     const socket = connect({ host: '127.0.0.1', port: this.port, noDelay: true });
     this.socket = socket;
     const parser = mqtt.parser();
-    parser.on('packet', (packet: Packet) => this.take(packet));
+    parser.on('packet', (packet: Packet) => {
+      if (this.socket === socket) this.take(packet);
+    });
     parser.on('error', () => socket.destroy());
     socket.on('data', (chunk: Buffer) => parser.parse(chunk));
     socket.on('connect', () =>
       this.send({ cmd: 'connect', clientId: `count-${this.property}`, ...PROTOCOL }),
     );
     socket.on('error', () => {}); // the close that follows brings the next try
-    socket.on('close', () => setTimeout(() => this.dial(), RETRY_MS).unref());
+    // One that was stopped and started meanwhile has another connection already: two would take over from each other.
+    socket.on('close', () => {
+      if (this.socket === socket) setTimeout(() => this.socket === socket && this.dial(), RETRY_MS).unref();
+    });
   }
 
   private take(packet: Packet): void {

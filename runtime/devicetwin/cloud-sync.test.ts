@@ -6,8 +6,9 @@ import { silentLogger } from '../core/log.ts';
 import { type Message, type MessageDraft, newMessage } from '../core/message.ts';
 import { deviceId } from '../core/units.ts';
 import { CloudSync } from './cloud-sync.ts';
-import { type DeviceEntry, newDeviceEntry } from './device.ts';
+import { adopt, type DeviceEntry, newDeviceEntry, settle, settled } from './device.ts';
 import type { Twin } from './twin.ts';
+import type { TwinChange } from './twin-events.ts';
 
 type Ask = { draft: MessageDraft; answer: (content: unknown, operation?: string) => void; fail: () => void };
 type Context = {
@@ -153,6 +154,50 @@ test('a twin that changed while its older value was under way is not taken for c
   await settle();
   assert.equal([...entry.unsynced], []);
   assert.equal(confirmed.flat(), ['t']);
+});
+
+test('what is on its way to the disk waits; the cloud hears what stands there, once', async ({
+  sync,
+  entry,
+  asks,
+  settle: run,
+}) => {
+  const write = (value: string): TwinChange[] => {
+    const changes = [{ name: 't', last: entry.twins.get('t'), current: twin(value) }];
+    settle(entry, changes);
+    adopt(entry, changes, () => true);
+    sync.push(entry);
+    return changes;
+  };
+  const first = write('1');
+  assert.is(asks.length, 0, 'a power cut would undo it');
+  const second = write('2');
+  settled(entry, first);
+  sync.push(entry);
+  assert.equal(twinsOf(asks[0]), { t: twin('1') });
+  asks[0]?.answer('OK');
+  await run();
+  assert.is(asks.length, 1, 'told already, and the next is not there yet');
+  assert.equal([...entry.unsynced], ['t']);
+  settled(entry, second);
+  sync.push(entry);
+  assert.equal(twinsOf(asks[1]), { t: twin('2') });
+  asks[1]?.answer('OK');
+  await run();
+  assert.equal([...entry.unsynced], []);
+});
+
+test('a value that waits for the disk does not hold up those of its device', async ({
+  sync,
+  entry,
+  asks,
+}) => {
+  const changes = [{ name: 't', last: undefined, current: twin('1') }];
+  settle(entry, changes);
+  adopt(entry, changes, () => true);
+  change(entry, 'u', '7');
+  sync.push(entry);
+  assert.equal(twinsOf(asks[0]), { u: twin('7') });
 });
 
 const unconfirmed: [string, (ask: Ask) => void][] = [

@@ -4,7 +4,8 @@ import { errorText } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import type { Message, MessageDraft } from '../core/message.ts';
 import { type Millis, seconds } from '../core/units.ts';
-import { type DeviceEntry, lastOnlineOf } from './device.ts';
+import { type DeviceEntry, lastOnlineOf, tellable } from './device.ts';
+import type { Twin } from './twin.ts';
 
 /** The cloud link, as far as twins need it. */
 export interface TwinLink {
@@ -24,7 +25,8 @@ const ANSWER_TIMEOUT = seconds(20);
 
 /** Brings twins and states to the cloud: what changed since it last confirmed, one message under way for each device.
  * Changes made meanwhile wait and go together, so the cloud never sees an older value after a newer one, and a device
- * that changes faster than the link answers costs one message per round trip.
+ * that changes faster than the link answers costs one message per round trip. What somebody was promised goes up only
+ * once it is on disk: a power cut would bring the value before it back.
  * @source KubeEdge dtmanager SyncDeviceFromMeta, twin/edge_updated and state/update */
 export class CloudSync {
   private readonly deps: CloudSyncDeps;
@@ -37,14 +39,14 @@ export class CloudSync {
   /** Sends what the cloud does not have of this device, unless something is under way. */
   push(entry: DeviceEntry): void {
     if (!this.deps.link.online || this.busy.has(entry)) return;
-    if (entry.unsynced.size === 0 && !entry.stateUnsynced) return;
+    if (!hasNews(entry)) return;
     this.busy.add(entry);
     void this.run(entry);
   }
 
   private async run(entry: DeviceEntry): Promise<void> {
     try {
-      while (this.deps.link.online && (entry.stateUnsynced || entry.unsynced.size > 0)) {
+      while (this.deps.link.online && hasNews(entry)) {
         if (entry.stateUnsynced) await this.sendState(entry);
         else await this.sendTwins(entry);
       }
@@ -69,12 +71,20 @@ export class CloudSync {
   }
 
   private async sendTwins(entry: DeviceEntry): Promise<void> {
-    const names = [...entry.unsynced];
-    const twins = new Map(names.map((name) => [name, entry.twins.get(name)]));
+    const twins = new Map<string, Twin>();
+    for (const name of entry.unsynced) {
+      const twin = tellable(entry, name);
+      if (twin) twins.set(name, twin);
+    }
     const content = { ...this.base(), twin: Object.fromEntries(twins) };
     const taken = await this.ask(`device/${entry.id}/twin/edge_updated`, content);
     if (!taken) throw new Error('the twins were not confirmed');
-    const same = names.filter((name) => entry.twins.get(name) === twins.get(name));
+    const same: string[] = [];
+    for (const [name, twin] of twins) {
+      const under = entry.settling.get(name);
+      if (under?.before === twin) under.before = undefined;
+      if (entry.twins.get(name) === twin) same.push(name);
+    }
     for (const name of same) entry.unsynced.delete(name);
     this.deps.confirmed(entry, same);
   }
@@ -88,4 +98,11 @@ export class CloudSync {
   private base(): { event_id: string; timestamp: number } {
     return { event_id: randomUUID(), timestamp: this.deps.clock.now() };
   }
+}
+
+/** What is still on its way to the disk is none yet. */
+function hasNews(entry: DeviceEntry): boolean {
+  if (entry.stateUnsynced) return true;
+  for (const name of entry.unsynced) if (tellable(entry, name)) return true;
+  return false;
 }

@@ -1,6 +1,7 @@
 import type { Device, DeviceModel, DeviceState } from '../core/devices.ts';
 import type { DeviceId } from '../core/units.ts';
 import { restampTwin, type Twin } from './twin.ts';
+import type { TwinChange } from './twin-events.ts';
 
 /** A device of this node, as it is kept in memory; the store holds the same. */
 export type DeviceEntry = {
@@ -21,9 +22,14 @@ export type DeviceEntry = {
   readonly faults: Map<string, string>;
   /** Properties whose last change the cloud has not confirmed. */
   readonly unsynced: Set<string>;
+  /** Properties whose newest value is on its way to the disk. */
+  readonly settling: Map<string, Settling>;
   /** The state has changed since the cloud confirmed it. */
   stateUnsynced: boolean;
 };
+
+/** A value that a power cut may still undo: until it is on disk the cloud hears the one before, if that is news to it. */
+export type Settling = { readonly newest: Twin; before: Twin | undefined };
 
 export function newDeviceEntry(id: DeviceId, name: string, description: string): DeviceEntry {
   return {
@@ -38,8 +44,44 @@ export function newDeviceEntry(id: DeviceId, name: string, description: string):
     twins: new Map(),
     faults: new Map(),
     unsynced: new Set(),
+    settling: new Map(),
     stateUnsynced: true,
   };
+}
+
+export function adopt(
+  entry: DeviceEntry,
+  changes: readonly TwinChange[],
+  goesToCloud: (name: string) => boolean,
+): void {
+  for (const { name, current } of changes) {
+    entry.twins.set(name, current);
+    if (goesToCloud(name)) entry.unsynced.add(name);
+  }
+}
+
+/** Changes whose way to the disk begins; to be called before they are adopted. */
+export function settle(entry: DeviceEntry, changes: readonly TwinChange[]): void {
+  for (const { name, last, current } of changes) {
+    const under = entry.settling.get(name);
+    const unheard = entry.unsynced.has(name) ? last : undefined;
+    entry.settling.set(name, { newest: current, before: under ? under.before : unheard });
+  }
+}
+
+/** The changes are on disk, or will never be: then memory is all that there is. */
+export function settled(entry: DeviceEntry, changes: readonly TwinChange[]): void {
+  for (const { name, current } of changes) {
+    const under = entry.settling.get(name);
+    if (under?.newest === current) entry.settling.delete(name);
+    else if (under) under.before = current;
+  }
+}
+
+/** What the cloud may hear of a property now; undefined when it has to wait. */
+export function tellable(entry: DeviceEntry, name: string): Twin | undefined {
+  const under = entry.settling.get(name);
+  return under ? under.before : entry.twins.get(name);
 }
 
 /** Whether a mapper's readings of a property go to the cloud; KubeEdge's mappers send none without the mark. */

@@ -10,6 +10,7 @@ import type { TimeTrust } from '../core/time-trust.ts';
 import { type DeviceId, deviceId, minutes } from '../core/units.ts';
 import { CloudSync, type TwinLink } from './cloud-sync.ts';
 import {
+  adopt,
   type DeviceEntry,
   isOnline,
   keyOf,
@@ -19,6 +20,8 @@ import {
   protocolOf,
   reportsToCloud,
   restampEntry,
+  settle,
+  settled,
 } from './device.ts';
 import { type Membership, membershipEvent, membershipList } from './membership.ts';
 import { DeviceRecords, type DeviceStore } from './records.ts';
@@ -160,7 +163,7 @@ export class DeviceTwin implements DeviceManager {
       return;
     }
     const names = merged.changes.map((c) => c.name);
-    this.adopt(entry, merged.changes, (name) => reportsToCloud(entry, name));
+    adopt(entry, merged.changes, (name) => reportsToCloud(entry, name));
     // Sampled again anyway, so the disk is not waited for.
     this.records.noteTwins(entry, names);
     this.announce(entry, merged.changes, { event_id: '', timestamp: this.deps.clock.now() });
@@ -227,8 +230,11 @@ export class DeviceTwin implements DeviceManager {
     if (!entry) return this.deps.publish(result, refusalPayload(base, notFound(id)));
     const merged = this.merge(entry, request.twin);
     if ('refused' in merged) return this.deps.publish(result, refusalPayload(base, merged.refused));
-    this.adopt(entry, merged.changes, () => true);
-    await this.records.keepTwins(entry, [...request.twin.keys()]);
+    settle(entry, merged.changes);
+    adopt(entry, merged.changes, () => true);
+    await this.records
+      .keepTwins(entry, [...request.twin.keys()])
+      .finally(() => settled(entry, merged.changes));
     this.announce(entry, merged.changes, base);
   }
 
@@ -309,7 +315,7 @@ export class DeviceTwin implements DeviceManager {
       this.reportWrites(entry.id, [fault]);
       return;
     }
-    this.adopt(entry, merged.changes, () => true);
+    adopt(entry, merged.changes, () => true);
     this.records.noteTwins(entry, [...updates.keys()]);
     this.announce(entry, merged.changes, { event_id: '', timestamp: this.deps.clock.now() });
   }
@@ -326,17 +332,6 @@ export class DeviceTwin implements DeviceManager {
       changes.push({ name, last, current });
     }
     return { changes };
-  }
-
-  private adopt(
-    entry: DeviceEntry,
-    changes: readonly TwinChange[],
-    goesToCloud: (name: string) => boolean,
-  ): void {
-    for (const { name, current } of changes) {
-      entry.twins.set(name, current);
-      if (goesToCloud(name)) entry.unsynced.add(name);
-    }
   }
 
   private announce(entry: DeviceEntry, changes: readonly TwinChange[], base: EventBase): void {
