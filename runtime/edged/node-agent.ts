@@ -2,7 +2,7 @@ import type { Clock, Timer } from '../core/clock.ts';
 import { errorText } from '../core/errors.ts';
 import { kubeMicroTime, type Lease, type Node, type NodeStatus } from '../core/k8s.ts';
 import type { Logger } from '../core/log.ts';
-import { seconds } from '../core/units.ts';
+import { type Millis, seconds } from '../core/units.ts';
 import type { EdgedConfig } from './config.ts';
 import { type NodeFacts, nodeObject, nodeStatus, type RuntimeFacts, readFacts } from './node.ts';
 
@@ -28,6 +28,9 @@ export type NodeAgentDeps = {
 /** An unchanged status is told again after this long, so that its heartbeat times do not look abandoned. */
 const FULL_REPORT = seconds(300);
 const RETRY = seconds(3);
+/** Renewals of the lease may be so many intervals apart before the cluster may have taken the node for lost. It says so in
+ * the node's status, so that this has to be told again, after the renewal: before it the cluster might do so once more. */
+const MISSED = 2;
 
 /** Registers the node, tells its status when that changes, and renews its lease. All of it only while there is a link.
  * @source kubelet node status and lease; KubeEdge §node life cycle */
@@ -41,6 +44,10 @@ export class NodeAgent {
   private status: NodeStatus | undefined;
   private told = '';
   private toldAt = Number.NEGATIVE_INFINITY;
+  /** Whether the cluster may show something else than what it was told. */
+  private isInDoubt = true;
+  /** When the cluster took the lease last, monotonic. */
+  private renewedAt = Number.NEGATIVE_INFINITY;
 
   constructor(deps: NodeAgentDeps) {
     this.deps = deps;
@@ -48,10 +55,9 @@ export class NodeAgent {
 
   start(): void {
     const { clock, config } = this.deps;
-    const { nodeStatusUpdateFrequency, nodeLeaseDurationSeconds } = config.tailoredKubeletConfig;
     this.timers.push(
-      clock.every(seconds(nodeStatusUpdateFrequency), () => void this.update()),
-      clock.every(seconds(nodeLeaseDurationSeconds / 4), () => void this.renew()),
+      clock.every(seconds(config.tailoredKubeletConfig.nodeStatusUpdateFrequency), () => void this.update()),
+      clock.every(this.leaseInterval, () => void this.keepLease()),
     );
   }
 
@@ -67,7 +73,7 @@ export class NodeAgent {
     if (!up) return;
     // The cloud side may be another one, or the Node may have been deleted meanwhile.
     this.registered = false;
-    this.told = '';
+    this.isInDoubt = true;
     void this.update();
   }
 
@@ -89,6 +95,10 @@ export class NodeAgent {
     }
   }
 
+  private get leaseInterval(): Millis {
+    return seconds(this.deps.config.tailoredKubeletConfig.nodeLeaseDurationSeconds / 4);
+  }
+
   private facts(): NodeFacts {
     const { config, storeFault } = this.deps;
     return { ...readFacts(config, config.rootDirectory), storeFault: storeFault() };
@@ -108,15 +118,22 @@ export class NodeAgent {
     const facts = this.facts();
     const status = nodeStatus(config, version, facts, runtime(), clock.now(), this.status);
     const text = JSON.stringify(withoutHeartbeat(status));
-    if (text === this.told && clock.monotonic() - this.toldAt < FULL_REPORT) return;
+    const isDue = this.isInDoubt || clock.monotonic() - this.toldAt >= FULL_REPORT;
+    if (text === this.told && !isDue) return;
+    this.isInDoubt = false;
     await api.patchNodeStatus(config.hostnameOverride, JSON.stringify({ status }));
     this.status = status;
     this.told = text;
     this.toldAt = clock.monotonic();
   }
 
-  private async renew(): Promise<void> {
+  private async keepLease(): Promise<void> {
     if (!this.online || !this.registered) return;
+    await this.renew();
+    if (this.isInDoubt) await this.update();
+  }
+
+  private async renew(): Promise<void> {
     const { config, api, clock, log } = this.deps;
     const name = config.hostnameOverride;
     try {
@@ -130,6 +147,8 @@ export class NodeAgent {
           renewTime: kubeMicroTime(clock.now()),
         },
       });
+      if (clock.monotonic() - this.renewedAt > MISSED * this.leaseInterval) this.isInDoubt = true;
+      this.renewedAt = clock.monotonic();
     } catch (error) {
       log.warn("the node's lease could not be renewed", { reason: errorText(error) });
     }
