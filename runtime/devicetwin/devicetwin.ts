@@ -71,14 +71,13 @@ export class DeviceTwin implements DeviceManager {
       link: deps.link,
       clock: deps.clock,
       log: this.log,
-      confirmed: (entry, names) => {
-        // A device that left meanwhile must not come back from the disk, nor what a later one of its name has.
-        if (this.entries.get(entry.id) === entry) this.records.noteTwins(entry, names);
-      },
+      confirmed: (entry, names) => this.note(entry, names),
     });
     deps.time.onArrival((boot, epoch) => this.restamp(boot, epoch));
     deps.metrics.gauge('edgecore_devices', 'Devices of this node.', () => this.entries.size);
-    deps.metrics.gauge('edgecore_devices_online', 'Devices that answer.', () => this.count('online'));
+    deps.metrics.gauge('edgecore_devices_online', 'Devices that answer.', () => {
+      return [...this.entries.values()].filter(({ state }) => state === 'online').length;
+    });
   }
 
   /** Loads what the store holds and hands every device to its mapper; needs no cloud. */
@@ -232,9 +231,16 @@ export class DeviceTwin implements DeviceManager {
     if ('refused' in merged) return this.deps.publish(result, refusalPayload(base, merged.refused));
     settle(entry, merged.changes);
     adopt(entry, merged.changes, () => true);
-    await this.records
-      .keepTwins(entry, [...request.twin.keys()])
-      .finally(() => settled(entry, merged.changes));
+    const names = [...request.twin.keys()];
+    try {
+      await this.records.keepTwins(entry, names);
+    } catch (error) {
+      // It is what memory and soon the cloud have: the disk gets it when it can be written again.
+      this.note(entry, names);
+      throw error;
+    } finally {
+      settled(entry, merged.changes);
+    }
     this.announce(entry, merged.changes, base);
   }
 
@@ -334,6 +340,11 @@ export class DeviceTwin implements DeviceManager {
     return { changes };
   }
 
+  /** A device that left meanwhile must not come back from the disk, nor what a later one of its name has. */
+  private note(entry: DeviceEntry, names: readonly string[]): void {
+    if (this.entries.get(entry.id) === entry) this.records.noteTwins(entry, names);
+  }
+
   private announce(entry: DeviceEntry, changes: readonly TwinChange[], base: EventBase): void {
     for (const { topic, payload } of twinEvents(base, changes, entry.twins)) {
       this.deps.publish(`${topicOf(entry.id)}/${topic}`, payload);
@@ -375,12 +386,6 @@ export class DeviceTwin implements DeviceManager {
   private typeOf(entry: DeviceEntry, property: string): { type: Twin['metadata']['type'] } | undefined {
     const model = entry.model?.spec.properties?.find((p) => p.name === property);
     return model ? { type: twinType(model.type) } : undefined;
-  }
-
-  private count(state: DeviceState): number {
-    let n = 0;
-    for (const entry of this.entries.values()) if (entry.state === state) n++;
-    return n;
   }
 }
 
