@@ -44,8 +44,12 @@ export type StackOptions = {
   readonly metaServer?: boolean;
   /** What the commands of the edge and of the PLC are run by, `ip netns exec NAME` for instance. */
   readonly edgePrefix?: readonly string[];
+  /** The same for the shim. */
+  readonly shimPrefix?: readonly string[];
   /** Addresses and names of the cloud other than 127.0.0.1. */
   readonly cloudHosts?: readonly string[];
+  /** Days that the certificate of a node is good for. */
+  readonly certificateDays?: number;
   /** More of edgecore.yaml, merged into `modules`. */
   readonly modules?: Readonly<Record<string, Record<string, unknown>>>;
 };
@@ -91,8 +95,7 @@ export class Stack {
     writeFileSync(config, stringify(this.cloudConfig()));
     return this.run({
       name: 'cloud-shim',
-      command: 'dist/cloud-shim/cloud-shim',
-      args: ['--config', config],
+      ...prefixed(this.options.shimPrefix, 'dist/cloud-shim/cloud-shim', ['--config', config]),
       isReady: saysStarted,
     });
   }
@@ -194,8 +197,7 @@ export class Stack {
   }
 
   private onEdge(command: string, args: string[]): { command: string; args: string[] } {
-    const [first = '', ...rest] = [...(this.options.edgePrefix ?? []), command, ...args];
-    return { command: first, args: rest };
+    return prefixed(this.options.edgePrefix, command, args);
   }
 
   private async run(options: Omit<ConstructorParameters<typeof Program>[0], 'log'>): Promise<Program> {
@@ -218,7 +220,7 @@ export class Stack {
   }
 
   private cloudConfig(): unknown {
-    const { ports, cloudHosts = ['127.0.0.1'] } = this.options;
+    const { ports, certificateDays, cloudHosts = ['127.0.0.1'] } = this.options;
     const isLocal = this.options.cloudHosts === undefined;
     const address = isLocal ? '127.0.0.1' : '0.0.0.0';
     return {
@@ -231,6 +233,7 @@ export class Stack {
           dnsNames: cloudHosts.filter((host) => !isIP(host)),
           websocket: { address, port: ports.cloudhub },
           https: { address, port: ports.enrolment },
+          ...(certificateDays ? { edgeCertSigningDuration: certificateDays } : {}),
         },
         dynamicController: { enable: true },
         cloudStream: { enable: true, streamPort: ports.stream, tunnelPort: ports.tunnel },
@@ -306,6 +309,15 @@ export async function takenPorts(ports: Ports): Promise<(keyof Ports)[]> {
     }
   }
   return taken;
+}
+
+function prefixed(
+  prefix: readonly string[] = [],
+  command: string,
+  args: readonly string[],
+): { command: string; args: string[] } {
+  const [first = '', ...rest] = [...prefix, command, ...args];
+  return { command: first, args: rest };
 }
 
 function listening(port: number): Promise<ReturnType<typeof createServer>> {

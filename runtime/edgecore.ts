@@ -1,4 +1,5 @@
-import { ModbusMapper } from '../mappers/modbus/modbus.ts';
+import { DriverMapper } from '../mappers/kit/mapper.ts';
+import { modbusDriver } from '../mappers/modbus/modbus.ts';
 import { FileAuthority } from './broker/auth/file-authority.ts';
 import { bridgeOptions } from './broker/bridge/config.ts';
 import { Broker, type BrokerDeps } from './broker/broker.ts';
@@ -90,7 +91,7 @@ export class EdgeCore {
       publish: (topic, payload) => bus.publish(topic, payload),
       objects: meta,
     });
-    const modbus = new ModbusMapper({ ...shared, manager: twins });
+    const modbus = new DriverMapper({ ...shared, driver: modbusDriver, manager: twins });
     twins.addMapper(modbus);
     const broker = newBroker({ ...shared, authority: this.authority }, deps, store);
     const { mqttQOS: qos, mqttRetain: retain } = eventBus;

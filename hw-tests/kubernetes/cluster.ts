@@ -19,7 +19,16 @@ let made = 0;
 
 /** What else a suite may say about its stack. */
 export type ClusterOptions = Partial<
-  Pick<StackOptions, 'criEndpoint' | 'podSandboxImage' | 'metaServer' | 'modules'>
+  Pick<
+    StackOptions,
+    | 'criEndpoint'
+    | 'podSandboxImage'
+    | 'metaServer'
+    | 'modules'
+    | 'edgePrefix'
+    | 'shimPrefix'
+    | 'certificateDays'
+  >
 > & {
   /** Suites about the API alone do without an edge. */
   readonly edge?: boolean;

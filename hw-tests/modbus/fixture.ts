@@ -1,9 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { parseAllDocuments } from 'yaml';
-import { ModbusMapper } from '../../mappers/modbus/modbus.ts';
+import { DriverMapper } from '../../mappers/kit/mapper.ts';
+import { modbusDriver } from '../../mappers/modbus/modbus.ts';
 import { systemClock } from '../../runtime/core/clock.ts';
 import type { Device, DeviceModel, DeviceState } from '../../runtime/core/devices.ts';
 import type { DeviceManager, Reading, WriteResult } from '../../runtime/core/dmi.ts';
+import { silentLogger } from '../../runtime/core/log.ts';
+import { Metrics } from '../../runtime/core/metrics.ts';
 import type { DeviceId } from '../../runtime/core/units.ts';
 
 const WAIT = 10_000;
@@ -79,6 +82,14 @@ export class RecordingManager implements DeviceManager {
   }
 }
 
-export function newMapper(manager: DeviceManager): ModbusMapper {
-  return new ModbusMapper({ manager, clock: systemClock, random: Math.random });
+/** The Modbus mapper as edgecore builds it. */
+export function newMapper(manager: DeviceManager): DriverMapper {
+  return new DriverMapper({
+    driver: modbusDriver,
+    manager,
+    clock: systemClock,
+    log: silentLogger,
+    metrics: new Metrics(),
+    random: Math.random,
+  });
 }

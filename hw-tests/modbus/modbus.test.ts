@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { ModbusMapper } from '../../mappers/modbus/modbus.ts';
+import type { DriverMapper } from '../../mappers/kit/mapper.ts';
 import type { DeviceId } from '../../runtime/core/units.ts';
 import { Plc } from '../plc/plc.ts';
 import { requireProgram } from '../real-parts.ts';
@@ -10,7 +10,7 @@ import { newMapper, plcObjects, RecordingManager } from './fixture.ts';
 
 const run = promisify(execFile);
 
-type Context = { plc: Plc; port: number; manager: RecordingManager; mapper: ModbusMapper };
+type Context = { plc: Plc; port: number; manager: RecordingManager; mapper: DriverMapper };
 const test = suite<Context>('modbus over TCP');
 const plcId = 'default/plc' as DeviceId;
 

@@ -12,13 +12,16 @@ import { Plc } from '../plc/plc.ts';
 import { until } from '../program.ts';
 import { prove, writeContract } from './contract.ts';
 import { CutProxy } from './cut-proxy.ts';
+import { random, seed } from './seed.ts';
 
 type Context = { cluster: Cluster; containerd: Containerd; plc: Plc; proxy: CutProxy };
 const test = suite<Context>('booting and catching up');
 const [kubectlProgram] = kubectlPrograms();
 const PODS = 20;
+const CUTS = 3;
 
 test.before(async (context) => {
+  process.stdout.write(`seed ${seed}\n`);
   context.plc = new Plc({ moves: false });
   const port = await context.plc.start('127.0.0.1', 0);
   context.containerd = await startContainerd();
@@ -115,10 +118,15 @@ if (canRunContainers() && kubectlProgram) {
     await until('the link is up', async () => (await local(context)).link.state === 'online');
     const pods = Array.from({ length: PODS }, (_, i) => busyboxPod(`many-${i}`, {}, { nodeName: node }));
     await kubectl.apply(...pods);
-    proxy.become({ kind: 'closed' });
-    await until('the node notices', async () => (await local(context)).link.state !== 'online');
-    proxy.become({ kind: 'open' });
-    await until('the link is up', async () => (await local(context)).link.state === 'online');
+    // What is on its way at a cut is lost, in either direction.
+    for (let i = 0; i < CUTS; i++) {
+      proxy.become({ kind: 'closed' });
+      await until('the node notices', async () => (await local(context)).link.state !== 'online');
+      proxy.become({ kind: 'open' });
+      await until('the link is up', async () => (await local(context)).link.state === 'online', 60_000);
+      await new Promise((resolve) => setTimeout(resolve, random() * 400));
+    }
+    await until('the link is up', async () => (await local(context)).link.state === 'online', 60_000);
     const at = performance.now();
     await until('all run', async () => {
       const phases = await kubectl.value(['pods', '-l', 'suite=edge'], '{.items[*].status.phase}');

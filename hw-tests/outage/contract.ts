@@ -20,6 +20,11 @@ export const promises = {
     limit: 'no older value is shown in the cluster after a newer one',
     test: 'the link is cut, slowed or silenced under load',
   },
+  'caught-up': {
+    promise: 'After an outage the cluster has the values of the node at once',
+    limit: 'equal within 1 s of the link',
+    test: 'the cluster catches up',
+  },
   'half-open': {
     promise: 'A link whose packets vanish is noticed although nobody closes it',
     limit: '45 s',
@@ -33,8 +38,30 @@ export const promises = {
   },
   'pods-at-once': {
     promise: 'Pods that are created at once all run, also when the link fails meanwhile',
-    limit: '20 pods within 10 s of the link',
+    limit: '20 pods within 10 s of the last of three cuts',
     test: '20 pods at once, and the link fails meanwhile',
+  },
+  'clock-jumps': {
+    promise: 'The clock of a gateway may jump by hours in either direction: the link stays, values go on',
+    limit: 'nothing expires or is sent twice for it',
+    test: 'the clock jumps by hours both ways',
+  },
+  'clock-1970': {
+    promise:
+      'A gateway without a clock polls and connects, by the pinned CA; what it took gets its true time when the time arrives',
+    limit: 'the order of values is kept by boot id and monotonic time',
+    test: 'a boot in 1970, without the cloud',
+  },
+  'certificate-expired': {
+    promise:
+      'A node whose certificate has expired goes on by itself and says so; it may rejoin where that is allowed',
+    limit: '`rejoinExpired: true` and a token; see cloud-link.md',
+    test: 'a certificate that has expired',
+  },
+  'ca-replaced': {
+    promise: 'A cloud of another CA is refused, in clear words, until a token of the new CA is given',
+    limit: 'never silently trusted',
+    test: 'the CA of the cloud is replaced',
   },
 } as const;
 

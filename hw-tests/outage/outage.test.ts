@@ -87,7 +87,7 @@ async function progress({ load }: Context): Promise<void> {
 
 /** The end of an outage: the cluster has what the node has, and saw nothing go back. */
 async function settled(context: Context): Promise<void> {
-  const { load, cluster } = context;
+  const { load } = context;
   for (const publisher of load.publishers) publisher.stop();
   const wanted = load.publishers.map(({ acknowledged }) => acknowledged);
   await until(
@@ -106,6 +106,9 @@ async function settled(context: Context): Promise<void> {
     60_000,
   );
   assert.equal(load.watch.regressions, []);
+}
+
+async function nodeReady({ cluster }: Context): Promise<void> {
   const { kubectl, node } = cluster;
   await kubectl.run(['wait', '--for=condition=Ready', `node/${node}`, '--timeout=60s']);
 }
@@ -121,6 +124,9 @@ if (canRunContainers() && kubectlProgram) {
     let slowest = 0;
     for (let i = 0; i < EDGE_KILLS; i++) {
       await progress(context);
+      // Another pod with every kill, and the one before goes: the kill meets both on their way.
+      await cluster.kubectl.apply(busyboxPod(`turn-${i}`, {}, { nodeName: cluster.node }));
+      if (i > 0) await cluster.kubectl.run(['delete', 'pod', `turn-${i - 1}`, '--wait=false']);
       await pause(300);
       await cluster.stack.program('edgecore').kill();
       const at = performance.now();
@@ -128,14 +134,26 @@ if (canRunContainers() && kubectlProgram) {
       slowest = Math.max(slowest, performance.now() - at);
     }
     await settled(context);
+    await nodeReady(context);
     await until('the pod runs, never started twice', async () => {
       const path = '{.status.phase} {.status.containerStatuses[0].restartCount}';
       return (await cluster.kubectl.value(['pod', 'kept'], path)) === 'Running 0';
+    });
+    const last = `turn-${EDGE_KILLS - 1}`;
+    await until('of the other pods the last one runs, and no other is left', async () => {
+      const path = '{range .items[*]}{.metadata.name}={.status.phase} {end}';
+      const pods = await cluster.kubectl.value(['pods', '-l', 'suite=edge'], path);
+      const names = (await local(context)).pods.map(({ name }) => name.split('/').at(-1));
+      return (
+        pods.trim().split(' ').sort().join() === `kept=Running,${last}=Running` &&
+        names.sort().join() === `kept,${last}`
+      );
     });
     prove(
       'edge-killed',
       `${EDGE_KILLS} kills, slowest boot ${Math.round(slowest)} ms, ${acknowledged(context)}`,
     );
+    assert.ok(slowest < 3000, `${slowest} ms`);
   });
 
   test(`${SHIM_KILLS} times the shim is killed under load`, async (context) => {
@@ -148,6 +166,7 @@ if (canRunContainers() && kubectlProgram) {
       await cluster.stack.startShim();
     }
     await settled(context);
+    await nodeReady(context);
     for (let i = 0; i < SHIM_KILLS; i++) {
       await until(`pod made-${i} runs`, async () => {
         return (await cluster.kubectl.value(['pod', `made-${i}`], '{.status.phase}')) === 'Running';
@@ -174,7 +193,23 @@ if (canRunContainers() && kubectlProgram) {
       await progress(context);
     }
     await settled(context);
+    await nodeReady(context);
     prove('link-cut', `${LINK_CUTS} cuts, ${acknowledged(context)}`);
+  });
+
+  test('the cluster catches up', async (context) => {
+    const { load, proxy } = context;
+    proxy.become({ kind: 'closed' });
+    await until('the node notices', async () => (await local(context)).link.state !== 'online');
+    await progress(context);
+    for (const publisher of load.publishers) publisher.stop();
+    proxy.become({ kind: 'open' });
+    await until('the link is up', async () => (await local(context)).link.state === 'online', 60_000);
+    const at = performance.now();
+    await settled(context);
+    const took = performance.now() - at;
+    prove('caught-up', `the twins were equal ${Math.round(took)} ms after the link was up`);
+    assert.ok(took < 1000, `${took} ms`);
   });
 
   test('a silent link is noticed within 45 s', async (context) => {

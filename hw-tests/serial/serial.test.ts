@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { ModbusMapper } from '../../mappers/modbus/modbus.ts';
+import type { DriverMapper } from '../../mappers/kit/mapper.ts';
 import type { Device, DeviceModel, DeviceProperty } from '../../runtime/core/devices.ts';
 import type { DeviceId } from '../../runtime/core/units.ts';
 import { newMapper, plcObjectsAt, RecordingManager } from '../modbus/fixture.ts';
@@ -15,7 +15,7 @@ const run = promisify(execFile);
 const BAUD = 19_200;
 const TIMEOUT = 300;
 
-type Context = { line: Line; slaves: RtuSlaves; manager: RecordingManager; mapper: ModbusMapper };
+type Context = { line: Line; slaves: RtuSlaves; manager: RecordingManager; mapper: DriverMapper };
 const test = suite<Context>('modbus over a serial line');
 const hasSocat = requireProgram('socat', 'socat') !== undefined;
 const hasMbpoll = requireProgram('mbpoll', 'mbpoll') !== undefined;

@@ -1,12 +1,14 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { systemClock } from '../../runtime/core/clock.ts';
-import { Bus, type Transport, WireError } from './bus.ts';
+import { Bus } from './bus.ts';
+import type { Connection } from './driver.ts';
+import { WireError } from './wire-error.ts';
 
 const test = suite('the bus of a connection');
 
 /** A connection that opens when it is told to. */
-class FakeTransport implements Transport {
+class FakeTransport {
   opened = 0;
   closed = 0;
   readonly opening: (() => void)[] = [];
@@ -16,9 +18,10 @@ class FakeTransport implements Transport {
     this.waits = waits;
   }
 
-  open(): Promise<void> {
+  async open(): Promise<Connection> {
     this.opened++;
-    return this.waits ? new Promise((resolve) => this.opening.push(resolve)) : Promise.resolve();
+    if (this.waits) await new Promise<void>((resolve) => this.opening.push(resolve));
+    return { close: () => this.close() };
   }
 
   close(): void {
@@ -26,8 +29,8 @@ class FakeTransport implements Transport {
   }
 }
 
-function newBus(transport: FakeTransport): Bus<FakeTransport> {
-  return new Bus({ transport, clock: systemClock, random: () => 0.5 });
+function newBus(transport: FakeTransport): Bus {
+  return new Bus({ connect: () => transport.open(), clock: systemClock, random: () => 0.5 });
 }
 
 /** @returns why a request failed */
@@ -66,7 +69,8 @@ test('a connection that opens when the bus has been stopped is let go, and nothi
       asked = true;
     }),
   );
-  bus.stop();
+  await new Promise((resolve) => setImmediate(resolve)); // it opens
+  void bus.stop();
   const { closed } = transport;
   transport.opening[0]?.();
   assert.is(await request, 'unreachable: stopped');

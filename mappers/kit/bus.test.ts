@@ -2,16 +2,24 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { FakeClock } from '../../runtime/core/fake-clock.ts';
 import { seconds } from '../../runtime/core/units.ts';
-import { Bus, type Transport, WireError } from './bus.ts';
+import { Bus } from './bus.ts';
+import type { Connection } from './driver.ts';
+import { WireError } from './wire-error.ts';
 
-class FakeTransport implements Transport {
+class FakeTransport {
   opens = 0;
   closes = 0;
   fault: Error | undefined;
+  /** Breaks the connection that was opened last. */
+  lose: (reason: string) => void = () => {};
 
-  async open(): Promise<void> {
+  async open(): Promise<Connection> {
     this.opens++;
     if (this.fault) throw this.fault;
+    const lost = new Promise<string>((resolve) => {
+      this.lose = resolve;
+    });
+    return { lost, close: () => this.close() };
   }
 
   close(): void {
@@ -19,16 +27,20 @@ class FakeTransport implements Transport {
   }
 }
 
-type Context = { clock: FakeClock; transport: FakeTransport; bus: Bus<FakeTransport> };
+type Context = { clock: FakeClock; transport: FakeTransport; bus: Bus };
 const test = suite<Context>('bus');
 
 test.before.each((context) => {
   context.clock = new FakeClock();
   context.transport = new FakeTransport();
-  context.bus = new Bus({ transport: context.transport, clock: context.clock, random: () => 0.5 });
+  context.bus = new Bus({
+    connect: () => context.transport.open(),
+    clock: context.clock,
+    random: () => 0.5,
+  });
 });
 test.after.each(({ bus, clock }) => {
-  bus.stop();
+  void bus.stop();
   assert.is(clock.pending, 0);
 });
 
@@ -159,11 +171,29 @@ test('stopping closes the connection and fails what waits', async ({ bus, transp
   );
   const second = kindOf(bus.request('read', answers));
   await new Promise((resolve) => setImmediate(resolve));
-  bus.stop();
+  void bus.stop();
   release();
   assert.is(await first, 'ok');
   assert.is(await second, 'unreachable');
   assert.equal([transport.opens, transport.closes], [1, 1]);
+});
+
+test('a connection that is lost between two requests is told to who watches, and opened by the next request', async ({
+  bus,
+  transport,
+}) => {
+  const told: string[] = [];
+  const unwatch = bus.watch({
+    opened: () => told.push('opened'),
+    lost: (error) => told.push(`${error.kind}: ${error.message}`),
+  });
+  await bus.request('read', answers);
+  transport.lose('the peer closed it');
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.is(await bus.request('read', answers), 'ok');
+  assert.equal(told, ['opened', 'unreachable: the peer closed it', 'opened']);
+  assert.equal([transport.opens, transport.closes], [2, 1]);
+  unwatch();
 });
 
 test.run();

@@ -1,63 +1,59 @@
 import type { Clock } from '../../runtime/core/clock.ts';
 import { backoffDelays } from '../../runtime/core/retry.ts';
-import { type Millis, millis, seconds } from '../../runtime/core/units.ts';
+import { type Millis, seconds } from '../../runtime/core/units.ts';
+import type { Connection } from './driver.ts';
+import { WireError, wireError } from './wire-error.ts';
 
-/** What went wrong on the wire: the device's refusal, or no sensible answer. After `garbled` and `unreachable` the
- * connection is of no more use; `noise` spoils one exchange, as on a serial line. */
-export class WireError extends Error {
-  readonly kind: 'exception' | 'timeout' | 'noise' | 'garbled' | 'unreachable';
-  /** The device's own code, for an exception. */
-  readonly code: number;
+export type BusDeps<C extends Connection> = {
+  /** Opens it; rejects with a WireError `unreachable`. At most one call at a time is made. */
+  readonly connect: () => Promise<C>;
+  readonly clock: Clock;
+  /** [0, 1) */
+  readonly random: () => number;
+  /** Resolves when the one who had the bus before has let go of it. */
+  readonly free?: Promise<void>;
+};
 
-  constructor(kind: WireError['kind'], message: string, code = 0) {
-    super(message);
-    this.name = 'WireError';
-    this.kind = kind;
-    this.code = code;
-  }
-}
-
-/** The connection beneath a bus; at most one call at a time is made of it. */
-export interface Transport {
-  /** Connects; rejects with a WireError `unreachable`. */
-  open(): Promise<void>;
-  /** Lets go; safe at any time. */
-  close(): void;
-}
+/** Is told when the bus opens, and when it is lost between two requests. */
+export type BusWatcher<C extends Connection> = {
+  opened(connection: C): void;
+  lost(error: WireError): void;
+};
 
 type Job = { readonly run: () => Promise<void>; readonly fail: (error: Error) => void };
 
 const RETRY = { first: seconds(1), factor: 2, cap: seconds(15), jitter: 0.2 };
 /** A connection on which nothing has succeeded for so long is opened anew after the next failure. */
 const STALE = seconds(3);
-const PASSING = new Set<WireError['kind']>(['timeout', 'noise']);
+const ANSWERED = new Set<WireError['kind']>(['exception']);
+const PASSING = new Set<WireError['kind']>(['timeout', 'noise', 'refused']);
 
-/** The one owner of a connection that several devices may share. Requests take turns, writes before reads.
- * While the connection cannot be opened requests fail at once instead of queueing up. */
-export class Bus<T extends Transport> {
-  readonly transport: T;
-  private readonly clock: Clock;
-  private readonly random: () => number;
+/** The one owner of a connection that several devices may share. Requests take turns, writes before reads, and each
+ * device asks once a round. While the connection cannot be opened requests fail at once instead of queueing up. */
+export class Bus<C extends Connection = Connection> {
+  private readonly deps: BusDeps<C>;
   private readonly writes: Job[] = [];
   private readonly reads: Job[] = [];
+  private readonly watchers = new Set<BusWatcher<C>>();
   private running = false;
-  private opened = false;
+  private connection: C | undefined;
+  /** Resolves when the last connection has let go. */
+  private free: Promise<void>;
   private stopped = false;
   private delays: Generator<Millis, never>;
   private blockedUntil = 0;
   private blockedBy: WireError | undefined;
   private lastSuccess = 0;
 
-  constructor(deps: { transport: T; clock: Clock; random: () => number }) {
-    this.transport = deps.transport;
-    this.clock = deps.clock;
-    this.random = deps.random;
+  constructor(deps: BusDeps<C>) {
+    this.deps = deps;
+    this.free = deps.free ?? Promise.resolve();
     this.delays = backoffDelays(RETRY, deps.random);
   }
 
   /** Runs one exchange when its turn comes.
    * @throws WireError */
-  request<R>(kind: 'read' | 'write', exchange: (transport: T) => Promise<R>): Promise<R> {
+  request<R>(kind: 'read' | 'write', exchange: (connection: C) => Promise<R>): Promise<R> {
     return new Promise((resolve, reject) => {
       const run = async (): Promise<void> => resolve(await this.exchange(exchange));
       (kind === 'write' ? this.writes : this.reads).push({ run, fail: reject });
@@ -65,11 +61,19 @@ export class Bus<T extends Transport> {
     });
   }
 
-  /** Ends: what waits fails, the connection is closed. */
-  stop(): void {
+  /** @returns how to stop watching */
+  watch(watcher: BusWatcher<C>): () => void {
+    this.watchers.add(watcher);
+    if (this.connection) watcher.opened(this.connection);
+    return () => this.watchers.delete(watcher);
+  }
+
+  /** Ends: what waits fails, the connection is closed.
+   * @returns resolves when the connection has let go */
+  stop(): Promise<void> {
     this.stopped = true;
-    this.opened = false;
-    this.transport.close();
+    this.drop();
+    return this.free;
   }
 
   private async work(): Promise<void> {
@@ -84,49 +88,68 @@ export class Bus<T extends Transport> {
     return this.writes.shift() ?? this.reads.shift();
   }
 
-  private async exchange<R>(exchange: (transport: T) => Promise<R>): Promise<R> {
-    await this.ensureOpen();
+  private async exchange<R>(exchange: (connection: C) => Promise<R>): Promise<R> {
+    const connection = await this.ensureOpen();
     try {
-      const result = await exchange(this.transport);
+      const result = await exchange(connection);
       this.succeeded();
       return result;
     } catch (error) {
-      const wire = error instanceof WireError ? error : new WireError('garbled', String(error));
-      if (wire.kind === 'exception') this.succeeded();
-      else if (!PASSING.has(wire.kind) || this.clock.monotonic() - this.lastSuccess > STALE) this.drop();
+      const wire = wireError(error);
+      if (ANSWERED.has(wire.kind)) this.succeeded();
+      else if (!PASSING.has(wire.kind) || this.deps.clock.monotonic() - this.lastSuccess > STALE) this.drop();
       throw wire;
     }
   }
 
-  private async ensureOpen(): Promise<void> {
+  private async ensureOpen(): Promise<C> {
     if (this.stopped) throw new WireError('unreachable', 'stopped');
-    if (this.opened) return;
-    const now = this.clock.monotonic();
-    if (this.blockedBy && now < this.blockedUntil) throw this.blockedBy;
+    if (this.connection) return this.connection;
+    const { clock, connect } = this.deps;
+    if (this.blockedBy && clock.monotonic() < this.blockedUntil) throw this.blockedBy;
     try {
-      await this.transport.open();
-      if (this.stopped) throw new WireError('unreachable', 'stopped');
-      this.opened = true;
-      this.blockedBy = undefined;
-      this.lastSuccess = this.clock.monotonic();
+      await this.free;
+      const connection = await connect();
+      if (this.stopped) {
+        this.letGo(connection);
+        throw new WireError('unreachable', 'stopped');
+      }
+      this.opened(connection);
+      return connection;
     } catch (error) {
-      this.blockedBy = error instanceof WireError ? error : new WireError('unreachable', String(error));
-      this.blockedUntil = this.clock.monotonic() + this.delays.next().value;
-      this.transport.close();
+      this.blockedBy = wireError(error, 'unreachable');
+      this.blockedUntil = clock.monotonic() + this.delays.next().value;
       throw this.blockedBy;
     }
   }
 
+  private opened(connection: C): void {
+    this.connection = connection;
+    this.blockedBy = undefined;
+    this.lastSuccess = this.deps.clock.monotonic();
+    void connection.lost?.then((reason) => this.lost(connection, reason));
+    for (const watcher of this.watchers) watcher.opened(connection);
+  }
+
+  /** The next request opens it anew: a peer that closes what it does not use is no fault. */
+  private lost(connection: C, reason: string): void {
+    if (this.connection !== connection) return;
+    this.drop();
+    for (const watcher of this.watchers) watcher.lost(new WireError('unreachable', reason));
+  }
+
   private succeeded(): void {
-    this.lastSuccess = this.clock.monotonic();
-    this.delays = backoffDelays(RETRY, this.random);
+    this.lastSuccess = this.deps.clock.monotonic();
+    this.delays = backoffDelays(RETRY, this.deps.random);
   }
 
   private drop(): void {
-    this.opened = false;
-    this.transport.close();
+    const { connection } = this;
+    this.connection = undefined;
+    if (connection) this.letGo(connection);
+  }
+
+  private letGo(connection: C): void {
+    this.free = Promise.resolve(connection.close()).catch(() => {}); // it is of no more use either way
   }
 }
-
-/** The time after which a request of a device counts as unanswered, when nothing else is configured. */
-export const DEFAULT_TIMEOUT = millis(1000);

@@ -7,6 +7,8 @@ export const DRIVER_CONTRACT = 1;
 /** What a protocol adds to the kit, and all that a plugin has to write. The rest is the kit's: cycles, turns on a shared
  * bus, back-off, quarantine, desired values and their read-back, reports. */
 export interface Driver<C extends Connection = Connection> {
+  /** For logs: `modbus`. */
+  readonly name: string;
   /** The `spec.protocol.protocolName`s that it serves. */
   readonly protocols: readonly string[];
   /** Reads a device and its model into the protocol's own terms; touches no device. */
@@ -24,19 +26,24 @@ export type Configured<C extends Connection> = {
 export interface DriverDevice<C extends Connection = Connection> {
   /** Names the connection, for people too: `plc.local:502`, `/dev/ttyUSB0`. Devices that name the same share it. */
   readonly bus: string;
+  /** How the bus is opened, for people too: `19200 8N1`. A device that shares a bus and wants another is refused. */
+  readonly busSettings?: string;
   /** All that makes it differ: equal text means that it is polled as before. */
   readonly shape: string;
   readonly points: readonly DriverPoint[];
   /** Opens the bus; rejects with a WireError `unreachable`. Called for one device of those that share it. */
   connect(): Promise<C>;
-  /** Cuts the points that are due into exchanges, few as can be; each is one turn on the bus. */
+  /** Cuts the points that are due into exchanges, few as can be; each is one turn on the bus. The kit hands in the same
+   * array for the same points, so that a plan can be kept. */
   plan(due: readonly DriverPoint[]): readonly Exchange<C>[];
   /** Brings a value, checked against the model, to the device.
-   * @throws WireError `exception` when the device refuses it; others when it cannot be reached */
+   * @throws WireError `refused` for a value that the point cannot hold, `exception` when the device refuses it; others
+   *   when it cannot be reached */
   write(connection: C, point: DriverPoint, value: string): Promise<void>;
   /** The cheapest question that tells whether it is there again; without it the first exchange of a plan is asked. */
   probe?(connection: C): Promise<void>;
-  /** Hears a device that speaks unasked; called with every new connection. Its points need no plan. */
+  /** Hears a device that speaks unasked; called with every new connection. Its points need no plan, and it is online
+   * while the bus is open. */
   listen?(connection: C, heard: (values: readonly Value[]) => void): void;
 }
 
@@ -52,7 +59,7 @@ export type DriverPoint = {
 
 export type Exchange<C extends Connection = Connection> = {
   readonly points: readonly DriverPoint[];
-  /** @throws WireError */
+  /** @throws WireError; `exception` and `refused` make a fault of its points, others mean that the device is away */
   run(connection: C): Promise<readonly Value[]>;
 };
 
@@ -61,6 +68,8 @@ export type Value = { readonly property: string } & ({ readonly value: string } 
 
 /** An open bus. */
 export interface Connection {
-  /** Lets go; safe at any time. */
-  close(): void;
+  /** Resolves with the reason when the bus is gone without having been closed; never rejects. */
+  readonly lost?: Promise<string>;
+  /** Lets go; safe at any time. The bus is opened again only when what this returns has resolved. */
+  close(): void | Promise<void>;
 }

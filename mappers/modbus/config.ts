@@ -2,6 +2,7 @@ import type { Device, DeviceModel, DeviceProperty, ModelProperty } from '../../r
 import { isRecord } from '../../runtime/core/message.ts';
 import { type Millis, millis } from '../../runtime/core/units.ts';
 import { type ByteOrder, type Encoding, type Format, registersOf } from '../kit/convert.ts';
+import type { DriverPoint } from '../kit/driver.ts';
 
 export type Area = 'coil' | 'discrete' | 'input' | 'holding';
 
@@ -18,20 +19,15 @@ export type Endpoint =
     };
 
 /** One property as it lies in the device. */
-export type Point = {
-  readonly property: string;
+export type Point = DriverPoint & {
   readonly area: Area;
   readonly address: number;
   /** Registers, or coils. */
   readonly count: number;
   readonly encoding: Encoding;
-  readonly model: ModelProperty;
-  readonly cycle: Millis;
-  /** Least time between two reports; 0 = with every change. */
-  readonly reportCycle: Millis;
 };
 
-export type ModbusDevice = {
+export type ModbusConfig = {
   readonly endpoint: Endpoint;
   readonly unit: number;
   readonly timeout: Millis;
@@ -39,7 +35,7 @@ export type ModbusDevice = {
 };
 
 /** What is right of a device, and what is wrong with the rest: `spec.path: fault`. */
-export type ParsedDevice = { readonly device: ModbusDevice | undefined; readonly faults: readonly string[] };
+export type ParsedDevice = { readonly device: ModbusConfig | undefined; readonly faults: readonly string[] };
 
 const areas: Readonly<Record<string, Area>> = {
   coilregister: 'coil',
@@ -134,7 +130,8 @@ function parsePoint(p: DeviceProperty, path: string, model: DeviceModel, faults:
     return faults.add(`${where}.address`, `${address} and ${layout.count} registers end beyond 65535`);
   const cycle = Math.max(p.collectCycle ?? DEFAULT_CYCLE, MIN_CYCLE);
   const timing = { cycle: millis(cycle), reportCycle: millis(p.reportCycle ?? 0) };
-  return { property: p.name, area, address, model: modelProperty, ...layout, ...timing };
+  const writable = area === 'coil' || area === 'holding';
+  return { property: p.name, writable, area, address, ...layout, ...timing };
 }
 
 function parseArea(visitor: Record<string, unknown>, where: string, faults: Faults): Area | undefined {

@@ -6,11 +6,11 @@ import { planReads } from './plan.ts';
 
 const point = (property: string, address: number, count = 1, area: Area = 'holding'): Point => ({
   property,
+  writable: true,
   area,
   address,
   count,
   encoding: { format: 'uint16', order: 'ABCD', scale: 1, add: 0, bit: 0 },
-  model: { name: property, type: 'INT' },
   cycle: millis(1000),
   reportCycle: millis(0),
 });

@@ -16,7 +16,8 @@ export class SerialLine extends EventEmitter {
   bytesRead = 0;
   private readonly endpoint: SerialEndpoint;
   private port: SerialPort | undefined;
-  private closing: Promise<void> = Promise.resolve();
+  /** Resolves when the device is free. */
+  closed: Promise<void> = Promise.resolve();
   private request: Buffer | undefined;
   private data: Buffer = Buffer.alloc(0);
   /** When the last byte came or went. */
@@ -37,14 +38,14 @@ export class SerialLine extends EventEmitter {
     this.openPort().then(() => done(), done);
   }
 
-  /** Lets go; the next `open` waits until the device is free. */
+  /** Lets go, for good. */
   destroy(): void {
     const { port } = this;
     this.port = undefined;
     this.request = undefined;
     if (!port) return;
     port.removeAllListeners('data');
-    if (port.isOpen) this.closing = new Promise((resolve) => port.close(() => resolve()));
+    if (port.isOpen) this.closed = new Promise((resolve) => port.close(() => resolve()));
   }
 
   /** Sends a request. Whatever came before it belongs to another one. */
@@ -69,7 +70,6 @@ export class SerialLine extends EventEmitter {
   }
 
   private async openPort(): Promise<void> {
-    await this.closing;
     // Loaded when there is a line: its native part costs memory that a gateway without one can do without.
     const { SerialPort } = await import('serialport');
     const { path, baudRate, dataBits, parity, stopBits } = this.endpoint;

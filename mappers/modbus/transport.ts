@@ -2,7 +2,8 @@ import { connect as connectTcp, type Socket } from 'node:net';
 import modbusSerial from 'modbus-serial';
 import { errorCode, errorText } from '../../runtime/core/errors.ts';
 import type { Millis } from '../../runtime/core/units.ts';
-import { type Transport, WireError } from '../kit/bus.ts';
+import type { Connection } from '../kit/driver.ts';
+import { WireError } from '../kit/wire-error.ts';
 import type { Area, Endpoint, Point } from './config.ts';
 import type { Block } from './plan.ts';
 import { SerialLine } from './serial-line.ts';
@@ -28,41 +29,52 @@ const exceptions: Readonly<Record<number, string>> = {
   11: 'gateway target device failed to respond',
 };
 
-/** A Modbus connection, over TCP or a serial line, on modbus-serial. One request at a time: its owner is a Bus. */
-export class ModbusTransport implements Transport {
-  private readonly endpoint: Endpoint;
-  private client: Client | undefined;
-  /** Of a connection over TCP. */
-  private socket: Socket | undefined;
-  /** Of a serial one; the same for every opening, so that it knows when the device is free again. */
-  private readonly line: SerialLine | undefined;
-
-  constructor(endpoint: Endpoint) {
-    this.endpoint = endpoint;
-    this.line = endpoint.kind === 'rtu' ? new SerialLine(endpoint) : undefined;
-  }
-
-  async open(): Promise<void> {
-    this.close();
-    const client = new ModbusRTU(this.line);
-    // Without a listener an error of the socket between two requests would end the process.
-    client.on('error', () => {});
-    try {
-      await this.connect(client);
-      this.client = client;
-    } catch (error) {
-      this.socket?.destroy();
-      throw new WireError('unreachable', `${addressOf(this.endpoint)}: ${errorText(error)}`);
+/** Opens a Modbus connection, over TCP or a serial line.
+ * @throws WireError `unreachable` */
+export async function openModbus(endpoint: Endpoint): Promise<ModbusConnection> {
+  try {
+    if (endpoint.kind === 'tcp') {
+      const socket = await openSocket(endpoint.host, endpoint.port);
+      const client = newClient();
+      await client.linkTCP(socket, { port: endpoint.port });
+      return new ModbusConnection(endpoint, client, socket);
     }
+    const line = new SerialLine(endpoint);
+    const client = newClient(line);
+    await new Promise<void>((resolve, reject) => {
+      client.open((error?: Error | null) => (error ? reject(error) : resolve()));
+    });
+    return new ModbusConnection(endpoint, client, line);
+  } catch (error) {
+    throw new WireError('unreachable', `${addressOf(endpoint)}: ${errorText(error)}`);
+  }
+}
+
+function newClient(line?: SerialLine): Client {
+  const client = new ModbusRTU(line);
+  // Without a listener an error of the socket between two requests would end the process.
+  client.on('error', () => {});
+  return client;
+}
+
+/** An open Modbus connection on modbus-serial. One request at a time: its owner is a Bus. */
+export class ModbusConnection implements Connection {
+  private readonly endpoint: Endpoint;
+  private readonly client: Client;
+  private readonly wire: Socket | SerialLine;
+
+  constructor(endpoint: Endpoint, client: Client, wire: Socket | SerialLine) {
+    this.endpoint = endpoint;
+    this.client = client;
+    this.wire = wire;
   }
 
-  close(): void {
-    const { client } = this;
-    this.client = undefined;
-    this.socket?.destroy();
-    if (!client) return;
+  close(): Promise<void> {
     // destroy, not close: a peer that is gone would never answer our FIN.
-    client.destroy(() => {});
+    this.client.destroy(() => {});
+    if (this.wire instanceof SerialLine) return this.wire.closed;
+    this.wire.destroy();
+    return Promise.resolve();
   }
 
   /** Reads a block; bits come as one byte each.
@@ -89,23 +101,27 @@ export class ModbusTransport implements Transport {
     await this.guard(client.writeRegisters(point.address, raw));
   }
 
+  private get line(): SerialLine | undefined {
+    return this.wire instanceof SerialLine ? this.wire : undefined;
+  }
+
   private async prepare(unit: number, timeout: Millis): Promise<Client> {
     await this.line?.settle(unit, timeout);
     const { client } = this;
-    if (!client?.isOpen) throw this.lost();
+    if (!client.isOpen) throw this.gone();
     client.setID(unit);
     client.setTimeout(timeout);
     return client;
   }
 
   private async guard<T>(work: Promise<T>): Promise<T> {
-    const before = this.bytesRead;
+    const before = this.wire.bytesRead;
     try {
       return await work;
     } catch (error) {
       const wire = toWireError(error, addressOf(this.endpoint));
-      if (wire.kind === 'timeout' && !this.client?.isOpen) throw this.lost();
-      const isNoise = wire.kind === 'timeout' && this.bytesRead !== before;
+      if (wire.kind === 'timeout' && !this.client.isOpen) throw this.gone();
+      const isNoise = wire.kind === 'timeout' && this.wire.bytesRead !== before;
       if (isNoise || wire.kind === 'garbled') throw this.garbled(isNoise ? NO_ANSWER : errorText(error));
       throw wire;
     }
@@ -117,28 +133,21 @@ export class ModbusTransport implements Transport {
     return new WireError(this.line ? 'noise' : 'garbled', `${addressOf(this.endpoint)}: ${why}`);
   }
 
-  private lost(): WireError {
+  private gone(): WireError {
     return new WireError('unreachable', `${addressOf(this.endpoint)}: connection lost`);
-  }
-
-  private get bytesRead(): number {
-    return this.line?.bytesRead ?? this.socket?.bytesRead ?? 0;
-  }
-
-  private async connect(client: Client): Promise<void> {
-    if (this.endpoint.kind === 'tcp') {
-      this.socket = await openSocket(this.endpoint.host, this.endpoint.port);
-      return client.linkTCP(this.socket, { port: this.endpoint.port });
-    }
-    return new Promise((resolve, reject) => {
-      client.open((error?: Error | null) => (error ? reject(error) : resolve()));
-    });
   }
 }
 
 /** `host:port` or the serial device, for texts and as the key of the bus. */
 export function addressOf(endpoint: Endpoint): string {
   return endpoint.kind === 'tcp' ? `${endpoint.host}:${endpoint.port}` : endpoint.path;
+}
+
+/** How the connection is opened, for people. */
+export function settingsOf(endpoint: Endpoint): string {
+  if (endpoint.kind === 'tcp') return 'TCP';
+  const { baudRate, dataBits, parity, stopBits } = endpoint;
+  return `${baudRate} ${dataBits}${parity[0]?.toUpperCase()}${stopBits}`;
 }
 
 function openSocket(host: string, port: number): Promise<Socket> {

@@ -1,0 +1,181 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Device, DeviceModel, DeviceState } from '../../runtime/core/devices.ts';
+import type { DeviceManager, Reading, WriteResult } from '../../runtime/core/dmi.ts';
+import { FakeClock } from '../../runtime/core/fake-clock.ts';
+import { deviceId, millis, seconds } from '../../runtime/core/units.ts';
+import { Bus } from './bus.ts';
+import { FakeDevice, fakePoint } from './fake-driver.ts';
+import { PolledDevice } from './polled-device.ts';
+import { WireError } from './wire-error.ts';
+
+/** Takes what is reported, one line each. */
+class Recorder implements DeviceManager {
+  readonly lines: string[] = [];
+  private state = '';
+
+  reportDeviceStatus(_: unknown, readings: readonly Reading[]): void {
+    for (const { property, value } of readings) this.lines.push(`${property}=${value}`);
+  }
+
+  reportDeviceState(_: unknown, state: DeviceState, reason?: string): void {
+    const line = reason ? `${state}: ${reason}` : state;
+    if (line !== this.state) this.lines.push(line);
+    this.state = line;
+  }
+
+  reportWrites(_: unknown, writes: readonly WriteResult[]): void {
+    for (const { property, desired, fault } of writes)
+      this.lines.push(`${property}:=${desired} ${fault ?? 'ok'}`);
+  }
+
+  take(): string[] {
+    return this.lines.splice(0);
+  }
+}
+
+type Context = {
+  clock: FakeClock;
+  manager: Recorder;
+  start: (device: FakeDevice, configFaults?: readonly string[]) => PolledDevice;
+  stop: () => void;
+};
+const test = suite<Context>('a polled device');
+
+test.before.each((context) => {
+  const clock = new FakeClock();
+  const manager = new Recorder();
+  let stop = (): void => {};
+  const start: Context['start'] = (device, configFaults = []) => {
+    const bus = new Bus({ connect: () => device.connect(), clock, random: () => 0 });
+    const id = deviceId('default', 'd');
+    const polled = new PolledDevice({ id, device, configFaults, bus, manager, clock, random: () => 0 });
+    stop = () => {
+      polled.stop();
+      void bus.stop();
+    };
+    return polled;
+  };
+  Object.assign(context, { clock, manager, start, stop: () => stop() });
+});
+test.after.each(({ stop, clock }) => {
+  stop();
+  assert.is(clock.pending, 0);
+});
+
+const model: DeviceModel = {
+  metadata: { name: 'm' },
+  spec: { properties: ['a', 'b'].map((name) => ({ name, type: 'INT' as const })) },
+};
+const wanting = (desired: Record<string, string>): Device => ({
+  metadata: { name: 'd' },
+  spec: { properties: Object.entries(desired).map(([name, value]) => ({ name, desired: { value } })) },
+});
+
+test('values go up when they change, and it is online', async ({ clock, manager, start }) => {
+  const device = new FakeDevice([fakePoint('a'), fakePoint('b')]);
+  start(device);
+  await clock.advance(0);
+  assert.equal(manager.take(), ['a=0', 'b=0', 'online']);
+  device.values.set('b', '7');
+  await clock.advance(1000);
+  assert.equal(manager.take(), ['b=7']);
+});
+
+test('a desired value is written before anything is read, read back and told', async ({
+  clock,
+  manager,
+  start,
+}) => {
+  const device = new FakeDevice([fakePoint('a')]);
+  start(device).desire(wanting({ a: '5' }), model);
+  await clock.advance(0);
+  assert.equal(device.log.slice(0, 2), ['write a=5', 'read a']);
+  assert.ok(manager.take().includes('a:=5 ok'));
+});
+
+test('a value that cannot be written is told at once, and nothing is sent', async ({
+  clock,
+  manager,
+  start,
+}) => {
+  const device = new FakeDevice([fakePoint('a', 1000, false)]);
+  start(device).desire(wanting({ a: '5', b: '1' }), model);
+  assert.equal(manager.take(), [
+    'a:=5 it cannot be written on the device',
+    'b:=1 the property is not served: its configuration has a fault',
+  ]);
+  await clock.advance(0);
+  assert.equal(device.log, ['read a']);
+});
+
+test('a refused read is a fault of its properties, silence takes the device offline', async ({
+  clock,
+  manager,
+  start,
+}) => {
+  const device = new FakeDevice([fakePoint('a')]);
+  start(device);
+  device.fault = new WireError('exception', 'exception 2', 2);
+  await clock.advance(0);
+  assert.equal(manager.take(), ['unhealthy: a: exception 2']);
+  device.fault = new WireError('timeout', 'no answer in time');
+  await clock.advance(1000);
+  assert.equal(manager.take(), ['offline: no answer in time']);
+  device.fault = undefined;
+  await clock.advance(seconds(2));
+  assert.equal(manager.take(), ['a=0', 'online']);
+});
+
+test('while it is away only the cheap question is asked; a value that was wanted meanwhile is written', async ({
+  clock,
+  manager,
+  start,
+}) => {
+  const device = new FakeDevice([fakePoint('a')]).probes();
+  const polled = start(device);
+  await clock.advance(0);
+  device.fault = new WireError('timeout', 'no answer in time');
+  await clock.advance(1000);
+  polled.desire(wanting({ a: '5' }), model);
+  device.log.length = 0;
+  await clock.advance(seconds(60));
+  assert.equal([...new Set(device.log)], ['probe']);
+  assert.ok(device.log.length <= 8, `${device.log.length} tries in a minute`);
+  device.fault = undefined;
+  await clock.advance(seconds(16));
+  assert.equal(
+    device.log.slice(-3 - 15).filter((l) => l.startsWith('write')),
+    ['write a=5'],
+  );
+  assert.ok(manager.take().includes('a:=5 ok'));
+});
+
+test('a device that speaks unasked is online while its bus is open, and away as soon as it is lost', async ({
+  clock,
+  manager,
+  start,
+}) => {
+  const device = new FakeDevice([fakePoint('a')]).speaks();
+  start(device);
+  await clock.advance(0);
+  assert.equal(manager.take(), ['online']);
+  device.heard?.([{ property: 'a', value: '4006381333931' }]);
+  assert.equal(manager.take(), ['a=4006381333931']);
+  device.heard?.([{ property: 'a', fault: 'no number' }]);
+  assert.equal(manager.take(), ['unhealthy: a: no number']);
+  device.lose('unplugged');
+  await clock.advance(0);
+  assert.equal(manager.take(), ['offline: unplugged']);
+  await clock.advance(seconds(2));
+  device.heard?.([{ property: 'a', value: '1' }]);
+  assert.ok(manager.take().includes('a=1'));
+});
+
+test('what is wrong with its configuration stands in its state', async ({ clock, manager, start }) => {
+  start(new FakeDevice([fakePoint('a', millis(500))]), ['spec.properties[1].name: ghost is not in model m']);
+  await clock.advance(0);
+  assert.ok(manager.take().includes('unhealthy: spec.properties[1].name: ghost is not in model m'));
+});
+
+test.run();
