@@ -16,6 +16,8 @@ export type Entry = {
   pending: number;
   /** Who is to know when it is safe. */
   waiter: Waiter | undefined;
+  /** Monotonic ms when it came, if it is QoS 1 and the clients of all its sessions were there. */
+  sentAt: number;
 };
 
 /** The durable sessions that a message is for. */
@@ -46,8 +48,16 @@ type Batch = {
   /** `stored`: in a row of its own; `volatile`: in memory alone, because nobody waits for it or the disk refused it. */
   state: 'open' | 'stored' | 'volatile';
   isWritten: boolean;
+  /** A session whose client is there waits for it, and will ask for its messages soon. */
+  isAwaited: boolean;
 };
 
+/** So long a client has for its acknowledgement before a commit writes the message for it, ms: most need no more, and what
+ * is written for a client that is about to have it is written, synced and removed for nothing. */
+const GRACE = 25;
+const NEVER = -GRACE;
+/** In a flood no more than these are put off: there are always some on their way. */
+const MOST_PUT_OFF = 64;
 /** Batches that stay in memory after they were written or read. */
 const CACHED = 4;
 
@@ -60,6 +70,8 @@ export class Journal {
   private readonly log: Logger;
   /** ms since epoch minus monotonic ms. */
   private readonly epoch: () => number;
+  /** Monotonic ms. */
+  private readonly now: () => number;
   private readonly batches: Batch[] = [];
   private readonly cache: Batch[] = [];
   /** Sessions whose progress the next commit writes. */
@@ -68,22 +80,38 @@ export class Journal {
   /** Number of the next message. */
   next = 1;
 
-  constructor(deps: { store: BrokerStore; log: Logger; epoch: () => number }) {
+  constructor(deps: { store: BrokerStore; log: Logger; epoch: () => number; now: () => number }) {
     this.store = deps.store;
     this.log = deps.log;
     this.epoch = deps.epoch;
+    this.now = deps.now;
   }
 
   /** Keeps a message for its sessions and lets each of them send it.
    * @param waiter is told when it is safe, or of the error that keeps it from being so */
   add(message: Message, { sessions, targets }: Receivers, waiter: Waiter | undefined): void {
     const batch = this.openBatch();
-    const entry: Entry = { seq: this.next++, message, targets, pending: targets.length, waiter };
+    const entry: Entry = {
+      seq: this.next++,
+      message,
+      targets,
+      pending: targets.length,
+      waiter,
+      sentAt: NEVER,
+    };
     batch.entries?.push(entry);
     batch.pending += targets.length;
     const size = sizeOf(message);
     if (waiter) this.store.arrived(size);
-    for (let i = 0; i < sessions.length; i++) (sessions[i] as DurableSession).offer(entry.seq, size);
+    // The packet id of a QoS 2 message is on disk before it is sent, and means nothing without the message.
+    let isSent = message.qos < 2;
+    for (let i = 0; i < sessions.length; i++) {
+      const session = sessions[i] as DurableSession;
+      if (session.outlet) batch.isAwaited = true;
+      else isSent = false;
+      session.offer(entry.seq, size);
+    }
+    if (isSent) entry.sentAt = Math.round(this.now());
   }
 
   /** @returns the message, read back when it is not in memory; undefined when the disk has lost it */
@@ -126,7 +154,14 @@ export class Journal {
   load(claim: (sid: number, seq: number, size: number) => boolean): number {
     let count = 0;
     for (const first of this.store.rows.batches()) {
-      const batch: Batch = { first, entries: undefined, pending: 0, state: 'stored', isWritten: true };
+      const batch: Batch = {
+        first,
+        entries: undefined,
+        pending: 0,
+        state: 'stored',
+        isWritten: true,
+        isAwaited: false,
+      };
       this.batches.push(batch);
       for (const { seq, message, targets } of this.read(batch)) {
         this.next = Math.max(this.next, seq + 1);
@@ -140,8 +175,13 @@ export class Journal {
   }
 
   private openBatch(): Batch {
-    if (this.open) return this.open;
-    const batch: Batch = { first: this.next, entries: [], pending: 0, state: 'open', isWritten: false };
+    return this.open ?? this.begin(this.next, []);
+  }
+
+  private begin(first: number, entries: Entry[]): Batch {
+    const pending = entries.reduce((sum, entry) => sum + entry.pending, 0);
+    const isAwaited = entries.length > 0;
+    const batch: Batch = { first, entries, pending, state: 'open', isWritten: false, isAwaited };
     this.open = batch;
     this.batches.push(batch);
     this.store
@@ -154,15 +194,31 @@ export class Journal {
   }
 
   /** Nothing more is added.
-   * @returns what writes it; undefined when every session has taken what it had for it */
+   * @returns what writes it; undefined when every session has taken what it had for it, or is about to */
   private close(batch: Batch): (() => void) | undefined {
     if (this.open === batch) this.open = undefined;
     const waiting = batch.entries?.filter(({ pending }) => pending > 0) ?? [];
     batch.entries = waiting;
+    this.putOff(batch, waiting);
     if (waiting.length === 0) return undefined;
     batch.isWritten = true;
     const body = encodeRecords(waiting, this.epoch());
     return () => this.store.rows.putBatch({ first: batch.first, body });
+  }
+
+  /** The last messages go into the next batch while their clients have had no time to acknowledge them. */
+  private putOff(batch: Batch, waiting: Entry[]): void {
+    const before = this.now() - GRACE;
+    const least = Math.max(0, waiting.length - MOST_PUT_OFF);
+    let kept = waiting.length;
+    while (kept > least && (waiting[kept - 1] as Entry).sentAt > before) kept--;
+    const late = waiting.splice(kept);
+    const [first] = late;
+    if (!first) return;
+    // The new one may begin with the same message.
+    if (kept === 0 && this.batches.at(-1) === batch) this.batches.pop();
+    batch.pending -= this.begin(first.seq, late).pending;
+    for (const { message, waiter } of late) if (waiter) this.store.arrived(sizeOf(message));
   }
 
   private written(batch: Batch): void {
@@ -172,7 +228,8 @@ export class Journal {
       entry.waiter = undefined;
     }
     if (batch.pending === 0) this.remove(batch);
-    else this.remember(batch);
+    else if (batch.isAwaited || batch.state === 'volatile') this.remember(batch);
+    else batch.entries = undefined;
   }
 
   /** The disk did not take it: publishers are told, and what was promised to nobody stays in memory. A QoS 2 message that
@@ -190,11 +247,14 @@ export class Journal {
   }
 
   private remove(batch: Batch): void {
-    const at = this.indexOf(batch.first);
+    const { first, state } = batch;
+    const at = this.indexOf(first);
     if (this.batches[at] === batch) this.batches.splice(at, 1);
     const cached = this.cache.indexOf(batch);
     if (cached >= 0) this.cache.splice(cached, 1);
-    if (batch.state === 'stored') this.store.withCommit(() => this.store.rows.removeBatch(batch.first));
+    // The number alone waits for the commit, which may be ten seconds away: in that time a client that comes back fetches
+    // half a gigabyte of messages.
+    if (state === 'stored') this.store.withCommit(() => this.store.rows.removeBatch(first));
   }
 
   private read(batch: Batch): Entry[] {
@@ -202,7 +262,12 @@ export class Journal {
       const body = this.store.rows.batch(batch.first);
       const records = decodeRecords(body ?? new Uint8Array(), this.epoch());
       this.remember(batch);
-      return records.map((record) => ({ ...record, pending: record.targets.length, waiter: undefined }));
+      return records.map((record) => ({
+        ...record,
+        pending: record.targets.length,
+        waiter: undefined,
+        sentAt: NEVER,
+      }));
     } catch (error) {
       this.log.error('stored messages cannot be read: they are lost', { resource: `${batch.first}`, error });
       return [];
