@@ -323,6 +323,7 @@ function brokerStore(store: Store): BrokerStore {
     // What fails at once is refused like what fails on its way.
     durable: async (work) => store.durable(work),
     lazy: (work) => store.lazy(work),
+    patience: 25,
     atCommit: (prepare) => store.atCommit(prepare),
     arrived: (bytes) => store.arrived(bytes),
     withCommit: (work) => store.withCommit(work),

@@ -124,6 +124,7 @@ test('what is done while its row is being synced is removed after that', async (
 
 test('a client that is there has a moment for its acknowledgement before anything is written for it', async (context) => {
   const { store, journal, session } = context;
+  store.patience = 25;
   const s = session(1);
   s.outlet = outlet;
   const a = add(journal, 'a', 1, s);
@@ -155,6 +156,7 @@ test('no moment has what goes to somebody who is away, nor QoS 2, whose packet i
 }) => {
   const [here, away] = [session(1), session(2)];
   here.outlet = outlet;
+  store.patience = 25;
   const a = add(journal, 'a', 1, here, away);
   await store.commit();
   const b = add(journal, 'b', 2, here);
@@ -165,6 +167,7 @@ test('no moment has what goes to somebody who is away, nor QoS 2, whose packet i
 test('in a flood it is written', async ({ store, journal, session }) => {
   const s = session(1);
   s.outlet = outlet;
+  store.patience = 25;
   for (let i = 0; i < 100; i++) add(journal, `${i}`, 1, s);
   await store.commit();
   assert.equal(store.disk().batches(), [1]);

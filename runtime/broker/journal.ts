@@ -52,10 +52,8 @@ type Batch = {
   isAwaited: boolean;
 };
 
-/** So long a client has for its acknowledgement before a commit writes the message for it, ms: most need no more, and what
- * is written for a client that is about to have it is written, synced and removed for nothing. */
-const GRACE = 25;
-const NEVER = -GRACE;
+/** Of a message that has no moment. */
+const NEVER = Number.MIN_SAFE_INTEGER;
 /** In a flood no more than these are put off: there are always some on their way. */
 const MOST_PUT_OFF = 64;
 /** Batches that stay in memory after they were written or read. */
@@ -208,7 +206,7 @@ export class Journal {
 
   /** The last messages go into the next batch while their clients have had no time to acknowledge them. */
   private putOff(batch: Batch, waiting: Entry[]): void {
-    const before = this.now() - GRACE;
+    const before = this.now() - this.store.patience;
     const least = Math.max(0, waiting.length - MOST_PUT_OFF);
     let kept = waiting.length;
     while (kept > least && (waiting[kept - 1] as Entry).sentAt > before) kept--;

@@ -30,6 +30,10 @@ export type WillRow = { readonly clientId: string; readonly delay: number; reado
 
 /** Where the broker keeps what must outlive the process. Every method of `rows` runs inside a write of the store. */
 export interface BrokerStore {
+  /** So long a client has for its acknowledgement before a commit writes the message for it, ms; 0 where commits cost nothing.
+   * Most need no more, and what is written for a client that is about to have it is written, synced and removed for
+   * nothing. */
+  readonly patience: number;
   /** @returns resolves once `work` is on disk; rejects when it cannot be */
   durable(work: () => void): Promise<void>;
   /** Reaches the disk within seconds. Never throws. */

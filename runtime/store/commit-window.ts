@@ -1,11 +1,11 @@
 /** A first write that is waited for takes this much company along, ms. */
 const SHORT = 4;
-/** Under a lasting load syncs are this far apart, ms: a little more than five a second. */
-const PACE = 220;
+/** Under a lasting load syncs are this far apart, ms: a little more than four a second. */
+const PACE = 232;
 /** So soon after an answer comes what was caused by it, ms. */
 const REPLY = 60;
 /** Who answers answers has had time for it after this silence, ms. */
-const SILENCE = 50;
+const SILENCE = 80;
 /** Commits without pace after a rest, and after a wait that brought no company. */
 const FIRST_CREDIT = 8;
 const MOST_CREDIT = 256;
