@@ -219,6 +219,26 @@ test('containers run on over a restart of the agent, and are not started twice',
   await next.stop();
 });
 
+test('after a kill the status is told again, though the kept pod has it: what was on its way may have been lost', async ({
+  edged,
+  kept,
+  statuses,
+  clock,
+  make,
+}) => {
+  edged.applyPod(podOf());
+  await clock.advance(seconds(2));
+  const last = statuses.at(-1);
+  await edged.stop();
+  kept.push({ ...podOf(), ...(last ? { status: last } : {}) });
+  statuses.length = 0;
+  const next = make();
+  await next.start();
+  await clock.advance(seconds(2));
+  assert.equal(statuses, [last]);
+  await next.stop();
+});
+
 test('after a reboot the pods start from the store, without a cloud', async ({ edged, runtime, clock }) => {
   edged.applyPod(podOf());
   await clock.advance(seconds(2));
