@@ -164,7 +164,7 @@ test('of a damaged page the rows before and behind are kept, and it is counted',
   const path = damaged(context, () => {});
   await boots(path, 'without a WAL');
   const bytes = readFileSync(path);
-  // Each of four tables has it in clear, its batch is deflated; and pages may hold copies that are no longer in use.
+  // Each of four tables has it in clear, its batch is compressed; and pages may hold copies that are no longer in use.
   for (let at = bytes.indexOf('"name":"o75"'); at >= 0; at = bytes.indexOf('"name":"o75"', at))
     bytes[at + 10] = (bytes[at + 10] ?? 0) ^ 1;
   writeFileSync(path, bytes);

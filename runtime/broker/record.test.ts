@@ -53,6 +53,15 @@ test('records lie one behind the other, also in the middle of a larger buffer', 
   assert.equal(decodeRecords(new Uint8Array(), EPOCH), []);
 });
 
+test('a body from before numbers were differences is read as it was meant', () => {
+  const [[, least], [, all]] = records as [(typeof records)[0], (typeof records)[0]];
+  const old = Buffer.concat([encodeRecord(least, EPOCH), encodeRecord(all, EPOCH)]);
+  assert.equal(
+    decodeRecords(old, EPOCH).map(({ seq }) => seq),
+    [1, 2 ** 40],
+  );
+});
+
 test('an expiry is kept as wall-clock time: the next process has another monotonic clock', () => {
   const message = makeMessage({
     topic: 't',

@@ -15,11 +15,13 @@ export type MessageRecord = {
   readonly targets: readonly RecordTarget[];
 };
 
-/** Fixed part of a record, little-endian: u32 length of the whole, f64 number, u8 QoS and marks, u16 targets, u32 length
+/** Fixed part of a record, little-endian: u32 length of the whole, f64 number (with the mark FOLLOWS: how much larger than
+ * the one before, so that messages which are alike are alike on disk, too, and shrink well), u8 QoS and marks, u16 targets, u32 length
  * of topic, of payload and of the rest, which is JSON and mostly absent. Behind it, for each target: u32 sid, u8 QoS and
  * mark, u8 how many subscription identifiers, u32 each; then topic, payload and rest. */
 const FIXED = 27;
 const RETAIN = 4;
+const FOLLOWS = 8;
 
 /** What most messages do not have. */
 type Rest = {
@@ -38,7 +40,8 @@ export function encodeRecords(records: readonly MessageRecord[], epoch: number):
   for (const [i, record] of records.entries()) size += sizeOfRecord(record, rests[i] ?? '');
   const bytes = Buffer.allocUnsafeSlow(size);
   let at = 0;
-  for (const [i, record] of records.entries()) at = writeRecord(bytes, at, record, rests[i] ?? '');
+  for (const [i, record] of records.entries())
+    at = writeRecord(bytes, at, record, { before: records[i - 1]?.seq, rest: rests[i] ?? '' });
   return bytes;
 }
 
@@ -53,7 +56,7 @@ export function decodeRecords(bytes: Uint8Array, epoch: number): MessageRecord[]
   for (let at = 0; at < body.length; ) {
     const size = body.length - at < FIXED ? 0 : body.readUInt32LE(at);
     if (size < FIXED || at + size > body.length) throw new Error('a stored message is cut');
-    records.push(readRecord(body, at, epoch));
+    records.push(readRecord(body, at, { before: records.at(-1)?.seq ?? 0, epoch }));
     at += size;
   }
   return records;
@@ -69,7 +72,12 @@ function sizeOfRecord({ message, targets }: MessageRecord, rest: string): number
   return size;
 }
 
-function writeRecord(bytes: Buffer, start: number, record: MessageRecord, rest: string): number {
+function writeRecord(
+  bytes: Buffer,
+  start: number,
+  record: MessageRecord,
+  { before, rest }: { before: number | undefined; rest: string },
+): number {
   const { seq, message, targets } = record;
   let at = start + FIXED;
   for (const { sid, qos, retain, subscriptionIds } of targets) {
@@ -84,8 +92,9 @@ function writeRecord(bytes: Buffer, start: number, record: MessageRecord, rest: 
   const restBytes = rest === '' ? 0 : bytes.write(rest, at);
   at += restBytes;
   bytes.writeUInt32LE(at - start, start);
-  bytes.writeDoubleLE(seq, start + 4);
-  bytes.writeUInt8(message.qos | (message.retain ? RETAIN : 0), start + 12);
+  const follows = before === undefined ? 0 : FOLLOWS;
+  bytes.writeDoubleLE(seq - (before ?? 0), start + 4);
+  bytes.writeUInt8(message.qos | (message.retain ? RETAIN : 0) | follows, start + 12);
   bytes.writeUInt16LE(targets.length, start + 13);
   bytes.writeUInt32LE(topicBytes, start + 15);
   bytes.writeUInt32LE(message.payload.length, start + 19);
@@ -93,7 +102,11 @@ function writeRecord(bytes: Buffer, start: number, record: MessageRecord, rest: 
   return at;
 }
 
-function readRecord(body: Buffer, start: number, epoch: number): MessageRecord {
+function readRecord(
+  body: Buffer,
+  start: number,
+  { before, epoch }: { before: number; epoch: number },
+): MessageRecord {
   const marks = body.readUInt8(start + 12);
   const targets: RecordTarget[] = [];
   let at = start + FIXED;
@@ -119,7 +132,8 @@ function readRecord(body: Buffer, start: number, epoch: number): MessageRecord {
     expiresAt: rest.e === undefined ? undefined : rest.e - epoch,
     from: rest.from,
   };
-  return { seq: body.readDoubleLE(start + 4), message, targets };
+  const number = body.readDoubleLE(start + 4);
+  return { seq: (marks & FOLLOWS) !== 0 ? before + number : number, message, targets };
 }
 
 function restOf({ expiresAt, from, properties, retain }: Message, epoch: number): string {
