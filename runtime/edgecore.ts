@@ -1,5 +1,7 @@
 import { DriverMapper } from '../mappers/kit/mapper.ts';
 import { modbusDriver } from '../mappers/modbus/modbus.ts';
+import { ModbusServer } from '../mappers/modbus/server.ts';
+import { SerialDriver } from '../mappers/serial/serial.ts';
 import { FileAuthority } from './broker/auth/file-authority.ts';
 import { bridgeOptions } from './broker/bridge/config.ts';
 import { Broker, type BrokerDeps } from './broker/broker.ts';
@@ -25,6 +27,7 @@ import { MetaManager } from './metamanager/metamanager.ts';
 import { MetaServer } from './metamanager/metaserver/metaserver.ts';
 import { snapshotOf } from './snapshot.ts';
 import { Store } from './store/store.ts';
+import { twinRegisters } from './twin-registers.ts';
 import { connectCri } from './wire/cri.ts';
 import { NodeHttpServer } from './wire/http/node-server.ts';
 import { loadUws, UwsHttpServer } from './wire/http/uws-server.ts';
@@ -91,8 +94,9 @@ export class EdgeCore {
       publish: (topic, payload) => bus.publish(topic, payload),
       objects: meta,
     });
-    const modbus = new DriverMapper({ ...shared, driver: modbusDriver, manager: twins });
-    twins.addMapper(modbus);
+    const drivers = [modbusDriver, new SerialDriver(shared)];
+    const mappers = drivers.map((driver) => new DriverMapper({ ...shared, driver, manager: twins }));
+    for (const mapper of mappers) twins.addMapper(mapper);
     const broker = newBroker({ ...shared, authority: this.authority }, deps, store);
     const { mqttQOS: qos, mqttRetain: retain } = eventBus;
     const brokers = busBrokers(eventBus.mqttMode, broker);
@@ -114,7 +118,8 @@ export class EdgeCore {
     const page = this.console({ ...deps, clock }, { metrics, twins, broker, hub, agent, store });
     this.broker = broker;
     const first = [clock, ...page, this.authority, broker, bus];
-    const devices = [modbus, twins, ...(local ? [local] : [])];
+    const scada = modbusServer(deps, { twins, metrics });
+    const devices = [...mappers, twins, ...scada, ...(local ? [local] : [])];
     this.modules = [...first, ...devices, agent, hub, ...this.tunnel({ ...deps, ...shared }, hub, agent)];
   }
 
@@ -234,6 +239,17 @@ function cloudHandlers(parts: () => CloudParts, renewed: () => void): CloudHandl
       local?.online(up);
     },
   };
+}
+
+/** Offers twins to a SCADA, when that is switched on. */
+function modbusServer(
+  { config: { modules }, log, version }: EdgeCoreDeps,
+  parts: { twins: DeviceTwin; metrics: Metrics },
+): ModbusServer[] {
+  const config = modules.modbusServer;
+  return config.enable
+    ? [new ModbusServer({ config, log, version, metrics: parts.metrics, twins: twinRegisters(parts.twins) })]
+    : [];
 }
 
 function localApi(

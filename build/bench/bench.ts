@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import type { Figure } from './figure.ts';
 import { benchFlash } from './flash.ts';
+import { benchModbus } from './modbus.ts';
 import { benchMqtt } from './mqtt.ts';
 import { benchReaction } from './reaction.ts';
 import { benchRss } from './rss.ts';
@@ -18,6 +19,7 @@ const benches: Readonly<Record<string, Bench>> = {
   reaction: benchReaction,
   mqtt: benchMqtt,
   flash: benchFlash,
+  modbus: benchModbus,
 };
 
 /** `npm run bench -- NAME … [--seconds N] [--check]`: one JSON line a figure, from the built programs.

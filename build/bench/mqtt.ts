@@ -2,7 +2,7 @@ import type { BenchOptions } from './bench.ts';
 import { type Figure, figure } from './figure.ts';
 import { LoadClient } from './load-client.ts';
 import { type RunningBroker, startEdgecore, startMosquitto } from './mqtt-brokers.ts';
-import { elapsed, type Load, type LoadResult, runDurable, runLoad } from './mqtt-load.ts';
+import { type DurableResult, elapsed, type Load, type LoadResult, runDurable, runLoad } from './mqtt-load.ts';
 import { memoryOf } from './process-meter.ts';
 
 const loads: Readonly<Record<string, Load>> = {
@@ -34,14 +34,14 @@ export async function* benchMqtt({ seconds = 4 }: BenchOptions): AsyncGenerator<
   }
 }
 
-type Pair = { readonly ours: LoadResult; readonly theirs: LoadResult };
+type Pair<Result = LoadResult> = { readonly ours: Result; readonly theirs: Result };
 
 /** One after the other, round by round, so that a noisy neighbour hits both. */
-async function inTurn(
+async function inTurn<Result>(
   [ours, theirs]: readonly [RunningBroker, RunningBroker],
-  work: (broker: RunningBroker) => Promise<LoadResult>,
-): Promise<Pair[]> {
-  const pairs: Pair[] = [];
+  work: (broker: RunningBroker) => Promise<Result>,
+): Promise<Pair<Result>[]> {
+  const pairs: Pair<Result>[] = [];
   for (let i = 0; i < ROUNDS; i++) pairs.push({ ours: await work(ours), theirs: await work(theirs) });
   return pairs;
 }
@@ -84,8 +84,15 @@ function* compare(scenario: string, pairs: readonly Pair[], least = 1): Generato
 
 /** To a persistent session whose client is away: ours answers when the message is on disk. */
 async function* durable(ours: RunningBroker, theirs: RunningBroker, seconds: number): AsyncGenerator<Figure> {
-  const results = await inTurn([ours, theirs], (broker) => runDurable(broker, seconds));
+  const results: Pair<DurableResult>[] = await inTurn([ours, theirs], (broker) =>
+    runDurable(broker, seconds),
+  );
   yield* compare('durable_qos1', results, 0.5);
+  yield figure(
+    { bench: 'mqtt', scenario: 'durable_qos1', figure: 'fetch_rss_mb', unit: 'MB' },
+    median(results.map(({ ours: { fetchRssMb } }) => fetchRssMb)),
+    { most: 90 },
+  );
 }
 
 /** Resident bytes that a connection costs which has subscribed to one topic and says nothing. */

@@ -23,6 +23,8 @@ const SHIM_KILLS = isLong ? 100 : 4;
 const LINK_CUTS = isLong ? 100 : 4;
 const PROPERTIES = ['p0', 'p1', 'p2', 'p3'];
 const DEVICE = 'counters';
+/** After many connections that did not last the wait for the next is a minute, give or take 30 %. */
+const LINK_BACK = 100_000;
 
 test.before(async (context) => {
   process.stdout.write(`seed ${seed}\n`);
@@ -103,7 +105,7 @@ async function settled(context: Context): Promise<void> {
       );
       return here.every((value, i) => load.watch.latest.get(PROPERTIES[i] ?? '') === value);
     },
-    60_000,
+    LINK_BACK,
   );
   assert.equal(load.watch.regressions, []);
 }
@@ -140,15 +142,19 @@ if (canRunContainers() && kubectlProgram) {
       return (await cluster.kubectl.value(['pod', 'kept'], path)) === 'Running 0';
     });
     const last = `turn-${EDGE_KILLS - 1}`;
-    await until('of the other pods the last one runs, and no other is left', async () => {
-      const path = '{range .items[*]}{.metadata.name}={.status.phase} {end}';
-      const pods = await cluster.kubectl.value(['pods', '-l', 'suite=edge'], path);
-      const names = (await local(context)).pods.map(({ name }) => name.split('/').at(-1));
-      return (
-        pods.trim().split(' ').sort().join() === `kept=Running,${last}=Running` &&
-        names.sort().join() === `kept,${last}`
-      );
-    });
+    await until(
+      'of the other pods the last one runs, and no other is left',
+      async () => {
+        const path = '{range .items[*]}{.metadata.name}={.status.phase} {end}';
+        const pods = await cluster.kubectl.value(['pods', '-l', 'suite=edge'], path);
+        const names = (await local(context)).pods.map(({ name }) => name.split('/').at(-1));
+        return (
+          pods.trim().split(' ').sort().join() === `kept=Running,${last}=Running` &&
+          names.sort().join() === `kept,${last}`
+        );
+      },
+      120_000,
+    );
     prove(
       'edge-killed',
       `${EDGE_KILLS} kills, slowest boot ${Math.round(slowest)} ms, ${acknowledged(context)}`,
@@ -168,9 +174,13 @@ if (canRunContainers() && kubectlProgram) {
     await settled(context);
     await nodeReady(context);
     for (let i = 0; i < SHIM_KILLS; i++) {
-      await until(`pod made-${i} runs`, async () => {
-        return (await cluster.kubectl.value(['pod', `made-${i}`], '{.status.phase}')) === 'Running';
-      });
+      await until(
+        `pod made-${i} runs`,
+        async () => {
+          return (await cluster.kubectl.value(['pod', `made-${i}`], '{.status.phase}')) === 'Running';
+        },
+        LINK_BACK,
+      );
     }
     await cluster.kubectl.run(['delete', 'pod', '-l', 'suite=edge', '--timeout=60s']);
     await until('no pod is left on the node', async () => (await local(context)).pods.length === 0);

@@ -3,10 +3,10 @@ import type { Logger } from '../core/log.ts';
 import type { Counter } from '../core/metrics.ts';
 import { seconds } from '../core/units.ts';
 import type { BrokerLimits } from './config.ts';
-import type { Entry, Journal } from './journal.ts';
+import type { Journal } from './journal.ts';
 import { type Delivery, isExpired, type Message, type QoS, sizeOf } from './message.ts';
 import type { BrokerStore, OutgoingRow } from './persistence.ts';
-import { deliveryOf } from './record.ts';
+import { deliveryOf, type MessageRecord } from './record.ts';
 import { SeqQueue } from './seq-queue.ts';
 import { Session } from './session.ts';
 import type { Match } from './subscription.ts';
@@ -279,7 +279,7 @@ export class DurableSession extends Session {
     return outlet !== undefined && this.inflight.size < outlet.receiveMaximum && !outlet.blocked;
   }
 
-  private deliveryFrom(entry: Entry | undefined): Delivery | undefined {
+  private deliveryFrom(entry: MessageRecord | undefined): Delivery | undefined {
     const target = entry?.targets.find(({ sid }) => sid === this.sid);
     return entry && target && deliveryOf(entry.message, target);
   }

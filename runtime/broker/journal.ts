@@ -3,15 +3,13 @@ import type { Waiter } from './ack-queue.ts';
 import type { DurableSession } from './durable-session.ts';
 import { type Message, type QoS, sizeOf } from './message.ts';
 import type { BrokerStore } from './persistence.ts';
-import { decodeRecords, encodeRecords, type RecordTarget } from './record.ts';
+import { encodeRecords, type MessageRecord, type RecordTarget } from './record.ts';
+import { RecordPage } from './record-page.ts';
 import type { Session } from './session.ts';
 import type { Match } from './subscription.ts';
 
 /** A message that waits for durable sessions. */
-export type Entry = {
-  readonly seq: number;
-  readonly message: Message;
-  readonly targets: readonly RecordTarget[];
+type Entry = MessageRecord & {
   /** Sessions that have not taken it. */
   pending: number;
   /** Who is to know when it is safe. */
@@ -41,8 +39,10 @@ export function receiversOf(parts: Receivers['parts'], retain: boolean): Receive
 /** Messages of one commit. */
 type Batch = {
   readonly first: number;
-  /** In memory while it is not on disk, and while it was read lately. */
+  /** While it is not on disk, and a moment longer. */
   entries: Entry[] | undefined;
+  /** What was read lately. */
+  page: RecordPage | undefined;
   /** Deliveries that are not done, over all its messages. */
   pending: number;
   /** `stored`: in a row of its own; `volatile`: in memory alone, because nobody waits for it or the disk refused it. */
@@ -113,11 +113,11 @@ export class Journal {
   }
 
   /** @returns the message, read back when it is not in memory; undefined when the disk has lost it */
-  entry(seq: number): Entry | undefined {
+  entry(seq: number): MessageRecord | undefined {
     const batch = this.batchOf(seq);
     if (!batch) return undefined;
-    batch.entries ??= this.read(batch);
-    return find(batch.entries, seq - batch.first, seq);
+    if (batch.entries) return find(batch.entries, seq - batch.first, seq);
+    return this.read(batch, (page) => page.find(seq));
   }
 
   /** A session has taken a message, or gives it up. */
@@ -152,16 +152,9 @@ export class Journal {
   load(claim: (sid: number, seq: number, size: number) => boolean): number {
     let count = 0;
     for (const first of this.store.rows.batches()) {
-      const batch: Batch = {
-        first,
-        entries: undefined,
-        pending: 0,
-        state: 'stored',
-        isWritten: true,
-        isAwaited: false,
-      };
+      const batch: Batch = { ...emptyBatch(first), entries: undefined, state: 'stored', isWritten: true };
       this.batches.push(batch);
-      for (const { seq, message, targets } of this.read(batch)) {
+      for (const { seq, message, targets } of this.read(batch, (page) => [...page]) ?? []) {
         this.next = Math.max(this.next, seq + 1);
         const wanted = targets.filter(({ sid }) => claim(sid, seq, sizeOf(message)));
         batch.pending += wanted.length;
@@ -177,9 +170,10 @@ export class Journal {
   }
 
   private begin(first: number, entries: Entry[]): Batch {
-    const pending = entries.reduce((sum, entry) => sum + entry.pending, 0);
-    const isAwaited = entries.length > 0;
-    const batch: Batch = { first, entries, pending, state: 'open', isWritten: false, isAwaited };
+    const batch = emptyBatch(first);
+    batch.entries = entries;
+    batch.isAwaited = entries.length > 0;
+    for (const { pending } of entries) batch.pending += pending;
     this.open = batch;
     this.batches.push(batch);
     this.store
@@ -255,20 +249,18 @@ export class Journal {
     if (state === 'stored') this.store.withCommit(() => this.store.rows.removeBatch(first));
   }
 
-  private read(batch: Batch): Entry[] {
+  /** @returns undefined when the row cannot be read: its messages are lost */
+  private read<T>(batch: Batch, take: (page: RecordPage) => T): T | undefined {
     try {
-      const body = this.store.rows.batch(batch.first);
-      const records = decodeRecords(body ?? new Uint8Array(), this.epoch());
-      this.remember(batch);
-      return records.map((record) => ({
-        ...record,
-        pending: record.targets.length,
-        waiter: undefined,
-        sentAt: NEVER,
-      }));
+      if (!batch.page) {
+        batch.page = new RecordPage(this.store.rows.batch(batch.first) ?? new Uint8Array(), this.epoch());
+        this.remember(batch);
+      }
+      return take(batch.page);
     } catch (error) {
       this.log.error('stored messages cannot be read: they are lost', { resource: `${batch.first}`, error });
-      return [];
+      batch.entries = [];
+      return undefined;
     }
   }
 
@@ -279,7 +271,9 @@ export class Journal {
     this.cache.push(batch);
     if (this.cache.length <= CACHED) return;
     const [oldest] = this.cache.splice(0, 1);
-    if (oldest?.state === 'stored') oldest.entries = undefined;
+    if (oldest?.state !== 'stored') return;
+    oldest.entries = undefined;
+    oldest.page = undefined;
   }
 
   private batchOf(seq: number): Batch | undefined {
@@ -296,6 +290,18 @@ export class Journal {
     }
     return low - 1;
   }
+}
+
+function emptyBatch(first: number): Batch {
+  return {
+    first,
+    entries: [],
+    page: undefined,
+    pending: 0,
+    state: 'open',
+    isWritten: false,
+    isAwaited: false,
+  };
 }
 
 /** The entry `seq`, which is at `guess` unless some before it were left out. */

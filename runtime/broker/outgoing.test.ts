@@ -70,7 +70,7 @@ test('a block is used again once the socket has taken it, and not before', () =>
   assert.is(Buffer.concat(socket.chunks.slice(2)).toString(), 'threefourfive');
 });
 
-test('a stream that may hold on to what it is given gets a block of its own each time', async () => {
+test('a stream that may hold on to what it is given gets a copy each time', async () => {
   const flusher = new Flusher();
   const [near, far] = duplexPair();
   const got: Buffer[] = [];
@@ -83,6 +83,46 @@ test('a stream that may hold on to what it is given gets a block of its own each
   }
   await new Promise(setImmediate);
   assert.is(Buffer.concat(got).toString(), 'onetwo');
+});
+
+test('however many are sent the same in one turn, the blocks of the pool are enough', () => {
+  const flusher = new Flusher();
+  const all = Array.from({ length: 300 }, () => new FakeSocket());
+  const outs = all.map((socket) => new Outgoing(socket, flusher));
+  for (const text of ['first', 'second']) {
+    flusher.begin();
+    for (const [i, out] of outs.entries()) out.append(Buffer.from(`${text} ${i},`));
+    flusher.end();
+  }
+  for (const [i, socket] of all.entries()) assert.is(bytes(socket).toString(), `first ${i},second ${i},`);
+  assert.is(new Set(all.flatMap(({ chunks }) => chunks.map(({ buffer }) => buffer))).size, 1);
+});
+
+test('blocks that sockets have not written come back to the pool when they have, or are gone', async () => {
+  const flusher = new Flusher();
+  const send = (socket: FakeSocket, text: string): ArrayBufferLike | undefined => {
+    flusher.begin();
+    new Outgoing(socket, flusher).append(Buffer.from(text));
+    flusher.end();
+    return socket.chunks.at(-1)?.buffer;
+  };
+  const slow = Array.from({ length: 64 }, () => new FakeSocket());
+  for (const [i, socket] of slow.entries()) {
+    socket.stuck = true;
+    send(socket, `slow ${i}`);
+  }
+  const pool = slow[0]?.chunks[0]?.buffer;
+  assert.is.not(send(new FakeSocket(), 'more'), pool);
+  for (const [i, socket] of slow.entries()) assert.is(socket.chunks[0]?.toString(), `slow ${i}`);
+  slow[0]?.unstick();
+  await new Promise(setImmediate);
+  assert.is(send(new FakeSocket(), 'more'), pool);
+  slow[1]?.destroy();
+  const [a, b] = [new FakeSocket(), new FakeSocket()];
+  a.stuck = true;
+  assert.is(send(a, 'a'), pool);
+  assert.is(send(b, 'b'), pool);
+  assert.equal([a.chunks[0]?.toString(), slow[2]?.chunks[0]?.toString()], ['a', 'slow 2']);
 });
 
 for (const size of [BLOCK - 1, BLOCK, BLOCK + 1, 5 * BLOCK]) {

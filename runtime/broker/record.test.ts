@@ -2,6 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { makeMessage } from './message.ts';
 import { decodeRecords, encodeRecord, encodeRecords, type MessageRecord } from './record.ts';
+import { RecordPage } from './record-page.ts';
 
 const test = suite('record');
 
@@ -53,15 +54,6 @@ test('records lie one behind the other, also in the middle of a larger buffer', 
   assert.equal(decodeRecords(new Uint8Array(), EPOCH), []);
 });
 
-test('a body from before numbers were differences is read as it was meant', () => {
-  const [[, least], [, all]] = records as [(typeof records)[0], (typeof records)[0]];
-  const old = Buffer.concat([encodeRecord(least, EPOCH), encodeRecord(all, EPOCH)]);
-  assert.equal(
-    decodeRecords(old, EPOCH).map(({ seq }) => seq),
-    [1, 2 ** 40],
-  );
-});
-
 test('an expiry is kept as wall-clock time: the next process has another monotonic clock', () => {
   const message = makeMessage({
     topic: 't',
@@ -76,8 +68,29 @@ test('an expiry is kept as wall-clock time: the next process has another monoton
 
 test('what is cut short is refused', () => {
   const bytes = encodeRecords([records[0]?.[1] as MessageRecord, records[1]?.[1] as MessageRecord], EPOCH);
-  for (const length of [1, 11, 13, bytes.length - 1])
+  for (const length of [1, 11, 13, bytes.length - 1]) {
     assert.throws(() => decodeRecords(bytes.subarray(0, length), EPOCH));
+    assert.throws(() => new RecordPage(bytes.subarray(0, length), EPOCH));
+  }
+});
+
+test('one record of a page is found by its number, which others of the row may lack', () => {
+  const message = makeMessage({ topic: 't', payload: Buffer.from('x'), qos: 1, retain: false });
+  const seqs = [3, 4, 7, 2 ** 40];
+  const page = new RecordPage(
+    encodeRecords(
+      seqs.map((seq) => ({ seq, message: { ...message, payload: Buffer.from(`${seq}`) }, targets: [] })),
+      EPOCH,
+    ),
+    EPOCH,
+  );
+  for (const seq of seqs) assert.is(page.find(seq)?.message.payload.toString(), `${seq}`);
+  for (const seq of [2, 5, 8, 2 ** 41]) assert.is(page.find(seq), undefined);
+  assert.equal(
+    [...page].map(({ seq }) => seq),
+    seqs,
+  );
+  assert.is(new RecordPage(new Uint8Array(), EPOCH).find(1), undefined);
 });
 
 test.run();

@@ -15,13 +15,11 @@ export type MessageRecord = {
   readonly targets: readonly RecordTarget[];
 };
 
-/** Fixed part of a record, little-endian: u32 length of the whole, f64 number (with the mark FOLLOWS: how much larger than
- * the one before, so that messages which are alike are alike on disk, too, and shrink well), u8 QoS and marks, u16 targets, u32 length
+/** Fixed part of a record, little-endian: u32 length of the whole, f64 number, u8 QoS and marks, u16 targets, u32 length
  * of topic, of payload and of the rest, which is JSON and mostly absent. Behind it, for each target: u32 sid, u8 QoS and
  * mark, u8 how many subscription identifiers, u32 each; then topic, payload and rest. */
 const FIXED = 27;
 const RETAIN = 4;
-const FOLLOWS = 8;
 
 /** What most messages do not have. */
 type Rest = {
@@ -40,8 +38,7 @@ export function encodeRecords(records: readonly MessageRecord[], epoch: number):
   for (const [i, record] of records.entries()) size += sizeOfRecord(record, rests[i] ?? '');
   const bytes = Buffer.allocUnsafeSlow(size);
   let at = 0;
-  for (const [i, record] of records.entries())
-    at = writeRecord(bytes, at, record, { before: records[i - 1]?.seq, rest: rests[i] ?? '' });
+  for (const [i, record] of records.entries()) at = writeRecord(bytes, at, record, rests[i] ?? '');
   return bytes;
 }
 
@@ -52,14 +49,25 @@ export function encodeRecord(record: MessageRecord, epoch: number): Buffer {
 /** @throws Error when the bytes are not what {@link encodeRecords} made */
 export function decodeRecords(bytes: Uint8Array, epoch: number): MessageRecord[] {
   const body = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const records: MessageRecord[] = [];
+  return recordStarts(body).map((start) => readRecord(body, start, epoch));
+}
+
+/** Where each record begins.
+ * @throws Error when one is cut */
+export function recordStarts(body: Buffer): number[] {
+  const starts: number[] = [];
   for (let at = 0; at < body.length; ) {
     const size = body.length - at < FIXED ? 0 : body.readUInt32LE(at);
     if (size < FIXED || at + size > body.length) throw new Error('a stored message is cut');
-    records.push(readRecord(body, at, { before: records.at(-1)?.seq ?? 0, epoch }));
+    starts.push(at);
     at += size;
   }
-  return records;
+  return starts;
+}
+
+/** The number of the record that begins at `start`. */
+export function seqAt(body: Buffer, start: number): number {
+  return body.readDoubleLE(start + 4);
 }
 
 export function deliveryOf(message: Message, { qos, retain, subscriptionIds }: RecordTarget): Delivery {
@@ -72,12 +80,7 @@ function sizeOfRecord({ message, targets }: MessageRecord, rest: string): number
   return size;
 }
 
-function writeRecord(
-  bytes: Buffer,
-  start: number,
-  record: MessageRecord,
-  { before, rest }: { before: number | undefined; rest: string },
-): number {
+function writeRecord(bytes: Buffer, start: number, record: MessageRecord, rest: string): number {
   const { seq, message, targets } = record;
   let at = start + FIXED;
   for (const { sid, qos, retain, subscriptionIds } of targets) {
@@ -92,9 +95,8 @@ function writeRecord(
   const restBytes = rest === '' ? 0 : bytes.write(rest, at);
   at += restBytes;
   bytes.writeUInt32LE(at - start, start);
-  const follows = before === undefined ? 0 : FOLLOWS;
-  bytes.writeDoubleLE(seq - (before ?? 0), start + 4);
-  bytes.writeUInt8(message.qos | (message.retain ? RETAIN : 0) | follows, start + 12);
+  bytes.writeDoubleLE(seq, start + 4);
+  bytes.writeUInt8(message.qos | (message.retain ? RETAIN : 0), start + 12);
   bytes.writeUInt16LE(targets.length, start + 13);
   bytes.writeUInt32LE(topicBytes, start + 15);
   bytes.writeUInt32LE(message.payload.length, start + 19);
@@ -102,11 +104,9 @@ function writeRecord(
   return at;
 }
 
-function readRecord(
-  body: Buffer,
-  start: number,
-  { before, epoch }: { before: number; epoch: number },
-): MessageRecord {
+/** The record that begins at `start`.
+ * @throws Error when it is cut, or what is rare in it is no JSON */
+export function readRecord(body: Buffer, start: number, epoch: number): MessageRecord {
   const marks = body.readUInt8(start + 12);
   const targets: RecordTarget[] = [];
   let at = start + FIXED;
@@ -132,8 +132,7 @@ function readRecord(
     expiresAt: rest.e === undefined ? undefined : rest.e - epoch,
     from: rest.from,
   };
-  const number = body.readDoubleLE(start + 4);
-  return { seq: (marks & FOLLOWS) !== 0 ? before + number : number, message, targets };
+  return { seq: seqAt(body, start), message, targets };
 }
 
 function restOf({ expiresAt, from, properties, retain }: Message, epoch: number): string {

@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { modbusServerConfig } from '../../mappers/modbus/server-config.ts';
 import { type ConsoleConfig, consoleConfig } from '../console/config.ts';
 import { pathOf } from '../core/config-fields.ts';
 import { deviceTwinConfig } from '../devicetwin/config.ts';
@@ -40,6 +41,7 @@ export const edgeCoreConfig = v.strictObject({
       metaManager: v.optional(metaManagerConfig, {}),
       deviceTwin: v.optional(deviceTwinConfig, {}),
       console: v.optional(consoleConfig, {}),
+      modbusServer: v.optional(modbusServerConfig, {}),
       serviceBus: notOffered('serviceBus'),
       edgeStream: v.optional(edgeStreamConfig, {}),
       taskManager: notOffered('taskManager'),

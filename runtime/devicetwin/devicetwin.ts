@@ -13,21 +13,33 @@ import {
   adopt,
   type DeviceEntry,
   isOnline,
+  isState,
   keyOf,
   lastOnlineOf,
   modelKey,
   newDeviceEntry,
+  onlineAmong,
   protocolOf,
   reportsToCloud,
   restampEntry,
   settle,
   settled,
+  topicOf,
+  typeOf,
 } from './device.ts';
+import { LocalDesired } from './local-desired.ts';
 import { type Membership, membershipEvent, membershipList } from './membership.ts';
 import { DeviceRecords, type DeviceStore } from './records.ts';
-import { mergeTwin, type Twin, type TwinRefusal, type TwinUpdate, twinType } from './twin.ts';
+import { mergeTwin, type TwinRefusal, type TwinUpdate } from './twin.ts';
 import { refusalPayload, type TwinChange, twinEvents, twinList } from './twin-events.ts';
-import { type EventBase, eventBase, NO_JSON, parseEvent, parseTwinRequest } from './twin-request.ts';
+import {
+  type EventBase,
+  eventBase,
+  NO_JSON,
+  notFound,
+  parseEvent,
+  parseTwinRequest,
+} from './twin-request.ts';
 
 export type DeviceTwinDeps = {
   readonly node: string;
@@ -47,7 +59,6 @@ type Merged = { changes: TwinChange[] } | { refused: TwinRefusal };
 
 /** How often what the cloud did not confirm is offered again on a working link. */
 const RESYNC = minutes(1);
-const STATES = new Set(['online', 'offline', 'ok', 'unknown', 'unhealthy']);
 
 /** The devices of this node: membership, twins and states, one model for all ways in.
  * @source KubeEdge edge/pkg/devicetwin */
@@ -59,6 +70,7 @@ export class DeviceTwin implements DeviceManager {
   private readonly sync: CloudSync;
   private readonly entries = new Map<DeviceId, DeviceEntry>();
   private readonly models = new Map<string, DeviceModel>();
+  private readonly local = new LocalDesired();
   private readonly mappers = new Map<string, DeviceMapper>();
   private readonly listeners = new Set<() => void>();
   private resync: Timer | undefined;
@@ -75,9 +87,9 @@ export class DeviceTwin implements DeviceManager {
     });
     deps.time.onArrival((boot, epoch) => this.restamp(boot, epoch));
     deps.metrics.gauge('edgecore_devices', 'Devices of this node.', () => this.entries.size);
-    deps.metrics.gauge('edgecore_devices_online', 'Devices that answer.', () => {
-      return [...this.entries.values()].filter(({ state }) => state === 'online').length;
-    });
+    deps.metrics.gauge('edgecore_devices_online', 'Devices that answer.', () =>
+      onlineAmong(this.entries.values()),
+    );
   }
 
   /** Loads what the store holds and hands every device to its mapper; needs no cloud. */
@@ -140,12 +152,25 @@ export class DeviceTwin implements DeviceManager {
     if (before && protocolOf(before) !== protocolOf(device))
       this.mappers.get(protocolOf(before))?.removeDevice(id);
     this.hand(entry, device);
-    this.expect(entry, device);
+    this.expect(entry, this.local.applyTo(id, device));
     this.changed(entry);
   }
 
   removeDevice(id: DeviceId): void {
     this.forget(id);
+  }
+
+  /** Makes a value the desired one, until the cluster wants another; the device is known. */
+  desire(id: DeviceId, property: string, value: string): void {
+    const entry = this.entries.get(id);
+    if (!entry?.device) return;
+    this.local.set(id, entry.device, property, value);
+    this.applyDevice(entry.device);
+  }
+
+  /** A device of this node. */
+  get(id: DeviceId): Readonly<DeviceEntry> | undefined {
+    return this.entries.get(id);
   }
 
   // --- from mappers
@@ -155,7 +180,7 @@ export class DeviceTwin implements DeviceManager {
     if (!entry) return;
     const updates = new Map<string, TwinUpdate>();
     for (const { property, value } of readings)
-      updates.set(property, { actual: value, ...this.typeOf(entry, property) });
+      updates.set(property, { actual: value, ...typeOf(entry, property) });
     const merged = this.merge(entry, updates);
     if ('refused' in merged) {
       this.log.warn('a reading was refused', { device: id, reason: merged.refused.reason });
@@ -259,8 +284,8 @@ export class DeviceTwin implements DeviceManager {
     const event = parseEvent(payload) ?? {};
     const entry = this.entries.get(id);
     const state = String(event.state ?? event.State ?? '').toLowerCase();
-    if (!entry || !STATES.has(state)) return;
-    this.setState(entry, state as DeviceState, '', eventBase(event, this.deps.clock.now()));
+    if (!entry || !isState(state)) return;
+    this.setState(entry, state, '', eventBase(event, this.deps.clock.now()));
   }
 
   // --- within
@@ -279,6 +304,7 @@ export class DeviceTwin implements DeviceManager {
     if (!entry) return;
     if (entry.device) this.mappers.get(protocolOf(entry.device))?.removeDevice(id);
     this.entries.delete(id);
+    this.local.forget(id);
     this.records.remove(id);
     for (const listener of this.listeners) listener();
   }
@@ -295,7 +321,7 @@ export class DeviceTwin implements DeviceManager {
     // Somebody else may serve it over MQTT or the DMI socket: no fault, only nothing known.
     if (!mapper) return;
     try {
-      const fault = mapper.applyDevice(device, model);
+      const fault = mapper.applyDevice(this.local.applyTo(entry.id, device), model);
       if (fault) this.unserved(entry, fault);
     } catch (error) {
       this.unserved(entry, errorText(error));
@@ -312,7 +338,7 @@ export class DeviceTwin implements DeviceManager {
     const updates = new Map<string, TwinUpdate>();
     for (const { name, desired } of device.spec.properties ?? []) {
       if (desired?.value === undefined || desired.value === entry.twins.get(name)?.expected?.value) continue;
-      updates.set(name, { expected: desired.value, ...this.typeOf(entry, name) });
+      updates.set(name, { expected: desired.value, ...typeOf(entry, name) });
     }
     if (updates.size === 0) return;
     const merged = this.merge(entry, updates);
@@ -382,17 +408,4 @@ export class DeviceTwin implements DeviceManager {
   private pushAll(): void {
     for (const entry of this.entries.values()) this.sync.push(entry);
   }
-
-  private typeOf(entry: DeviceEntry, property: string): { type: Twin['metadata']['type'] } | undefined {
-    const model = entry.model?.spec.properties?.find((p) => p.name === property);
-    return model ? { type: twinType(model.type) } : undefined;
-  }
-}
-
-function topicOf(id: DeviceId): string {
-  return `$hw/events/device/${id}`;
-}
-
-function notFound(id: DeviceId): TwinRefusal {
-  return { code: 404, reason: `device ${id} is not on this node` };
 }

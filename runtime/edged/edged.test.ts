@@ -174,6 +174,29 @@ test('a deletion stops the containers, tells the last status, then that the pod 
   assert.equal([existsSync(join(dir, 'kubelet', 'pods', 'u1')), existsSync(logs)], [false, false]);
 });
 
+test('remains that the runtime does not give up hold a deletion up for three tries, and are removed when they can be', async ({
+  edged,
+  runtime,
+  ended,
+  clock,
+}) => {
+  edged.online(true);
+  edged.applyPod(podOf());
+  await clock.advance(seconds(2));
+  runtime.removalFault = 'cannot delete running task';
+  edged.applyPod(podOf({}, { deletionTimestamp: '2026-01-01T00:00:10Z', deletionGracePeriodSeconds: 7 }));
+  await clock.advance(seconds(5));
+  assert.equal(ended, []);
+  await clock.advance(seconds(20));
+  assert.equal(ended, [ref]);
+  edged.removePod(ref);
+  await clock.advance(minutes(2));
+  assert.equal(runtime.list(), ['app#0 exited']);
+  runtime.removalFault = undefined;
+  await clock.advance(seconds(15));
+  assert.equal([runtime.list(), runtime.sandboxCount, ended], [[], 0, [ref]]);
+});
+
 test('a pod that the cluster no longer has is removed without a word', async ({
   edged,
   runtime,

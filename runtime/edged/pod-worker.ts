@@ -30,6 +30,8 @@ export type PodWorkerDeps = PodRuntimeDeps & {
 /** How often a pod is looked at although nothing seems to have happened: tokens and configuration are refreshed then. */
 const RESYNC = seconds(60);
 const RETRY = seconds(10);
+/** How often the remains of a pod that has ended are tried before the cluster hears that it has. */
+const MOST_TRIES = 3;
 const DEFAULT_GRACE = 30;
 const LEAST_GRACE = 2;
 
@@ -50,6 +52,8 @@ export class PodWorker {
   private timer: Timer | undefined;
   private told = '';
   private complaint = '';
+  /** How often its remains could not be removed. */
+  private clung = 0;
 
   constructor(deps: PodWorkerDeps, pod: Pod) {
     this.deps = deps;
@@ -279,11 +283,27 @@ export class PodWorker {
       if (running.length > 0) observed = await this.runtime.observe(this.pod);
       this.waiting.clear();
       if (!this.removed) this.tell(observed);
-      await this.runtime.removeAll(this.pod, observed);
+      await this.clear(observed);
     }
     this.stop();
     this.deps.gone(this, this.removed);
     return RESYNC;
+  }
+
+  /** What the runtime will not give up, although nothing of it runs, does not keep the pod in the cluster for ever: it is
+   * removed later, as all that the cluster does not know.
+   * @source kubelet: a pod has ended when its containers have */
+  private async clear(observed: ObservedPod): Promise<void> {
+    try {
+      await this.runtime.removeAll(this.pod, observed);
+    } catch (error) {
+      const runs = observed.containers.some((c) => c.state !== 'exited');
+      if (this.removed || runs || ++this.clung < MOST_TRIES) throw error;
+      this.deps.log.warn('a pod has ended, but its remains cannot be removed yet', {
+        pod: this.name,
+        reason: errorText(error),
+      });
+    }
   }
 
   private everRan(): boolean {

@@ -49,6 +49,8 @@ export class TestRuntime implements Cri {
   up = true;
   /** Makes pulls fail. */
   pullFault: string | undefined;
+  /** Makes the removal of containers fail. */
+  removalFault: string | undefined;
   /** Where the logs of all containers lie. */
   logPath = '';
   private readonly clock: Clock;
@@ -151,6 +153,7 @@ export class TestRuntime implements Cri {
       return {};
     },
     removeContainer: ({ containerId }) => {
+      if (this.removalFault) throw new GrpcError(grpcStatus.unknown, this.removalFault);
       this.containers.delete(containerId);
       return {};
     },

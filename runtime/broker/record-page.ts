@@ -1,0 +1,36 @@
+import { type MessageRecord, readRecord, recordStarts, seqAt } from './record.ts';
+
+/** The messages of one row, each decoded when it is asked for: the objects of a whole row would outlive V8's young
+ * generation, and fill the old one with what is done a moment later. */
+export class RecordPage {
+  private readonly body: Buffer;
+  private readonly epoch: number;
+  private readonly starts: readonly number[];
+
+  /** @param bytes what {@link encodeRecords} made of messages whose numbers rise
+   * @param epoch ms since epoch minus monotonic ms
+   * @throws Error when the row is cut */
+  constructor(bytes: Uint8Array, epoch: number) {
+    this.body = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.epoch = epoch;
+    this.starts = recordStarts(this.body);
+  }
+
+  /** @returns undefined when there is none of that number */
+  find(seq: number): MessageRecord | undefined {
+    let [low, high] = [0, this.starts.length - 1];
+    while (low <= high) {
+      const middle = (low + high) >> 1;
+      const start = this.starts[middle] as number;
+      const there = seqAt(this.body, start);
+      if (there === seq) return readRecord(this.body, start, this.epoch);
+      if (there < seq) low = middle + 1;
+      else high = middle - 1;
+    }
+    return undefined;
+  }
+
+  *[Symbol.iterator](): Generator<MessageRecord> {
+    for (const start of this.starts) yield readRecord(this.body, start, this.epoch);
+  }
+}
