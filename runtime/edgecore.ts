@@ -1,6 +1,9 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { DriverMapper } from '../mappers/kit/mapper.ts';
 import { modbusDriver } from '../mappers/modbus/modbus.ts';
 import { ModbusServer } from '../mappers/modbus/server.ts';
+import { Plugins, type PluginsDeps } from '../mappers/plugins/plugins.ts';
 import { SerialDriver } from '../mappers/serial/serial.ts';
 import { FileAuthority } from './broker/auth/file-authority.ts';
 import { bridgeOptions } from './broker/bridge/config.ts';
@@ -8,6 +11,7 @@ import { Broker, type BrokerDeps } from './broker/broker.ts';
 import type { BrokerLimits } from './broker/config.ts';
 import { tcpListener } from './broker/listeners/config.ts';
 import type { BrokerStore } from './broker/persistence.ts';
+import { pluginsDirectory } from './config/config.ts';
 import type { Config } from './config/schema.ts';
 import { Console } from './console/console.ts';
 import type { Clock } from './core/clock.ts';
@@ -119,7 +123,8 @@ export class EdgeCore {
     this.broker = broker;
     const first = [clock, ...page, this.authority, broker, bus];
     const scada = modbusServer(deps, { twins, metrics });
-    const devices = [...mappers, twins, ...scada, ...(local ? [local] : [])];
+    const plugins = mapperPlugins({ ...shared, manager: twins, registry: twins }, deps, mappers);
+    const devices = [...mappers, twins, plugins, ...scada, ...(local ? [local] : [])];
     this.modules = [...first, ...devices, agent, hub, ...this.tunnel({ ...deps, ...shared }, hub, agent)];
   }
 
@@ -250,6 +255,21 @@ function modbusServer(
   return config.enable
     ? [new ModbusServer({ config, log, version, metrics: parts.metrics, twins: twinRegisters(parts.twins) })]
     : [];
+}
+
+/** Mappers that are installed beside those that are built in. */
+function mapperPlugins(
+  shared: Pick<PluginsDeps, 'manager' | 'registry' | 'clock' | 'log' | 'metrics' | 'random'>,
+  { config, assets }: EdgeCoreDeps,
+  builtIn: readonly DriverMapper[],
+): Plugins {
+  return new Plugins({
+    ...shared,
+    directory: pluginsDirectory(config),
+    program: assets.map((folder) => join(folder, 'mapper-worker.mjs')).find((path) => existsSync(path)),
+    rss: () => process.memoryUsage.rss(),
+    builtIn: new Map(builtIn.flatMap(({ protocols, name }) => protocols.map((protocol) => [protocol, name]))),
+  });
 }
 
 function localApi(

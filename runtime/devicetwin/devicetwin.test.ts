@@ -42,9 +42,13 @@ class FakeStore implements DeviceStore {
 }
 
 class FakeMapper implements DeviceMapper {
-  readonly protocols = ['modbus'];
+  readonly protocols: readonly string[];
   readonly calls: string[] = [];
   fault: string | undefined;
+
+  constructor(protocols: readonly string[] = ['modbus']) {
+    this.protocols = protocols;
+  }
 
   applyDevice(device: Device, model: DeviceModel): string | undefined {
     this.calls.push(`apply ${device.metadata.name} ${model.metadata.name}`);
@@ -404,6 +408,38 @@ test('a device that is removed is taken from its mapper', ({ twins, mapper }) =>
   twins.applyDevice(device());
   twins.removeDevice(ID);
   assert.equal(mapper.calls, ['apply plc press', 'remove default/plc']);
+});
+
+test('a mapper that comes later is handed the devices of its protocols, and only those', (context) => {
+  const { twins } = context;
+  twins.applyModel(model);
+  twins.applyDevice(device(undefined, 'opcua'));
+  const [entry] = twins.list();
+  assert.equal([entry?.state, entry?.reason], ['unknown', ''], 'somebody else may serve it');
+  const late = new FakeMapper(['opcua']);
+  twins.addMapper(late);
+  assert.equal(late.calls, ['apply plc press']);
+  const stranger = new FakeMapper(['bacnet']);
+  twins.addMapper(stranger);
+  assert.equal(stranger.calls, []);
+});
+
+test('of the devices of a mapper that goes nothing is known, and the next one takes them', ({
+  twins,
+  mapper,
+}) => {
+  twins.applyModel(model);
+  twins.applyDevice(device());
+  twins.reportDeviceState(ID, 'online');
+  twins.removeMapper(mapper, 'mapper probe was removed');
+  const [entry] = twins.list();
+  assert.equal([entry?.state, entry?.reason], ['unknown', 'mapper probe was removed']);
+  assert.equal(mapper.calls, ['apply plc press', 'remove default/plc']);
+  twins.applyDevice(device('20'));
+  assert.is(mapper.calls.length, 2, 'it is gone');
+  const next = new FakeMapper();
+  twins.addMapper(next);
+  assert.equal(next.calls, ['apply plc press']);
 });
 
 test('a desired value of the cluster becomes the expected side, of the model’s type', ({

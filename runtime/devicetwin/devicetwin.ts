@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import type { Clock, Timer } from '../core/clock.ts';
 import type { Device, DeviceModel, DeviceState } from '../core/devices.ts';
 import type { DeviceManager, DeviceMapper, Reading, WriteResult } from '../core/dmi.ts';
-import { errorText } from '../core/errors.ts';
 import { kubeTime } from '../core/k8s.ts';
 import type { Logger } from '../core/log.ts';
 import type { MetricSource } from '../core/metrics.ts';
@@ -27,19 +26,14 @@ import {
   topicOf,
   typeOf,
 } from './device.ts';
+import { membershipAnswer, twinsAnswer } from './get-answers.ts';
 import { LocalDesired } from './local-desired.ts';
-import { type Membership, membershipEvent, membershipList } from './membership.ts';
+import { Mappers } from './mappers.ts';
+import { type Membership, membershipEvent } from './membership.ts';
 import { DeviceRecords, type DeviceStore } from './records.ts';
 import { mergeTwin, type TwinRefusal, type TwinUpdate } from './twin.ts';
-import { refusalPayload, type TwinChange, twinEvents, twinList } from './twin-events.ts';
-import {
-  type EventBase,
-  eventBase,
-  NO_JSON,
-  notFound,
-  parseEvent,
-  parseTwinRequest,
-} from './twin-request.ts';
+import { refusalPayload, type TwinChange, twinEvents } from './twin-events.ts';
+import { type EventBase, eventBase, notFound, parseEvent, parseTwinRequest } from './twin-request.ts';
 
 export type DeviceTwinDeps = {
   readonly node: string;
@@ -71,7 +65,7 @@ export class DeviceTwin implements DeviceManager {
   private readonly entries = new Map<DeviceId, DeviceEntry>();
   private readonly models = new Map<string, DeviceModel>();
   private readonly local = new LocalDesired();
-  private readonly mappers = new Map<string, DeviceMapper>();
+  private readonly mappers = new Mappers();
   private readonly listeners = new Set<() => void>();
   private resync: Timer | undefined;
 
@@ -104,9 +98,21 @@ export class DeviceTwin implements DeviceManager {
     this.resync?.cancel();
   }
 
-  /** A mapper of this process takes the devices of its protocols. */
+  /** A mapper of this process takes the devices of its protocols, also those that are here already. */
   addMapper(mapper: DeviceMapper): void {
-    for (const protocol of mapper.protocols) this.mappers.set(protocol, mapper);
+    this.mappers.add(mapper);
+    for (const { entry, device } of this.mappers.devicesOf(mapper, this.entries.values()))
+      this.hand(entry, device);
+  }
+
+  /** A mapper goes: of its devices nothing is known any more. @param reason why, for the operator */
+  removeMapper(mapper: DeviceMapper, reason: string): void {
+    const served = this.mappers.devicesOf(mapper, this.entries.values());
+    this.mappers.remove(mapper);
+    for (const { entry } of served) {
+      mapper.removeDevice(entry.id);
+      this.reportDeviceState(entry.id, 'unknown', reason);
+    }
   }
 
   /** Every device, for the console. */
@@ -149,8 +155,7 @@ export class DeviceTwin implements DeviceManager {
     const entry = this.entryOf(id, device.metadata.name, '');
     const before = entry.device;
     entry.device = device;
-    if (before && protocolOf(before) !== protocolOf(device))
-      this.mappers.get(protocolOf(before))?.removeDevice(id);
+    if (before && protocolOf(before) !== protocolOf(device)) this.mappers.forget(id, before);
     this.hand(entry, device);
     this.expect(entry, this.local.applyTo(id, device));
     this.changed(entry);
@@ -222,7 +227,10 @@ export class DeviceTwin implements DeviceManager {
       case 'twin/update':
         return this.updateTwins(id, payload);
       case 'twin/get':
-        return this.answerTwins(id, payload);
+        return this.deps.publish(
+          `${topicOf(id)}/twin/get/result`,
+          twinsAnswer(payload, id, this.entries.get(id), this.deps.clock.now()),
+        );
       case 'state/update':
         return this.updateState(id, payload);
       default: // results and documents: our own words coming back
@@ -231,12 +239,8 @@ export class DeviceTwin implements DeviceManager {
 
   /** Takes `$hw/events/node/<node>/membership/get`. */
   handleMembershipGet(payload: string): void {
-    const event = parseEvent(payload);
-    const base = eventBase(event ?? {}, this.deps.clock.now());
-    this.deps.publish(
-      `$hw/events/node/${this.deps.node}/membership/get/result`,
-      event ? membershipList(base, [...this.entries.values()]) : refusalPayload(base, NO_JSON),
-    );
+    const answer = membershipAnswer(payload, [...this.entries.values()], this.deps.clock.now());
+    this.deps.publish(`$hw/events/node/${this.deps.node}/membership/get/result`, answer);
   }
 
   private async updateTwins(id: DeviceId, payload: string): Promise<void> {
@@ -269,15 +273,6 @@ export class DeviceTwin implements DeviceManager {
     this.announce(entry, merged.changes, base);
   }
 
-  private answerTwins(id: DeviceId, payload: string): void {
-    const event = parseEvent(payload);
-    const base = eventBase(event ?? {}, this.deps.clock.now());
-    const entry = this.entries.get(id);
-    let answer = refusalPayload(base, NO_JSON);
-    if (event) answer = entry ? twinList(base, entry.twins) : refusalPayload(base, notFound(id));
-    this.deps.publish(`${topicOf(id)}/twin/get/result`, answer);
-  }
-
   /** A state that is the same again is answered and told to the cloud, too: it says that the device is still there.
    * An unknown state is passed over, as in KubeEdge. */
   private updateState(id: DeviceId, payload: string): void {
@@ -302,7 +297,7 @@ export class DeviceTwin implements DeviceManager {
   private forget(id: DeviceId): void {
     const entry = this.entries.get(id);
     if (!entry) return;
-    if (entry.device) this.mappers.get(protocolOf(entry.device))?.removeDevice(id);
+    if (entry.device) this.mappers.forget(id, entry.device);
     this.entries.delete(id);
     this.local.forget(id);
     this.records.remove(id);
@@ -317,15 +312,8 @@ export class DeviceTwin implements DeviceManager {
       return;
     }
     entry.model = model;
-    const mapper = this.mappers.get(protocolOf(device));
-    // Somebody else may serve it over MQTT or the DMI socket: no fault, only nothing known.
-    if (!mapper) return;
-    try {
-      const fault = mapper.applyDevice(this.local.applyTo(entry.id, device), model);
-      if (fault) this.unserved(entry, fault);
-    } catch (error) {
-      this.unserved(entry, errorText(error));
-    }
+    const fault = this.mappers.apply(this.local.applyTo(entry.id, device), model);
+    if (fault) this.unserved(entry, fault);
   }
 
   private unserved(entry: DeviceEntry, reason: string): void {
