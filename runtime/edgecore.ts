@@ -112,13 +112,14 @@ export class EdgeCore {
       variables: apiVariables(config),
       cluster: meta,
       cri: connectCri(edged.tailoredKubeletConfig.containerRuntimeEndpoint),
+      store,
     });
     meta.connect({ pods: agent, devices: twins });
     const local = localApi(deps, { store, link: hub, pods: agent, own: meta });
     if (local) meta.mirrorTo(local);
 
     // The page's port also carries MQTT over WebSocket: it opens first and closes after the broker has said goodbye.
-    const page = this.console({ ...deps, clock }, { metrics, twins, broker, hub, agent });
+    const page = this.console({ ...deps, clock }, { metrics, twins, broker, hub, agent, store });
     this.broker = broker;
     const first = [clock, ...page, this.authority, broker, bus];
     const scada = modbusServer(deps, { twins, objects: meta, metrics });
@@ -170,10 +171,7 @@ export class EdgeCore {
     return [this.stream];
   }
 
-  private console(
-    deps: EdgeCoreDeps,
-    parts: { metrics: Metrics; twins: DeviceTwin; broker: Broker; hub: EdgeHub; agent: Edged },
-  ): Module[] {
+  private console(deps: EdgeCoreDeps, parts: ConsoleParts): Module[] {
     const config = deps.config.modules.console;
     if (!config.enable) return [];
     const { clock, log, assets } = deps;
@@ -190,7 +188,7 @@ export class EdgeCore {
         snapshot: () => snapshotOf({ ...parts, node, version, startedAt, now: clock.now() }),
         metrics: () => parts.metrics.render(),
         onChange: (listener) => {
-          const stops = [parts.twins.onChange(listener), parts.agent.onChange(listener)];
+          const stops = [parts.twins, parts.agent, parts.store].map((part) => part.onChange(listener));
           return () => {
             for (const stop of stops) stop();
           };
@@ -204,6 +202,16 @@ export class EdgeCore {
     ];
   }
 }
+
+/** What the console shows. */
+type ConsoleParts = {
+  readonly metrics: Metrics;
+  readonly twins: DeviceTwin;
+  readonly broker: Broker;
+  readonly hub: EdgeHub;
+  readonly agent: Edged;
+  readonly store: Store;
+};
 
 type CloudParts = {
   readonly meta: MetaManager;
@@ -351,7 +359,9 @@ function brokerStore(store: Store): BrokerStore {
     // What fails at once is refused like what fails on its way.
     durable: async (work) => store.durable(work),
     lazy: (work) => store.lazy(work),
+    patience: 25,
     atCommit: (prepare) => store.atCommit(prepare),
+    arrived: (bytes) => store.arrived(bytes),
     withCommit: (work) => store.withCommit(work),
     rows: store.mqtt,
   };

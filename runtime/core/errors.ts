@@ -76,7 +76,7 @@ export const errorTable = {
   STORE_CORRUPT: {
     message: 'the database is damaged',
     retry: 'never',
-    hint: 'It was set aside beside the original; state is rebuilt from the cloud.',
+    hint: 'It was set aside beside the original; what could be read goes on, the rest comes from the cloud.',
   },
   STORE_NEWER: {
     message: 'the database was written by a newer edgecore',
@@ -86,7 +86,7 @@ export const errorTable = {
   STORE_WRITE_FAILED: {
     message: 'the database cannot be written',
     retry: 'backoff',
-    hint: 'Check free space and whether the file system is mounted read-only.',
+    hint: 'Make room, or find out why the file system is read-only; edgecore goes on and notices by itself.',
   },
   MESSAGE_MALFORMED: {
     message: 'a message from the other side could not be understood',

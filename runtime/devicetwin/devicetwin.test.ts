@@ -17,6 +17,8 @@ class FakeStore implements DeviceStore {
   readonly twins = new Map<string, Parameters<DeviceStore['devices']['putTwin']>[0]>();
   /** While set, durable writes wait for it. */
   disk: Promise<void> = Promise.resolve();
+  /** The disk takes nothing. */
+  isFull = false;
   readonly devices: DeviceStore['devices'] = {
     put: (row) => this.rows.set(row.id, row),
     list: () => [...this.rows.values()],
@@ -29,6 +31,7 @@ class FakeStore implements DeviceStore {
   };
 
   durable(work: () => void): Promise<void> {
+    if (this.isFull) return Promise.reject(new Error('no space'));
     work();
     return this.disk;
   }
@@ -246,6 +249,16 @@ test('nobody is told of an update before it is on disk', async (context) => {
   written();
   await handled;
   assert.equal(topics(heard), ['twin/update/result', 'twin/update/document']);
+});
+
+test('an update that the disk refuses is not promised, and is noted for when the disk takes it', async (context) => {
+  const { twins, heard, store } = context;
+  join(context);
+  store.isFull = true;
+  const handled = twins.handleDevice(ID, 'twin/update', update({ t: { actual: { value: '1' } } }));
+  assert.is(await handled.catch((error: Error) => error.message), 'no space');
+  assert.equal(heard, []);
+  assert.match(store.twins.get(`${ID} t`)?.value ?? '', /"value":"1"/);
 });
 
 const refusals: [string, string, string, number][] = [

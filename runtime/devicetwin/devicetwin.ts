@@ -75,10 +75,7 @@ export class DeviceTwin implements DeviceManager {
       link: deps.link,
       clock: deps.clock,
       log: this.log,
-      confirmed: (entry, names) => {
-        // A device that left meanwhile must not come back from the disk, nor what a later one of its name has.
-        if (this.entries.get(entry.id) === entry) this.records.noteTwins(entry, names);
-      },
+      confirmed: (entry, names) => this.note(entry, names),
     });
     deps.time.onArrival((boot, epoch) => this.restamp(boot, epoch));
     deps.metrics.gauge('edgecore_devices', 'Devices of this node.', () => this.entries.size);
@@ -253,9 +250,16 @@ export class DeviceTwin implements DeviceManager {
     if ('refused' in merged) return this.deps.publish(result, refusalPayload(base, merged.refused));
     settle(entry, merged.changes);
     adopt(entry, merged.changes, () => true);
-    await this.records
-      .keepTwins(entry, [...request.twin.keys()])
-      .finally(() => settled(entry, merged.changes));
+    const names = [...request.twin.keys()];
+    try {
+      await this.records.keepTwins(entry, names);
+    } catch (error) {
+      // It is what memory and soon the cloud have: the disk gets it when it can be written again.
+      this.note(entry, names);
+      throw error;
+    } finally {
+      settled(entry, merged.changes);
+    }
     this.announce(entry, merged.changes, base);
   }
 
@@ -337,6 +341,11 @@ export class DeviceTwin implements DeviceManager {
       changes.push({ name, last, current });
     }
     return { changes };
+  }
+
+  /** A device that left meanwhile must not come back from the disk, nor what a later one of its name has. */
+  private note(entry: DeviceEntry, names: readonly string[]): void {
+    if (this.entries.get(entry.id) === entry) this.records.noteTwins(entry, names);
   }
 
   private announce(entry: DeviceEntry, changes: readonly TwinChange[], base: EventBase): void {
