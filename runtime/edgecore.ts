@@ -2,7 +2,9 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { DriverMapper } from '../mappers/kit/mapper.ts';
 import { modbusDriver } from '../mappers/modbus/modbus.ts';
+import { ModbusServer } from '../mappers/modbus/server.ts';
 import { Plugins, type PluginsDeps } from '../mappers/plugins/plugins.ts';
+import { SerialDriver } from '../mappers/serial/serial.ts';
 import { FileAuthority } from './broker/auth/file-authority.ts';
 import { bridgeOptions } from './broker/bridge/config.ts';
 import { Broker, type BrokerDeps } from './broker/broker.ts';
@@ -29,6 +31,7 @@ import { MetaManager } from './metamanager/metamanager.ts';
 import { MetaServer } from './metamanager/metaserver/metaserver.ts';
 import { snapshotOf } from './snapshot.ts';
 import { Store } from './store/store.ts';
+import { twinRegisters } from './twin-registers.ts';
 import { connectCri } from './wire/cri.ts';
 import { NodeHttpServer } from './wire/http/node-server.ts';
 import { loadUws, UwsHttpServer } from './wire/http/uws-server.ts';
@@ -95,8 +98,9 @@ export class EdgeCore {
       publish: (topic, payload) => bus.publish(topic, payload),
       objects: meta,
     });
-    const modbus = new DriverMapper({ ...shared, driver: modbusDriver, manager: twins });
-    twins.addMapper(modbus);
+    const drivers = [modbusDriver, new SerialDriver(shared)];
+    const mappers = drivers.map((driver) => new DriverMapper({ ...shared, driver, manager: twins }));
+    for (const mapper of mappers) twins.addMapper(mapper);
     const broker = newBroker({ ...shared, authority: this.authority }, deps, store);
     const { mqttQOS: qos, mqttRetain: retain } = eventBus;
     const brokers = busBrokers(eventBus.mqttMode, broker);
@@ -117,8 +121,9 @@ export class EdgeCore {
     const page = this.console({ ...deps, clock }, { metrics, twins, broker, hub, agent });
     this.broker = broker;
     const first = [clock, ...page, this.authority, broker, bus];
-    const plugins = mapperPlugins({ ...shared, manager: twins, registry: twins }, deps, [modbus]);
-    const devices = [modbus, twins, plugins, ...(local ? [local] : [])];
+    const plugins = mapperPlugins({ ...shared, manager: twins, registry: twins }, deps, mappers);
+    const scada = modbusServer(deps, { twins, metrics });
+    const devices = [...mappers, twins, plugins, ...scada, ...(local ? [local] : [])];
     this.modules = [...first, ...devices, agent, hub, ...this.tunnel({ ...deps, ...shared }, hub, agent)];
   }
 
@@ -246,6 +251,17 @@ function mapperPlugins(
     rss: () => process.memoryUsage.rss(),
     builtIn: new Map(builtIn.flatMap(({ protocols, name }) => protocols.map((protocol) => [protocol, name]))),
   });
+}
+
+/** Offers twins to a SCADA, when that is switched on. */
+function modbusServer(
+  { config: { modules }, log, version }: EdgeCoreDeps,
+  parts: { twins: DeviceTwin; metrics: Metrics },
+): ModbusServer[] {
+  const config = modules.modbusServer;
+  return config.enable
+    ? [new ModbusServer({ config, log, version, metrics: parts.metrics, twins: twinRegisters(parts.twins) })]
+    : [];
 }
 
 function localApi(

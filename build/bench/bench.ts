@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import type { Figure } from './figure.ts';
+import { benchModbus } from './modbus.ts';
 import { benchMqtt } from './mqtt.ts';
 import { benchReaction } from './reaction.ts';
 import { benchRss } from './rss.ts';
@@ -12,7 +13,12 @@ export type BenchOptions = {
 
 type Bench = (options: BenchOptions) => AsyncIterable<Figure>;
 
-const benches: Readonly<Record<string, Bench>> = { rss: benchRss, reaction: benchReaction, mqtt: benchMqtt };
+const benches: Readonly<Record<string, Bench>> = {
+  rss: benchRss,
+  reaction: benchReaction,
+  mqtt: benchMqtt,
+  modbus: benchModbus,
+};
 
 /** `npm run bench -- NAME … [--seconds N] [--check]`: one JSON line a figure, from the built programs.
  * The status is 1 when something could not be measured, or with `--check` when a goal was missed. */

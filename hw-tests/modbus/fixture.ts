@@ -9,7 +9,7 @@ import { silentLogger } from '../../runtime/core/log.ts';
 import { Metrics } from '../../runtime/core/metrics.ts';
 import type { DeviceId } from '../../runtime/core/units.ts';
 
-const WAIT = 10_000;
+const WAIT = 20_000;
 
 /** The example objects of the simulated PLC. */
 export function plcObjects(port: number, name = 'plc', unitId = 1): { model: DeviceModel; device: Device } {
@@ -56,7 +56,7 @@ export class RecordingManager implements DeviceManager {
     this.wake();
   }
 
-  /** Resolves with the time in ms that it took until `holds`; rejects after ten seconds. */
+  /** Resolves with the time in ms that it took until `holds`; rejects after twenty seconds. */
   until(what: string, holds: () => boolean): Promise<number> {
     const start = performance.now();
     return new Promise((resolve, reject) => {

@@ -1,19 +1,47 @@
 import { parseArgs } from 'node:util';
 import { Plc } from './plc.ts';
+import { loadRegisterMap } from './register-map.ts';
+import { RtuSlaves } from './rtu-slaves.ts';
 
-/** Plays a PLC until it is told to stop: `--host 127.0.0.1 --port 1502`. Prints one JSON line when it serves. */
+/** Plays a PLC until it is told to stop: `--host 127.0.0.1 --port 1502`, or `--serial /dev/ttyUSB0 --baud 9600 --unit 1`;
+ * `--map registers.yaml` gives it other registers. Prints one JSON line when it serves. */
 const { values } = parseArgs({
-  options: { host: { type: 'string', default: '127.0.0.1' }, port: { type: 'string', default: '1502' } },
+  options: {
+    host: { type: 'string', default: '127.0.0.1' },
+    port: { type: 'string', default: '1502' },
+    serial: { type: 'string' },
+    baud: { type: 'string', default: '9600' },
+    unit: { type: 'string', default: '1' },
+    map: { type: 'string' },
+  },
 });
 
-const plc = new Plc();
-for (const signal of ['SIGINT', 'SIGTERM'] as const)
-  process.once(signal, () => void plc.stop().then(() => process.exit(0)));
+/** @returns where it serves */
+async function serve(): Promise<string> {
+  const { host, port, serial, baud, unit, map } = values;
+  if (serial !== undefined) {
+    const slaves = new RtuSlaves([Number(unit)]);
+    if (map !== undefined) loadRegisterMap(map, slaves.slave(Number(unit)).memory);
+    await slaves.open(serial, Number(baud));
+    stopWith(() => slaves.close());
+    return `${serial} unit ${unit}`;
+  }
+  const plc = new Plc({ moves: map === undefined });
+  if (map !== undefined) loadRegisterMap(map, plc.memory);
+  stopWith(() => plc.stop());
+  return `${host}:${await plc.start(host, Number(port))}`;
+}
 
-plc.start(values.host, Number(values.port)).then(
-  (port) => process.stdout.write(`${JSON.stringify({ ready: true, modbus: `${values.host}:${port}` })}\n`),
+function stopWith(stop: () => Promise<void>): void {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => void stop().then(() => process.exit(0)));
+}
+
+serve().then(
+  (modbus) => process.stdout.write(`${JSON.stringify({ ready: true, modbus })}\n`),
   (error: unknown) => {
-    process.stderr.write(`the PLC cannot listen on ${values.host}:${values.port}: ${String(error)}\n`);
+    const where = values.serial ?? `${values.host}:${values.port}`;
+    process.stderr.write(`the PLC cannot serve ${where}: ${String(error)}\n`);
     process.exit(1);
   },
 );

@@ -1,3 +1,5 @@
+import { MemoryBank } from '../../mappers/modbus/memory-bank.ts';
+
 /** The memory of the simulated PLC, and how it moves. Addresses:
  *
  * | what | area | address | form |
@@ -9,15 +11,14 @@
  * | mode | holding | 2 | uint16, writable |
  *
  * Each area has 256 places; what lies beyond answers with exception 2. */
-export class PlcRegisters {
-  readonly coils = Buffer.alloc(PLACES);
-  readonly discrete = Buffer.alloc(PLACES);
-  readonly input = Buffer.alloc(PLACES * 2);
-  readonly holding = Buffer.alloc(PLACES * 2);
+export class PlcRegisters extends MemoryBank {
   private step = 0;
 
-  constructor() {
+  constructor(places = PLACES) {
+    super(places);
     this.holding.writeFloatBE(21.5, 0);
+    for (const [id, text] of ['edgecore', 'PLC-1', '1.0', '', 'Simulated PLC'].entries())
+      if (text) this.identification.set(id, text);
     this.move();
   }
 

@@ -1,32 +1,32 @@
 import { SerialPort } from 'serialport';
-import { crc16, isIntact } from '../../mappers/modbus/rtu-frame.ts';
-import { answerPdu } from './modbus-server.ts';
 import { PlcRegisters } from './registers.ts';
+import { cutRequests, type Form } from './slave-frames.ts';
+import { reply, Slave } from './slaves.ts';
 
-/** How a slave misbehaves, for tests. */
-export type RtuFault = 'none' | 'silent' | 'exception' | 'crc';
-
-/** One slave of a line. */
-export class RtuSlave {
-  readonly memory = new PlcRegisters();
-  fault: RtuFault = 'none';
-  /** How long the answer to its next request takes, in ms; those after it are answered at once. */
-  nextDelay = 0;
-  /** Requests that reached it. */
-  requests = 0;
-}
+export type LineOptions = {
+  readonly form?: Exclude<Form, 'mbap'>;
+  /** Bits a second of the line that is played: a request and its answer take the time that they would take. Absent = as
+   * fast as the pseudo terminal. */
+  readonly pace?: number;
+  /** Of each area. */
+  readonly places?: number;
+  /** [0, 1), for damage. */
+  readonly random?: () => number;
+};
 
 /** Slaves on one serial line, with a memory for each unit id. Requests of units that are not here pass unanswered. */
 export class RtuSlaves {
-  private readonly units: ReadonlyMap<number, RtuSlave>;
+  private readonly units: ReadonlyMap<number, Slave>;
+  private readonly options: LineOptions;
   private port: SerialPort | undefined;
   private rest: Buffer = Buffer.alloc(0);
 
-  constructor(units: readonly number[]) {
-    this.units = new Map(units.map((unit) => [unit, new RtuSlave()]));
+  constructor(units: readonly number[], options: LineOptions = {}) {
+    this.units = new Map(units.map((unit) => [unit, new Slave(new PlcRegisters(options.places))]));
+    this.options = options;
   }
 
-  slave(unit: number): RtuSlave {
+  slave(unit: number): Slave {
     const slave = this.units.get(unit);
     if (!slave) throw new Error(`no unit ${unit} on this line`);
     return slave;
@@ -48,42 +48,30 @@ export class RtuSlaves {
     return new Promise((resolve) => (port?.isOpen ? port.close(() => resolve()) : resolve()));
   }
 
-  /** Cuts requests out of the bytes; one that is not intact is passed over byte by byte. */
   private take(chunk: Buffer): void {
-    this.rest = Buffer.concat([this.rest, chunk]);
-    for (let size = requestSize(this.rest); size !== undefined; size = requestSize(this.rest)) {
-      const frame = this.rest.subarray(0, size);
-      if (frame.length < size) return;
-      const intact = isIntact(frame);
-      this.rest = this.rest.subarray(intact ? size : 1);
-      if (intact) this.answer(frame);
+    const { form = 'rtu', random = Math.random, pace } = this.options;
+    const came = performance.now();
+    const cut = cutRequests(form, Buffer.concat([this.rest, chunk]));
+    this.rest = cut?.rest ?? Buffer.alloc(0);
+    for (const request of cut?.requests ?? []) {
+      const slave = this.units.get(request.unit);
+      const answer = slave && reply(slave, form, request, random);
+      if (!answer) continue;
+      const bits = (request.frame.length + answer.bytes.length) * BITS + SILENCE;
+      this.send(answer.bytes, came + answer.delay + (pace === undefined ? 0 : (bits * 1000) / pace));
     }
   }
 
-  private answer(frame: Buffer): void {
-    const [unit = 0, code = 0] = frame;
-    const slave = this.units.get(unit);
-    if (!slave) return;
-    slave.requests++;
-    if (slave.fault === 'silent') return;
-    const request = frame.subarray(1, -2);
-    const pdu = slave.fault === 'exception' ? Buffer.of(code | 0x80, 4) : answerPdu(request, slave.memory);
-    const answer = Buffer.concat([Buffer.of(unit), pdu, Buffer.alloc(2)]);
-    const crc = crc16(answer.subarray(0, -2)) ^ (slave.fault === 'crc' ? 1 : 0);
-    answer.writeUInt16LE(crc, answer.length - 2);
-    const delay = slave.nextDelay;
-    slave.nextDelay = 0;
-    if (delay > 0) setTimeout(() => this.port?.write(answer), delay);
-    else this.port?.write(answer);
+  /** Sends at a time, to a fraction of a millisecond: a timer first, and the rest by turns of the event loop. */
+  private send(bytes: Buffer, due: number): void {
+    const left = due - performance.now();
+    if (left <= 0) this.port?.write(bytes);
+    else if (left > 2) setTimeout(() => this.send(bytes, due), Math.floor(left - 1));
+    else setImmediate(() => this.send(bytes, due));
   }
 }
 
-/** Whole size of the request that `data` begins with, by its function code; undefined while that cannot be told.
- * @source MODBUS Application Protocol V1.1b3 §6 */
-function requestSize(data: Buffer): number | undefined {
-  const code = data[1];
-  if (code === undefined) return undefined;
-  if (code !== 15 && code !== 16) return 8;
-  const bytes = data[6];
-  return bytes === undefined ? undefined : 9 + bytes;
-}
+/** Of a byte: start, eight of data, stop. */
+const BITS = 10;
+/** Bits between a request and its answer: 3.5 characters of eleven. @source MODBUS over Serial Line V1.02 §2.5.1.1 */
+const SILENCE = 38.5;

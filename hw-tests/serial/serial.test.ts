@@ -36,8 +36,8 @@ test.after.each(async ({ line, slaves, mapper }) => {
 });
 
 /** The simulated PLC at a unit of the line. */
-function plcOn(line: Line, unitId = 1, name = 'plc'): { device: Device; model: DeviceModel } {
-  return plcObjectsAt({ serialPort: line.master, baudRate: BAUD, unitId, timeout: TIMEOUT }, name);
+function plcOn(line: Line, unitId = 1, name = 'plc', more = {}): { device: Device; model: DeviceModel } {
+  return plcObjectsAt({ serialPort: line.master, baudRate: BAUD, unitId, timeout: TIMEOUT, ...more }, name);
 }
 
 function withProperties(device: Device, edit: (property: DeviceProperty) => DeviceProperty): Device {
@@ -186,7 +186,7 @@ if (hasSocat) {
     const slave = slaves.slave(1);
     slave.memory.input.writeInt16BE(111, 0);
     slave.memory.input.writeInt16BE(222, 200);
-    const { device, model } = plcOn(line);
+    const { device, model } = plcOn(line, 1, 'plc', { retries: 0 });
     // Two requests of one form, in cycles of their own so that one waits while the other is under way.
     const [temperature, counter] = device.spec.properties ?? [];
     assert.ok(temperature && counter);

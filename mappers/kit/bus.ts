@@ -31,6 +31,9 @@ const PASSING = new Set<WireError['kind']>(['timeout', 'noise', 'refused']);
 /** The one owner of a connection that several devices may share. Requests take turns, writes before reads, and each
  * device asks once a round. While the connection cannot be opened requests fail at once instead of queueing up. */
 export class Bus<C extends Connection = Connection> {
+  /** The devices that share it, and those of them that do not answer. */
+  readonly members = new Set<object>();
+  readonly away = new Set<object>();
   private readonly deps: BusDeps<C>;
   private readonly writes: Job[] = [];
   private readonly reads: Job[] = [];

@@ -9,6 +9,8 @@ export class FakeDevice implements DriverDevice {
   readonly points: readonly DriverPoint[];
   readonly values = new Map<string, string>();
   readonly log: string[] = [];
+  /** Each point is asked for on its own. */
+  splits = false;
   /** What every call ends with. */
   fault: WireError | undefined;
   /** Runs within each exchange; the time it takes is the exchange's. */
@@ -32,9 +34,10 @@ export class FakeDevice implements DriverDevice {
     return Promise.resolve({ lost, close: () => {} });
   }
 
-  /** One exchange for all. */
+  /** One exchange for all, or one for each. */
   plan(due: readonly DriverPoint[]): readonly Exchange[] {
     if (this.listen) return [];
+    if (this.splits) return due.map((point) => ({ points: [point], run: () => this.read([point]) }));
     return [{ points: due, run: () => this.read(due) }];
   }
 

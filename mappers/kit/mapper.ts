@@ -37,6 +37,12 @@ export class DriverMapper implements DeviceMapper {
     this.deps = deps;
     this.name = deps.driver.name;
     this.protocols = deps.driver.protocols;
+    const ratios = (): number[] =>
+      [...this.devices.values()].map(({ polled: { lag } }) => (lag ? lag.achieved / lag.asked : 1));
+    const worst = 'The cycle that is kept worst: what is achieved of what is asked, 1 when all are kept.';
+    deps.metrics.gauge('edgecore_mapper_cycle_ratio', worst, () => Math.max(1, ...ratios()), {
+      mapper: this.name,
+    });
   }
 
   applyDevice(device: Device, model: DeviceModel): string | undefined {

@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert';
 import type { Device, DeviceModel, DeviceState } from '../../runtime/core/devices.ts';
 import type { DeviceManager, Reading, WriteResult } from '../../runtime/core/dmi.ts';
 import { FakeClock } from '../../runtime/core/fake-clock.ts';
+import { createLogger } from '../../runtime/core/log.ts';
 import { deviceId, millis, seconds } from '../../runtime/core/units.ts';
 import { Bus } from './bus.ts';
 import { FakeDevice, fakePoint } from './fake-driver.ts';
@@ -37,6 +38,8 @@ class Recorder implements DeviceManager {
 type Context = {
   clock: FakeClock;
   manager: Recorder;
+  /** Messages of the log. */
+  logged: string[];
   start: (device: FakeDevice, configFaults?: readonly string[]) => PolledDevice;
   stop: () => void;
 };
@@ -45,18 +48,20 @@ const test = suite<Context>('a polled device');
 test.before.each((context) => {
   const clock = new FakeClock();
   const manager = new Recorder();
+  const logged: string[] = [];
+  const log = createLogger({ level: 'info', clock, write: (line) => logged.push(JSON.parse(line).message) });
   let stop = (): void => {};
   const start: Context['start'] = (device, configFaults = []) => {
     const bus = new Bus({ connect: () => device.connect(), clock, random: () => 0 });
     const id = deviceId('default', 'd');
-    const polled = new PolledDevice({ id, device, configFaults, bus, manager, clock, random: () => 0 });
+    const polled = new PolledDevice({ id, device, configFaults, bus, manager, clock, log, random: () => 0 });
     stop = () => {
       polled.stop();
       void bus.stop();
     };
     return polled;
   };
-  Object.assign(context, { clock, manager, start, stop: () => stop() });
+  Object.assign(context, { clock, manager, logged, start, stop: () => stop() });
 });
 test.after.each(({ stop, clock }) => {
   stop();
@@ -176,6 +181,51 @@ test('what is wrong with its configuration stands in its state', async ({ clock,
   start(new FakeDevice([fakePoint('a', millis(500))]), ['spec.properties[1].name: ghost is not in model m']);
   await clock.advance(0);
   assert.ok(manager.take().includes('unhealthy: spec.properties[1].name: ghost is not in model m'));
+});
+
+test('a value that is wanted is written at once, not with the next cycle', async ({ clock, start }) => {
+  const device = new FakeDevice([fakePoint('a', 60_000)]);
+  const polled = start(device);
+  await clock.advance(1000);
+  polled.desire(wanting({ a: '5' }), model);
+  await clock.advance(0);
+  assert.equal(device.log, ['read a', 'write a=5', 'read a']);
+});
+
+test('what was read before the device went away is reported', async ({ clock, manager, start }) => {
+  const device = new FakeDevice([fakePoint('a'), fakePoint('b')]);
+  device.splits = true;
+  start(device);
+  await clock.advance(0);
+  manager.take();
+  device.values.set('a', '1');
+  device.during = async () => {
+    if (device.log.at(-1) === 'read b') throw new WireError('timeout', 'no answer in time');
+  };
+  await clock.advance(1000);
+  assert.equal(manager.take(), ['a=1', 'offline: no answer in time']);
+});
+
+test('a cycle that cannot be kept is told with the one that is achieved, and logged once', async ({
+  clock,
+  manager,
+  logged,
+  start,
+}) => {
+  const device = new FakeDevice([fakePoint('a', 1000)]);
+  device.during = () =>
+    new Promise((resolve) => {
+      clock.after(millis(2500), resolve);
+    });
+  start(device);
+  await clock.advance(seconds(300));
+  const told = manager.take().filter((line) => line.startsWith('online: '));
+  assert.match(told.at(-1) ?? '', /^online: a cycle of 1000 ms cannot be kept: 2\d\d\d ms are achieved$/);
+  assert.ok(told.length <= 5, `${told.length} different figures`);
+  assert.equal(logged, ['a cycle cannot be kept']);
+  device.during = () => Promise.resolve();
+  await clock.advance(seconds(60));
+  assert.is(manager.take().at(-1), 'online');
 });
 
 test.run();

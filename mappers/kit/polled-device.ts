@@ -1,14 +1,16 @@
-import type { Clock } from '../../runtime/core/clock.ts';
+import type { Clock, Timer } from '../../runtime/core/clock.ts';
 import type { Device, DeviceModel } from '../../runtime/core/devices.ts';
 import type { DeviceManager, Reading, WriteResult } from '../../runtime/core/dmi.ts';
 import { errorText } from '../../runtime/core/errors.ts';
+import type { Logger } from '../../runtime/core/log.ts';
 import { backoffDelays } from '../../runtime/core/retry.ts';
 import { type DeviceId, type Millis, millis, seconds } from '../../runtime/core/units.ts';
 import type { Bus } from './bus.ts';
-import { modelFault } from './convert.ts';
-import { Cycle } from './cycle.ts';
-import type { DriverDevice, DriverPoint, Exchange, Value } from './driver.ts';
+import { sameValue } from './convert.ts';
+import { DesiredValues } from './desired.ts';
+import type { Connection, DriverDevice, DriverPoint, Exchange, Value } from './driver.ts';
 import { Reporter } from './report.ts';
+import { type Lag, Schedule } from './schedule.ts';
 import { WireError } from './wire-error.ts';
 
 export type PolledDeviceDeps = {
@@ -19,79 +21,78 @@ export type PolledDeviceDeps = {
   readonly bus: Bus;
   readonly manager: DeviceManager;
   readonly clock: Clock;
+  readonly log: Logger;
   readonly random: () => number;
 };
 
-type Group = { readonly cycle: Cycle; readonly points: readonly DriverPoint[] };
-
 /** While a device is away, one cheap question tries it again in these waits. */
 const QUARANTINE = { first: seconds(1), factor: 2, cap: seconds(15), jitter: 0.2 };
+/** All devices of a bus that are away may together cost the others a thirtieth of its time: the wait after a question
+ * without answer, in times of what it took. */
+const COST = 30;
+const LONGEST_WAIT = seconds(60);
 /** What a device says no to leaves it online. */
 const REFUSALS = new Set<WireError['kind']>(['exception', 'refused']);
+/** The first reading comes within this time, so that many devices do not begin at once. */
+const FIRST = 200;
+/** Turns of devices with the same cycle are spread over so much of it. */
+const SPREAD = seconds(1);
+/** A lag is told anew when it has changed by a quarter. */
+const LAG_STEP = 1.25;
 
-/** One device under polling: its cycles, its pending writes, what is known of its health. */
+/** One device under polling: its turns, its pending writes, what is known of its health. One turn at a time, and in it one
+ * request at a time, so that the devices of a bus get the same share of it. */
 export class PolledDevice {
   private readonly deps: PolledDeviceDeps;
   private readonly reporter = new Reporter();
-  private readonly groups: Group[] = [];
-  private readonly points: ReadonlyMap<string, DriverPoint>;
+  private readonly desired: DesiredValues;
+  private readonly schedule: Schedule;
   private readonly reportCycles: ReadonlyMap<string, Millis>;
-  /** Desired values that have not been brought to the device. */
-  private readonly wanted = new Map<string, string>();
-  /** The last desired value of each property, so that each is written once. */
-  private readonly applied = new Map<string, string>();
   private readonly lastRead = new Map<string, string>();
   /** Properties that cannot be read, and why. */
   private readonly faults = new Map<string, string>();
   private readonly unwatch: () => void;
+  private timer: Timer | undefined;
+  private busy = false;
+  private stopped = false;
   private quarantine: Generator<Millis, never> | undefined;
   private nextTry = 0;
-  /** In quarantine one turn at a time finds out whether it answers: each that fails costs the bus a timeout. */
-  private probing = false;
-  private stopped = false;
+  /** How long the bus was kept by the last request that failed. */
+  private cost = 0;
+  private toldLag: Lag | undefined;
 
   constructor(deps: PolledDeviceDeps) {
     this.deps = deps;
     const { points } = deps.device;
-    this.points = new Map(points.map((p) => [p.property, p]));
+    const now = deps.clock.monotonic();
+    const shortest = Math.min(SPREAD, ...points.map((p) => p.cycle));
+    const first = millis(now + deps.random() * Math.min(FIRST, shortest));
+    this.schedule = new Schedule(points, first, millis(now + deps.random() * shortest));
+    this.desired = new DesiredValues(points);
     this.reportCycles = new Map(points.map((p) => [p.property, p.reportCycle]));
+    deps.bus.members.add(this);
     this.unwatch = this.hear();
-    for (const [period, members] of byCycle(points)) {
-      const phase = millis(deps.random() * Math.min(period, 200));
-      const group: Group = {
-        points: members,
-        cycle: new Cycle({ clock: deps.clock, period, phase, task: () => this.turn(group) }),
-      };
-      this.groups.push(group);
-    }
+    this.arm();
   }
 
-  /** Takes the desired values of the Device; one that is new or changed is written in the next turn. */
+  /** The cycle that is not kept, when one is not. */
+  get lag(): Lag | undefined {
+    return this.schedule.lag;
+  }
+
+  /** Takes the desired values of the Device; one that is new or changed is written at once. */
   desire(device: Device, model: DeviceModel): void {
-    const refused: WriteResult[] = [];
-    for (const { name, desired } of device.spec.properties ?? []) {
-      if (desired === undefined || this.applied.get(name) === desired.value) continue;
-      this.applied.set(name, desired.value);
-      const property = model.spec.properties?.find((p) => p.name === name);
-      const fault = property ? modelFault(desired.value, property) : 'not in the model';
-      const cannot = fault ?? this.pointFault(name);
-      if (cannot) refused.push({ property: name, desired: desired.value, fault: cannot });
-      else this.wanted.set(name, desired.value);
-    }
+    const refused = this.desired.take(device, model);
     if (refused.length > 0) this.deps.manager.reportWrites(this.deps.id, refused);
-    if (this.wanted.size > 0) for (const group of this.groups) group.cycle.hurry();
+    if (!this.desired.isEmpty) this.arm();
   }
 
   stop(): void {
     this.stopped = true;
+    this.timer?.cancel();
     this.unwatch();
-    for (const group of this.groups) group.cycle.stop();
-  }
-
-  private pointFault(property: string): string | undefined {
-    const point = this.points.get(property);
-    if (!point) return 'the property is not served: its configuration has a fault';
-    return point.writable ? undefined : 'it cannot be written on the device';
+    this.deps.bus.members.delete(this);
+    this.deps.bus.away.delete(this);
   }
 
   /** A device that speaks unasked is heard on every connection, and is away as soon as that is lost. */
@@ -100,7 +101,10 @@ export class PolledDevice {
     if (!device.listen) return () => {};
     return bus.watch({
       opened: (connection) => device.listen?.(connection, (values) => this.heard(values)),
-      lost: (error) => this.away(error),
+      lost: (error) => {
+        this.away(error);
+        this.arm();
+      },
     });
   }
 
@@ -108,42 +112,66 @@ export class PolledDevice {
     if (!this.stopped) this.report(this.readings(values));
   }
 
-  private async turn(group: Group): Promise<void> {
-    if (this.quarantine && (this.probing || this.deps.clock.monotonic() < this.nextTry)) return;
-    this.probing = this.quarantine !== undefined;
+  private arm(): void {
+    if (this.stopped || this.busy) return;
+    this.timer?.cancel();
+    const now = this.deps.clock.monotonic();
+    const due = this.desired.isEmpty ? this.schedule.next : now;
+    const at = this.quarantine ? this.nextTry : due;
+    if (at === Number.POSITIVE_INFINITY) return;
+    this.timer = this.deps.clock.after(millis(Math.max(0, at - now)), () => void this.turn());
+  }
+
+  private async turn(): Promise<void> {
+    this.busy = true;
+    const readings: Reading[] = [];
     try {
       await this.contact();
-      await this.bringDesired(group);
-      const readings = await this.readAll(group.points);
+      await this.bringDesired();
+      const points = this.schedule.take(this.deps.clock.monotonic());
+      for (const exchange of points.length > 0 ? this.deps.device.plan(points) : []) {
+        if (this.stopped) return;
+        readings.push(...(await this.read(exchange)));
+      }
       if (!this.stopped) this.report(readings);
     } catch (error) {
-      if (!this.stopped) this.away(error);
+      if (!this.stopped) this.away(error, readings);
+    } finally {
+      this.busy = false;
+      this.arm();
     }
-    this.probing = false;
   }
 
   /** Finds out cheaply whether a device in quarantine is there again; opens the bus of one that only speaks. */
   private async contact(): Promise<void> {
-    const { bus, device } = this.deps;
-    if (device.listen) await bus.request('read', async () => {});
-    if (this.quarantine && device.probe)
-      await bus.request('read', async (c) => device.probe?.(c)).catch(passRefusal);
-  }
-
-  private async readAll(points: readonly DriverPoint[]): Promise<Reading[]> {
-    const readings: Reading[] = [];
-    for (const exchange of this.deps.device.plan(points)) readings.push(...(await this.read(exchange)));
-    return readings;
+    const { device, clock } = this.deps;
+    if (device.listen) await this.ask('read', async () => {});
+    if (!this.quarantine) return;
+    this.schedule.restart(clock.monotonic());
+    if (device.probe) await this.ask('read', async (c) => device.probe?.(c)).catch(passRefusal);
   }
 
   private async read(exchange: Exchange): Promise<Reading[]> {
-    const { bus } = this.deps;
     try {
-      return this.readings(await bus.request('read', (connection) => exchange.run(connection)));
+      return this.readings(await this.ask('read', (connection) => exchange.run(connection)));
     } catch (error) {
       passRefusal(error);
       const fault = errorText(error);
       return this.readings(exchange.points.map(({ property }) => ({ property, fault })));
+    }
+  }
+
+  private async ask<R>(kind: 'read' | 'write', exchange: (connection: Connection) => Promise<R>): Promise<R> {
+    const { bus, clock } = this.deps;
+    let began: number | undefined;
+    try {
+      return await bus.request(kind, (connection) => {
+        began = clock.monotonic();
+        return exchange(connection);
+      });
+    } catch (error) {
+      this.cost = began === undefined ? 0 : clock.monotonic() - began;
+      throw error;
     }
   }
 
@@ -161,71 +189,88 @@ export class PolledDevice {
   }
 
   private report(readings: readonly Reading[]): void {
-    const { manager, id, clock } = this.deps;
+    const { manager, id, configFaults, bus } = this.deps;
     if (this.quarantine) this.reporter.reset(); // after an absence everything is said again
     this.quarantine = undefined;
-    const due = this.reporter.due(readings, this.reportCycles, clock.monotonic());
-    if (due.length > 0) manager.reportDeviceStatus(id, due);
-    const faults = [
-      ...this.deps.configFaults,
-      ...[...this.faults].map(([property, fault]) => `${property}: ${fault}`),
-    ];
-    if (faults.length > 0) manager.reportDeviceState(id, 'unhealthy', faults.join('; '));
+    bus.away.delete(this);
+    this.reportReadings(readings);
+    const faults = [...this.faults].map(([property, fault]) => `${property}: ${fault}`);
+    const all = [...configFaults, ...faults];
+    const lag = this.lagText();
+    if (all.length > 0) manager.reportDeviceState(id, 'unhealthy', [...all, ...lag].join('; '));
+    else if (lag.length > 0) manager.reportDeviceState(id, 'online', lag[0]);
     else manager.reportDeviceState(id, 'online');
   }
 
-  private away(error: unknown): void {
-    const { clock, manager, id, random } = this.deps;
+  private reportReadings(readings: readonly Reading[]): void {
+    const { manager, id, clock } = this.deps;
+    const due = this.reporter.due(readings, this.reportCycles, clock.monotonic());
+    if (due.length > 0) manager.reportDeviceStatus(id, due);
+  }
+
+  /** Says that a cycle is not kept: once in the log, and in the state with a figure that does not flicker. */
+  private lagText(): string[] {
+    const { lag } = this.schedule;
+    const told = this.toldLag;
+    const ratio = lag && told?.asked === lag.asked ? lag.achieved / told.achieved : Number.POSITIVE_INFINITY;
+    if (!lag) this.toldLag = undefined;
+    else if (ratio > LAG_STEP || ratio < 1 / LAG_STEP) this.toldLag = lag;
+    if (!this.toldLag) return [];
+    const { asked, achieved } = this.toldLag;
+    if (!told) this.deps.log.warn('a cycle cannot be kept', { device: this.deps.id, asked, achieved });
+    return [`a cycle of ${asked} ms cannot be kept: ${achieved} ms are achieved`];
+  }
+
+  /** @param readings what came before it went away */
+  private away(error: unknown, readings: readonly Reading[] = []): void {
+    const { clock, manager, id, random, bus } = this.deps;
+    this.reportReadings(readings);
+    bus.away.add(this);
+    // A question without answer keeps the bus from the others for a whole timeout. The first time it was no cheap one.
+    const isShared = bus.members.size > 1 && this.quarantine !== undefined;
+    const share = isShared ? Math.min(this.cost * COST * bus.away.size, LONGEST_WAIT) : 0;
     this.quarantine ??= backoffDelays(QUARANTINE, random);
-    this.nextTry = clock.monotonic() + this.quarantine.next().value;
+    const wait = this.quarantine.next().value;
+    this.nextTry = clock.monotonic() + Math.max(wait, share);
     manager.reportDeviceState(id, 'offline', errorText(error));
   }
 
   /** Writes what is wanted, before anything is read, and reads it back. */
-  private async bringDesired(group: Group): Promise<void> {
-    for (const point of group.points) {
-      const desired = this.wanted.get(point.property);
-      if (desired === undefined) continue;
-      const result = await this.writePoint(point, desired);
-      // Meanwhile another value may be wanted.
-      if (this.wanted.get(point.property) === desired) this.wanted.delete(point.property);
+  private async bringDesired(): Promise<void> {
+    for (const { point, value } of this.desired.pending()) {
+      const result = await this.writePoint(point, value);
+      this.desired.done(point.property, value);
       this.deps.manager.reportWrites(this.deps.id, [result]);
     }
   }
 
   private async writePoint(point: DriverPoint, desired: string): Promise<WriteResult> {
-    const { bus, device, manager, id } = this.deps;
+    const { device } = this.deps;
     const { property } = point;
     if (this.lastRead.get(property) === desired) return { property, desired };
     try {
-      await bus.request('write', (connection) => device.write(connection, point, desired));
+      await this.ask('write', (connection) => device.write(connection, point, desired));
     } catch (error) {
       passRefusal(error);
       return { property, desired, fault: errorText(error) };
     }
-    const [readBack] = (await this.readAll([point])).filter((reading) => reading.property === property);
-    if (readBack) manager.reportDeviceStatus(id, [readBack]);
+    const readBack = await this.readBack(point);
     if (readBack && !sameValue(readBack.value, desired)) {
       return { property, desired, fault: `the device took the write and reads back ${readBack.value}` };
     }
     return { property, desired };
+  }
+
+  private async readBack(point: DriverPoint): Promise<Reading | undefined> {
+    const readings: Reading[] = [];
+    for (const exchange of this.deps.device.plan([point])) readings.push(...(await this.read(exchange)));
+    const reading = readings.find(({ property }) => property === point.property);
+    if (reading) this.deps.manager.reportDeviceStatus(this.deps.id, [reading]);
+    return reading;
   }
 }
 
 /** @throws the error, unless it is a refusal */
 function passRefusal(error: unknown): void {
   if (!(error instanceof WireError) || !REFUSALS.has(error.kind)) throw error;
-}
-
-function byCycle(points: readonly DriverPoint[]): Map<Millis, DriverPoint[]> {
-  const groups = new Map<Millis, DriverPoint[]>();
-  for (const point of points) groups.set(point.cycle, [...(groups.get(point.cycle) ?? []), point]);
-  return groups;
-}
-
-/** `21.5` and `21.50` are the same setting, and a float32 holds seven digits of it. */
-function sameValue(read: string, desired: string): boolean {
-  if (read === desired) return true;
-  const [a, b] = [Number(read), Number(desired)];
-  return desired.trim() !== '' && Number.isFinite(a) && Math.abs(a - b) <= Math.abs(b) * 1e-6;
 }

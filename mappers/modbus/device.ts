@@ -1,30 +1,51 @@
-import { decodeValue, encodeValue } from '../kit/convert.ts';
+import { decodeValue } from '../kit/convert.ts';
 import type { DriverDevice, Exchange, Value } from '../kit/driver.ts';
 import { WireError } from '../kit/wire-error.ts';
-import type { Area, ModbusConfig, Point } from './config.ts';
-import { type Block, planReads } from './plan.ts';
-import { addressOf, type ModbusConnection, openModbus, settingsOf } from './transport.ts';
+import type { ModbusConfig } from './config.ts';
+import { addressOf, settingsOf } from './config-endpoint.ts';
+import type { Area, Point } from './config-points.ts';
+import { type ModbusConnection, openModbus, type Slave } from './connection.ts';
+import { type Block, type Hole, halve, type Knowledge, planReads, worthwhileGap } from './plan.ts';
+import { Writer } from './writer.ts';
 
-/** Exceptions that a merged read gets because of one of its registers: illegal address, illegal value. */
-const SPLITS = new Set([2, 3]);
+const ILLEGAL_VALUE = 3;
+/** Exceptions that a merged read gets because of its length or of one of its registers: illegal address, value. */
+const SPLITS = new Set([2, ILLEGAL_VALUE]);
+/** What is worth asking again at once: a damaged or a lost frame. */
+const REPEATS = new Set<WireError['kind']>(['timeout', 'noise']);
+/** A property that was refused on its own is asked for in one of so many cycles. */
+const REFUSED_TURNS = 10;
 
-/** One Modbus unit: cuts its points into few reads, and keeps one bad register from spoiling its neighbours. */
+/** One Modbus unit: cuts its points into few reads, learns how long they may be and what they must not touch, and keeps one
+ * bad register from spoiling its neighbours. */
 export class ModbusDevice implements DriverDevice<ModbusConnection> {
   readonly bus: string;
   readonly busSettings: string;
   readonly shape: string;
   readonly points: readonly Point[];
   private readonly config: ModbusConfig;
-  /** Properties that are read on their own, because a merged read with them was refused. */
-  private readonly apart = new Set<string>();
+  private readonly slave: Slave;
+  private readonly writer: Writer;
+  private readonly most: Record<Area, number>;
+  private readonly gap: Readonly<Record<Area, number>>;
+  private readonly holes: Hole[] = [];
+  /** Properties that were refused on their own, how, and how many turns ago. */
+  private readonly refused = new Map<string, { readonly fault: string; turns: number }>();
   private plans = new WeakMap<readonly Point[], readonly Exchange<ModbusConnection>[]>();
 
   constructor(config: ModbusConfig) {
+    const { endpoint, unit, timeout, delay, maxRegisters, maxCoils } = config;
     this.config = config;
     this.points = config.points;
-    this.bus = addressOf(config.endpoint);
-    this.busSettings = settingsOf(config.endpoint);
+    this.bus = addressOf(endpoint);
+    this.busSettings = settingsOf(endpoint);
     this.shape = JSON.stringify(config);
+    this.slave = { unit, timeout, delay };
+    this.writer = new Writer(config, this.slave);
+    const gap = config.maxGap ?? worthwhileGap(endpoint, delay);
+    const bits = config.maxGap ?? gap * 16;
+    this.most = byArea({ bits: maxCoils, registers: maxRegisters });
+    this.gap = byArea({ bits, registers: gap });
   }
 
   connect(): Promise<ModbusConnection> {
@@ -34,61 +55,116 @@ export class ModbusDevice implements DriverDevice<ModbusConnection> {
   plan(due: readonly Point[]): readonly Exchange<ModbusConnection>[] {
     const known = this.plans.get(due);
     if (known) return known;
-    const exchanges = planReads(due, this.apart).map((block) => ({
+    const exchanges = planReads(due, this.knowledge).map((block) => ({
       points: block.points,
-      run: (connection: ModbusConnection) => this.read(connection, block),
+      run: (connection: ModbusConnection) => this.run(connection, block),
     }));
     this.plans.set(due, exchanges);
     return exchanges;
   }
 
   async write(connection: ModbusConnection, point: Point, value: string): Promise<void> {
-    const { unit, timeout } = this.config;
-    await connection.write(unit, point, await this.registersFor(connection, point, value), timeout);
+    // A write whose answer was lost may have been heard, and writing the same again does no harm.
+    await this.patiently(() => this.writer.write(connection, point, value));
+  }
+
+  /** One point without repeats: what is away is asked as cheaply as can be. */
+  async probe(connection: ModbusConnection): Promise<void> {
+    const first = this.points.find(({ area }) => area !== 'identification');
+    const { area, address, count } = first ?? { area: 'holding' as const, address: 0, count: 1 };
+    if (area !== 'identification') await connection.read(this.slave, { area, address, count });
+  }
+
+  private get knowledge(): Knowledge {
+    return { most: this.most, gap: this.gap, holes: this.holes, apart: new Set(this.refused.keys()) };
+  }
+
+  private async run(connection: ModbusConnection, block: Block): Promise<Value[]> {
+    const [only] = block.points;
+    const refusal = only && this.refused.get(only.property);
+    if (!only || !refusal) return this.read(connection, block);
+    if (++refusal.turns < REFUSED_TURNS) return [{ property: only.property, fault: refusal.fault }];
+    const values = await this.read(connection, block);
+    if (values.every((value) => 'value' in value)) this.acquit(only);
+    return values;
   }
 
   private async read(connection: ModbusConnection, block: Block): Promise<Value[]> {
-    const { unit, timeout } = this.config;
     try {
-      const raw = await connection.read(unit, block, timeout);
+      if (block.area === 'identification') return await this.identify(connection, block);
+      const range = { area: block.area, address: block.address, count: block.count };
+      const raw = await this.patiently(() => connection.read(this.slave, range));
       return block.points.map((point) => readingOf(point, slice(raw, block, point)));
     } catch (error) {
       if (!(error instanceof WireError) || error.kind !== 'exception') throw error;
-      if (block.points.length > 1 && SPLITS.has(error.code)) return this.readApart(connection, block);
+      const cut = SPLITS.has(error.code) ? halve(block) : undefined;
+      if (cut) return this.readHalves(connection, block, cut, error.code);
+      const [only] = block.points;
+      if (only && block.points.length === 1 && SPLITS.has(error.code)) this.convict(only, error.message);
       return block.points.map(({ property }) => ({ property, fault: error.message }));
     }
   }
 
-  /** Finds out which point a merged read was refused for; that one is read on its own from now on. */
-  private async readApart(connection: ModbusConnection, block: Block): Promise<Value[]> {
+  /** A read of several points was refused: for its length, for one of them, or for what lies between them. */
+  private async readHalves(
+    connection: ModbusConnection,
+    block: Block,
+    { halves, between }: NonNullable<ReturnType<typeof halve>>,
+    code: number,
+  ): Promise<Value[]> {
     const values: Value[] = [];
-    const before = this.apart.size;
-    for (const point of block.points) {
-      const { address, count } = point;
-      const own = await this.read(connection, { ...block, address, count, points: [point] });
-      if (own.some((value) => 'fault' in value)) this.apart.add(point.property);
-      values.push(...own);
-    }
-    // Nobody was at fault alone: a register between them is. From now on they are all read on their own.
-    if (this.apart.size === before) for (const { property } of block.points) this.apart.add(property);
+    const holes = this.holes.length;
+    for (const half of halves) values.push(...(await this.read(connection, half)));
     this.plans = new WeakMap();
+    if (this.holes.length > holes || values.some((value) => 'fault' in value)) return values;
+    // Both halves are good: it was too long, or what is between them is not there.
+    if (between && code !== ILLEGAL_VALUE) this.holes.push(between);
+    else
+      this.most[block.area] = Math.min(this.most[block.area], Math.max(...halves.map(({ count }) => count)));
     return values;
   }
 
-  private async registersFor(connection: ModbusConnection, point: Point, value: string): Promise<Buffer> {
-    if (point.area === 'coil') return Buffer.of(value === 'true' ? 1 : 0);
-    const encoded = encodeValue(value, point.encoding, point.count);
-    if ('fault' in encoded) throw new WireError('refused', encoded.fault);
-    if (point.encoding.format !== 'bool') return encoded;
-    // A bit shares its register with others: they keep their values.
-    const { unit, timeout } = this.config;
-    const block = { area: point.area, address: point.address, count: 1, points: [point] };
-    const now = (await connection.read(unit, block, timeout)).readUInt16BE();
-    const mask = 1 << point.encoding.bit;
-    const next = Buffer.alloc(2);
-    next.writeUInt16BE((now & ~mask) | encoded.readUInt16BE());
-    return next;
+  private convict(point: Point, fault: string): void {
+    const known = this.refused.get(point.property);
+    this.refused.set(point.property, { fault, turns: 0 });
+    if (known) return;
+    this.holes.push({ area: point.area, from: point.address, to: point.address + point.count });
+    this.plans = new WeakMap();
   }
+
+  private acquit({ property, area, address }: Point): void {
+    this.refused.delete(property);
+    const at = this.holes.findIndex((hole) => hole.area === area && hole.from === address);
+    if (at >= 0) this.holes.splice(at, 1);
+    this.plans = new WeakMap();
+  }
+
+  private async identify(connection: ModbusConnection, block: Block): Promise<Value[]> {
+    const last = block.address + block.count - 1;
+    const category = last >= 0x80 ? 3 : last > 2 ? 2 : 1;
+    const texts = await this.patiently(() => connection.identify(this.slave, category));
+    return block.points.map(({ property, address }) => {
+      const value = texts.get(address);
+      return value === undefined
+        ? { property, fault: `the device has no object ${address}` }
+        : { property, value };
+    });
+  }
+
+  /** Repeats what was damaged or lost on the way. */
+  private async patiently<T>(request: () => Promise<T>): Promise<T> {
+    for (let left = this.config.retries; ; left--) {
+      try {
+        return await request();
+      } catch (error) {
+        if (left <= 0 || !(error instanceof WireError) || !REPEATS.has(error.kind)) throw error;
+      }
+    }
+  }
+}
+
+function byArea({ bits, registers }: { bits: number; registers: number }): Record<Area, number> {
+  return { coil: bits, discrete: bits, input: registers, holding: registers, identification: 256 };
 }
 
 /** True for areas of single bits. */
@@ -98,8 +174,13 @@ function isBits(area: Area): boolean {
 
 function readingOf(point: Point, raw: Buffer): Value {
   const { property } = point;
-  const value = isBits(point.area) ? String(raw[0] === 1) : decodeValue(raw, point.encoding);
+  const value = isBits(point.area) ? bitText(point, raw[0] === 1) : decodeValue(raw, point.encoding);
   return typeof value === 'string' ? { property, value } : { property, fault: value.fault };
+}
+
+/** A bit whose model is a number is 0 or 1. */
+function bitText({ encoding }: Point, on: boolean): string {
+  return encoding.format === 'bool' ? String(on) : on ? '1' : '0';
 }
 
 function slice(raw: Buffer, block: Block, point: Point): Buffer {

@@ -1,8 +1,8 @@
 import type { Device, DeviceModel } from '../../runtime/core/devices.ts';
 import type { Configured, Driver } from '../kit/driver.ts';
 import { parseModbusDevice } from './config.ts';
+import type { ModbusConnection } from './connection.ts';
 import { ModbusDevice } from './device.ts';
-import type { ModbusConnection } from './transport.ts';
 
 /** Modbus for the kit. */
 export const modbusDriver: Driver<ModbusConnection> = {

@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { modbusServerConfig } from '../../mappers/modbus/server-config.ts';
 import { mappersConfig } from '../../mappers/plugins/config.ts';
 import { type ConsoleConfig, consoleConfig } from '../console/config.ts';
 import { pathOf } from '../core/config-fields.ts';
@@ -42,6 +43,7 @@ export const edgeCoreConfig = v.strictObject({
       deviceTwin: v.optional(deviceTwinConfig, {}),
       mappers: v.optional(mappersConfig, {}),
       console: v.optional(consoleConfig, {}),
+      modbusServer: v.optional(modbusServerConfig, {}),
       serviceBus: notOffered('serviceBus'),
       edgeStream: v.optional(edgeStreamConfig, {}),
       taskManager: notOffered('taskManager'),

@@ -37,7 +37,7 @@ export interface DeviceManager {
   /** New readings; the mapper has already left out what did not change. */
   reportDeviceStatus(id: DeviceId, readings: readonly Reading[]): void;
   /** Real contact with the device, or its loss.
-   * @param reason for anything but `online`: what went wrong, for the operator */
+   * @param reason what is not as it should be, for the operator; with `online`, what could be better */
   reportDeviceState(id: DeviceId, state: DeviceState, reason?: string): void;
   /** Desired values that reached the device, or did not. */
   reportWrites(id: DeviceId, writes: readonly WriteResult[]): void;

@@ -1,6 +1,6 @@
 import type { Device, DeviceModel, DeviceState } from '../core/devices.ts';
 import type { DeviceId } from '../core/units.ts';
-import { restampTwin, type Twin } from './twin.ts';
+import { restampTwin, type Twin, twinType } from './twin.ts';
 import type { TwinChange } from './twin-events.ts';
 
 /** A device of this node, as it is kept in memory; the store holds the same. */
@@ -126,4 +126,28 @@ export function modelKey(device: Device): string {
 /** Empty when the device names none. */
 export function protocolOf(device: Device): string {
   return device.spec.protocol?.protocolName ?? '';
+}
+
+/** Where a device is spoken of on MQTT. */
+export function topicOf(id: DeviceId): string {
+  return `$hw/events/device/${id}`;
+}
+
+/** How many devices answer. */
+export function onlineAmong(entries: Iterable<DeviceEntry>): number {
+  let n = 0;
+  for (const { state } of entries) if (state === 'online') n++;
+  return n;
+}
+
+/** The type that the model gives a property, as part of an update; nothing without a model. */
+export function typeOf(entry: DeviceEntry, property: string): { type: Twin['metadata']['type'] } | undefined {
+  const model = entry.model?.spec.properties?.find((p) => p.name === property);
+  return model ? { type: twinType(model.type) } : undefined;
+}
+
+const STATES = new Set(['online', 'offline', 'ok', 'unknown', 'unhealthy']);
+
+export function isState(text: string): text is DeviceState {
+  return STATES.has(text);
 }

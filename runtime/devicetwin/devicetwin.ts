@@ -12,22 +12,34 @@ import {
   adopt,
   type DeviceEntry,
   isOnline,
+  isState,
   keyOf,
   lastOnlineOf,
   modelKey,
   newDeviceEntry,
+  onlineAmong,
   protocolOf,
   reportsToCloud,
   restampEntry,
   settle,
   settled,
+  topicOf,
+  typeOf,
 } from './device.ts';
+import { LocalDesired } from './local-desired.ts';
 import { Mappers } from './mappers.ts';
 import { type Membership, membershipEvent, membershipList } from './membership.ts';
 import { DeviceRecords, type DeviceStore } from './records.ts';
-import { mergeTwin, type Twin, type TwinRefusal, type TwinUpdate, twinType } from './twin.ts';
+import { mergeTwin, type TwinRefusal, type TwinUpdate } from './twin.ts';
 import { refusalPayload, type TwinChange, twinEvents, twinList } from './twin-events.ts';
-import { type EventBase, eventBase, NO_JSON, parseEvent, parseTwinRequest } from './twin-request.ts';
+import {
+  type EventBase,
+  eventBase,
+  NO_JSON,
+  notFound,
+  parseEvent,
+  parseTwinRequest,
+} from './twin-request.ts';
 
 export type DeviceTwinDeps = {
   readonly node: string;
@@ -47,7 +59,6 @@ type Merged = { changes: TwinChange[] } | { refused: TwinRefusal };
 
 /** How often what the cloud did not confirm is offered again on a working link. */
 const RESYNC = minutes(1);
-const STATES = new Set(['online', 'offline', 'ok', 'unknown', 'unhealthy']);
 
 /** The devices of this node: membership, twins and states, one model for all ways in.
  * @source KubeEdge edge/pkg/devicetwin */
@@ -59,6 +70,7 @@ export class DeviceTwin implements DeviceManager {
   private readonly sync: CloudSync;
   private readonly entries = new Map<DeviceId, DeviceEntry>();
   private readonly models = new Map<string, DeviceModel>();
+  private readonly local = new LocalDesired();
   private readonly mappers = new Mappers();
   private readonly listeners = new Set<() => void>();
   private resync: Timer | undefined;
@@ -78,7 +90,9 @@ export class DeviceTwin implements DeviceManager {
     });
     deps.time.onArrival((boot, epoch) => this.restamp(boot, epoch));
     deps.metrics.gauge('edgecore_devices', 'Devices of this node.', () => this.entries.size);
-    deps.metrics.gauge('edgecore_devices_online', 'Devices that answer.', () => this.count('online'));
+    deps.metrics.gauge('edgecore_devices_online', 'Devices that answer.', () =>
+      onlineAmong(this.entries.values()),
+    );
   }
 
   /** Loads what the store holds and hands every device to its mapper; needs no cloud. */
@@ -102,12 +116,8 @@ export class DeviceTwin implements DeviceManager {
 
   /** A mapper goes: of its devices nothing is known any more. @param reason why, for the operator */
   removeMapper(mapper: DeviceMapper, reason: string): void {
-    const served = this.mappers.devicesOf(mapper, this.entries.values());
-    this.mappers.remove(mapper);
-    for (const { entry } of served) {
-      mapper.removeDevice(entry.id);
-      this.reportDeviceState(entry.id, 'unknown', reason);
-    }
+    for (const { id } of this.mappers.remove(mapper, this.entries.values()))
+      this.reportDeviceState(id, 'unknown', reason);
   }
 
   /** Every device, for the console. */
@@ -152,12 +162,25 @@ export class DeviceTwin implements DeviceManager {
     entry.device = device;
     if (before && protocolOf(before) !== protocolOf(device)) this.mappers.forget(id, before);
     this.hand(entry, device);
-    this.expect(entry, device);
+    this.expect(entry, this.local.applyTo(id, device));
     this.changed(entry);
   }
 
   removeDevice(id: DeviceId): void {
     this.forget(id);
+  }
+
+  /** Makes a value the desired one, until the cluster wants another; the device is known. */
+  desire(id: DeviceId, property: string, value: string): void {
+    const entry = this.entries.get(id);
+    if (!entry?.device) return;
+    this.local.set(id, entry.device, property, value);
+    this.applyDevice(entry.device);
+  }
+
+  /** A device of this node. */
+  get(id: DeviceId): Readonly<DeviceEntry> | undefined {
+    return this.entries.get(id);
   }
 
   // --- from mappers
@@ -167,7 +190,7 @@ export class DeviceTwin implements DeviceManager {
     if (!entry) return;
     const updates = new Map<string, TwinUpdate>();
     for (const { property, value } of readings)
-      updates.set(property, { actual: value, ...this.typeOf(entry, property) });
+      updates.set(property, { actual: value, ...typeOf(entry, property) });
     const merged = this.merge(entry, updates);
     if ('refused' in merged) {
       this.log.warn('a reading was refused', { device: id, reason: merged.refused.reason });
@@ -264,8 +287,8 @@ export class DeviceTwin implements DeviceManager {
     const event = parseEvent(payload) ?? {};
     const entry = this.entries.get(id);
     const state = String(event.state ?? event.State ?? '').toLowerCase();
-    if (!entry || !STATES.has(state)) return;
-    this.setState(entry, state as DeviceState, '', eventBase(event, this.deps.clock.now()));
+    if (!entry || !isState(state)) return;
+    this.setState(entry, state, '', eventBase(event, this.deps.clock.now()));
   }
 
   // --- within
@@ -284,6 +307,7 @@ export class DeviceTwin implements DeviceManager {
     if (!entry) return;
     if (entry.device) this.mappers.forget(id, entry.device);
     this.entries.delete(id);
+    this.local.forget(id);
     this.records.remove(id);
     for (const listener of this.listeners) listener();
   }
@@ -296,7 +320,7 @@ export class DeviceTwin implements DeviceManager {
       return;
     }
     entry.model = model;
-    const fault = this.mappers.apply(device, model);
+    const fault = this.mappers.apply(this.local.applyTo(entry.id, device), model);
     if (fault) this.unserved(entry, fault);
   }
 
@@ -310,7 +334,7 @@ export class DeviceTwin implements DeviceManager {
     const updates = new Map<string, TwinUpdate>();
     for (const { name, desired } of device.spec.properties ?? []) {
       if (desired?.value === undefined || desired.value === entry.twins.get(name)?.expected?.value) continue;
-      updates.set(name, { expected: desired.value, ...this.typeOf(entry, name) });
+      updates.set(name, { expected: desired.value, ...typeOf(entry, name) });
     }
     if (updates.size === 0) return;
     const merged = this.merge(entry, updates);
@@ -375,23 +399,4 @@ export class DeviceTwin implements DeviceManager {
   private pushAll(): void {
     for (const entry of this.entries.values()) this.sync.push(entry);
   }
-
-  private typeOf(entry: DeviceEntry, property: string): { type: Twin['metadata']['type'] } | undefined {
-    const model = entry.model?.spec.properties?.find((p) => p.name === property);
-    return model ? { type: twinType(model.type) } : undefined;
-  }
-
-  private count(state: DeviceState): number {
-    let n = 0;
-    for (const entry of this.entries.values()) if (entry.state === state) n++;
-    return n;
-  }
-}
-
-function topicOf(id: DeviceId): string {
-  return `$hw/events/device/${id}`;
-}
-
-function notFound(id: DeviceId): TwinRefusal {
-  return { code: 404, reason: `device ${id} is not on this node` };
 }

@@ -1,4 +1,5 @@
 import { isRecord } from '../core/message.ts';
+import type { DeviceId } from '../core/units.ts';
 import type { TwinRefusal, TwinType, TwinUpdate } from './twin.ts';
 
 /** The fields that every payload of `$hw/events` carries. */
@@ -75,4 +76,9 @@ function parseUpdate(raw: unknown): TwinUpdate | { refused: string } {
 
 function refuse(reason: string): { refused: TwinRefusal } {
   return { refused: { code: 400, reason } };
+}
+
+/** The answer about a device that is not here. */
+export function notFound(id: DeviceId): TwinRefusal {
+  return { code: 404, reason: `device ${id} is not on this node` };
 }

@@ -1,0 +1,59 @@
+import type { Device, DeviceModel } from '../../runtime/core/devices.ts';
+import type { WriteResult } from '../../runtime/core/dmi.ts';
+import { modelFault } from './convert.ts';
+import type { DriverPoint } from './driver.ts';
+
+/** The desired values of one device: each is brought to it once, when it is new or changed. */
+export class DesiredValues {
+  private readonly points: ReadonlyMap<string, DriverPoint>;
+  /** The last desired value of each property. */
+  private readonly seen = new Map<string, string>();
+  /** Those that have not been brought to the device. */
+  private readonly wanted = new Map<string, string>();
+
+  constructor(points: readonly DriverPoint[]) {
+    this.points = new Map(points.map((p) => [p.property, p]));
+  }
+
+  get isEmpty(): boolean {
+    return this.wanted.size === 0;
+  }
+
+  /** Takes the desired values of the Device.
+   * @returns those that can never be brought to it, and why */
+  take(device: Device, model: DeviceModel): WriteResult[] {
+    const refused: WriteResult[] = [];
+    for (const { name, desired } of device.spec.properties ?? []) {
+      if (desired === undefined || this.seen.get(name) === desired.value) continue;
+      this.seen.set(name, desired.value);
+      this.wanted.delete(name);
+      const fault = this.faultOf(name, desired.value, model);
+      if (fault) refused.push({ property: name, desired: desired.value, fault });
+      else this.wanted.set(name, desired.value);
+    }
+    return refused;
+  }
+
+  /** What waits to be written, in the order in which it was wanted. */
+  pending(): { readonly point: DriverPoint; readonly value: string }[] {
+    return [...this.wanted].flatMap(([name, value]) => {
+      const point = this.points.get(name);
+      return point ? [{ point, value }] : [];
+    });
+  }
+
+  /** A value was brought to the device or refused by it; meanwhile another may be wanted. */
+  done(property: string, value: string): void {
+    if (this.wanted.get(property) === value) this.wanted.delete(property);
+  }
+
+  private faultOf(name: string, value: string, model: DeviceModel): string | undefined {
+    const property = model.spec.properties?.find((p) => p.name === name);
+    if (!property) return 'not in the model';
+    const fault = modelFault(value, property);
+    if (fault) return fault;
+    const point = this.points.get(name);
+    if (!point) return 'the property is not served: its configuration has a fault';
+    return point.writable ? undefined : 'it cannot be written on the device';
+  }
+}
