@@ -2,6 +2,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { Device, DeviceModel, DeviceState } from '../../runtime/core/devices.ts';
 import { isRecord } from '../../runtime/core/message.ts';
 import type { DeviceId } from '../../runtime/core/units.ts';
+import type { LineSettings } from '../kit/serial-port.ts';
 
 /** What is said between edgecore and a plugin's worker. Each side has at most one `devices` and one `report` under way:
  * neither can pile up messages at the other. */
@@ -51,13 +52,9 @@ export type Report = {
 };
 
 /** How a serial line is opened. */
-export type SerialOptions = {
+export type SerialOptions = LineSettings & {
   /** `/dev/serial/by-id/…` stays the same when adapters are plugged in another order. */
   readonly path: string;
-  readonly baudRate: number;
-  readonly dataBits: 7 | 8;
-  readonly parity: 'none' | 'even' | 'odd';
-  readonly stopBits: 1 | 2;
 };
 
 /** Of one batch. */

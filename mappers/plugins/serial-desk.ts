@@ -1,6 +1,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { SerialPort } from 'serialport';
 import { errorText } from '../../runtime/core/errors.ts';
+import { openSerialPort } from '../kit/serial-port.ts';
 import type { SerialOptions } from './messages.ts';
 
 type Said = { readonly bytes?: unknown; readonly took?: unknown };
@@ -41,16 +42,9 @@ export class SerialDesk {
     port.postMessage({ open: true });
   }
 
-  private async openLine({ path, baudRate, dataBits, parity, stopBits }: SerialOptions): Promise<SerialPort> {
+  private async openLine({ path, ...settings }: SerialOptions): Promise<SerialPort> {
     await this.closing.get(path);
-    // Loaded when there is a line: its native part costs memory that a gateway without one can do without.
-    const { SerialPort } = await import('serialport');
-    const line = new SerialPort({ path, baudRate, dataBits, parity, stopBits, autoOpen: false });
-    line.on('error', () => {}); // shows as `close`
-    await new Promise<void>((resolve, reject) => {
-      line.open((error) => (error ? reject(error) : resolve()));
-    });
-    return line;
+    return openSerialPort(path, settings);
   }
 
   private close(path: string, line: SerialPort): void {

@@ -65,6 +65,7 @@ export type Kit = {
     dataBits?: 7 | 8;
     parity?: 'none' | 'even' | 'odd';
     stopBits?: 1 | 2;
+    flowControl?: 'none' | 'rtscts' | 'xonxoff';
   }): Promise<Line>;
   /** The properties of a device that are in its model, and a fault for each that is not. */
   points(device: Device, model: DeviceModel): { points: Point[]; faults: string[] };

@@ -105,12 +105,8 @@ export class DeviceTwin implements DeviceManager {
 
   /** A mapper goes: of its devices nothing is known any more. @param reason why, for the operator */
   removeMapper(mapper: DeviceMapper, reason: string): void {
-    const served = this.mappers.devicesOf(mapper, this.entries.values());
-    this.mappers.remove(mapper);
-    for (const { entry } of served) {
-      mapper.removeDevice(entry.id);
-      this.reportDeviceState(entry.id, 'unknown', reason);
-    }
+    for (const { id } of this.mappers.remove(mapper, this.entries.values()))
+      this.reportDeviceState(id, 'unknown', reason);
   }
 
   /** Every device, for the console. */

@@ -12,8 +12,12 @@ export class Mappers {
     for (const protocol of mapper.protocols) this.byProtocol.set(protocol, mapper);
   }
 
-  remove(mapper: DeviceMapper): void {
+  /** @returns the devices that it has let go of */
+  remove(mapper: DeviceMapper, entries: Iterable<DeviceEntry>): DeviceEntry[] {
+    const served = this.devicesOf(mapper, entries).map(({ entry }) => entry);
     for (const [protocol, known] of this.byProtocol) if (known === mapper) this.byProtocol.delete(protocol);
+    for (const { id } of served) mapper.removeDevice(id);
+    return served;
   }
 
   /** The devices of a mapper's protocols. */
