@@ -15,6 +15,14 @@ export type TwinRegisterDeps = {
 /** The twins of this node as a Modbus server offers them: what is reported may be read, and what the model lets be written
  * becomes the desired value in the node's copy of the Device. */
 export function twinRegisters({ twins, objects }: TwinRegisterDeps): TwinSource {
+  /** The last write of each device that is not on disk yet: the next one builds on it. */
+  const last = new Map<DeviceId, Promise<void>>();
+  const keep = async (id: DeviceId, property: string, value: string): Promise<void> => {
+    await last.get(id)?.catch(() => {}); // that one is answered on its own
+    const device = twins.get(id)?.device;
+    if (!device) throw new Error(`device ${id} has gone`);
+    await objects.keep(wanting(device, property, value));
+  };
   return {
     reported(device, property) {
       const entry = twins.get(device);
@@ -28,7 +36,14 @@ export function twinRegisters({ twins, objects }: TwinRegisterDeps): TwinSource 
       if (!model || !entry.device.spec.properties?.some((p) => p.name === property))
         return 'it has no such property';
       const fault = modelFault(value, model);
-      return fault ?? objects.keep(wanting(entry.device, property, value));
+      if (fault) return fault;
+      const kept = keep(device, property, value);
+      last.set(device, kept);
+      const forget = (): void => {
+        if (last.get(device) === kept) last.delete(device);
+      };
+      kept.then(forget, forget);
+      return kept;
     },
   };
 }

@@ -59,7 +59,8 @@ export type DriverPoint = {
 
 export type Exchange<C extends Connection = Connection> = {
   readonly points: readonly DriverPoint[];
-  /** @throws WireError; `exception` and `refused` make a fault of its points, others mean that the device is away */
+  /** @throws WireError; `exception` and `refused` make a fault of its points, and so does `noise` while other exchanges of
+   *   the turn succeed; others mean that the device is away */
   run(connection: C): Promise<readonly Value[]>;
 };
 
