@@ -1,5 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import * as v from 'valibot';
 import type { Device, DeviceModel } from '../core/devices.ts';
 import type { DeviceMapper } from '../core/dmi.ts';
 import { FakeClock } from '../core/fake-clock.ts';
@@ -7,6 +8,7 @@ import { silentLogger } from '../core/log.ts';
 import { type Message, type MessageDraft, newMessage } from '../core/message.ts';
 import { Metrics } from '../core/metrics.ts';
 import { deviceId, millis, minutes } from '../core/units.ts';
+import { deviceTwinConfig } from './config.ts';
 import { DeviceTwin } from './devicetwin.ts';
 import type { DeviceStore } from './records.ts';
 import type { Twin } from './twin.ts';
@@ -118,6 +120,7 @@ test.before.each(async (context) => {
   const time: Context['time'] = { trusted: true, arrive: () => {} };
   const make = (): DeviceTwin => {
     const twins = new DeviceTwin({
+      config: v.parse(deviceTwinConfig, {}),
       node: 'edge-1',
       store,
       link,

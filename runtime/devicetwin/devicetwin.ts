@@ -8,6 +8,7 @@ import type { MetricSource } from '../core/metrics.ts';
 import type { TimeTrust } from '../core/time-trust.ts';
 import { type DeviceId, deviceId, minutes } from '../core/units.ts';
 import { CloudSync, type TwinLink } from './cloud-sync.ts';
+import type { DeviceTwinConfig } from './config.ts';
 import {
   adopt,
   type DeviceEntry,
@@ -31,10 +32,11 @@ import { Mappers } from './mappers.ts';
 import { type Membership, membershipEvent } from './membership.ts';
 import { DeviceRecords, type DeviceStore } from './records.ts';
 import { mergeTwin, type TwinRefusal, type TwinUpdate } from './twin.ts';
-import { refusalPayload, type TwinChange, twinEvents } from './twin-events.ts';
+import { isAwaited, refusalPayload, type TwinChange, twinEvents } from './twin-events.ts';
 import { type EventBase, eventBase, notFound, parseEvent, parseTwinRequest } from './twin-request.ts';
 
 export type DeviceTwinDeps = {
+  readonly config: DeviceTwinConfig;
   readonly node: string;
   readonly store: DeviceStore;
   readonly link: TwinLink;
@@ -74,6 +76,7 @@ export class DeviceTwin implements DeviceManager {
     this.sync = new CloudSync({
       link: deps.link,
       clock: deps.clock,
+      config: deps.config.cloudReport,
       log: this.log,
       confirmed: (entry, names) => this.note(entry, names),
     });
@@ -82,6 +85,8 @@ export class DeviceTwin implements DeviceManager {
     deps.metrics.gauge('edgecore_devices_online', 'Devices that answer.', () =>
       onlineAmong(this.entries.values()),
     );
+    const waiting = 'Devices with values that wait for their turn to be told to the cloud.';
+    deps.metrics.gauge('edgecore_devices_waiting', waiting, () => this.sync.waiting);
   }
 
   /** Loads what the store holds and hands every device to its mapper; needs no cloud. */
@@ -94,6 +99,7 @@ export class DeviceTwin implements DeviceManager {
 
   async stop(): Promise<void> {
     this.resync?.cancel();
+    this.sync.stop();
   }
 
   /** A mapper of this process takes the devices of its protocols, also those that are here already. */
@@ -121,7 +127,7 @@ export class DeviceTwin implements DeviceManager {
   }
 
   link(up: boolean): void {
-    if (up) this.pushAll();
+    if (up) this.pushAll('now');
   }
 
   // --- from the cloud
@@ -201,7 +207,7 @@ export class DeviceTwin implements DeviceManager {
       }
     }
     entry.stateUnsynced = true;
-    this.changed(entry);
+    this.changed(entry, 'now');
   }
 
   // --- from MQTT
@@ -285,6 +291,7 @@ export class DeviceTwin implements DeviceManager {
     if (!entry) return;
     if (entry.device) this.mappers.forget(id, entry.device);
     this.entries.delete(id);
+    this.sync.forget(entry);
     this.records.remove(id);
     for (const listener of this.listeners) listener();
   }
@@ -348,7 +355,7 @@ export class DeviceTwin implements DeviceManager {
     for (const { topic, payload } of twinEvents(base, changes, entry.twins)) {
       this.deps.publish(`${topicOf(entry.id)}/${topic}`, payload);
     }
-    this.changed(entry);
+    this.changed(entry, changes.some(isAwaited) ? 'now' : undefined);
   }
 
   private restamp(boot: string, epoch: number): void {
@@ -361,6 +368,7 @@ export class DeviceTwin implements DeviceManager {
   }
 
   private setState(entry: DeviceEntry, state: DeviceState, reason: string, base: EventBase): void {
+    const isNews = entry.state !== state || entry.reason !== reason;
     entry.state = state;
     entry.reason = reason;
     if (isOnline(state)) entry.lastOnline = kubeTime(base.timestamp);
@@ -370,15 +378,15 @@ export class DeviceTwin implements DeviceManager {
       ...base,
       device: { name: entry.name, state, lastOnlineTime: lastOnlineOf(entry) },
     });
-    this.changed(entry);
+    this.changed(entry, isNews ? 'now' : undefined);
   }
 
-  private changed(entry: DeviceEntry): void {
-    this.sync.push(entry);
+  private changed(entry: DeviceEntry, when?: 'now'): void {
+    this.sync.push(entry, when);
     for (const listener of this.listeners) listener();
   }
 
-  private pushAll(): void {
-    for (const entry of this.entries.values()) this.sync.push(entry);
+  private pushAll(when?: 'now'): void {
+    for (const entry of this.entries.values()) this.sync.push(entry, when);
   }
 }
