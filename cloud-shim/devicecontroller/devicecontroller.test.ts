@@ -131,16 +131,29 @@ test('a model that others on the node use stays there', async ({ put, remove, se
   assert.equal(sent, ['edge-1 update membership -default/plc', 'edge-1 delete default/device/plc']);
 });
 
+test('a desired value goes without the model, which the node has', async ({ put, sent }) => {
+  await put(model('press'));
+  await put(device('plc', 'edge-1'));
+  sent.length = 0;
+  await put(device('plc', 'edge-1', { properties: [{ name: 't', desired: { value: '1' } }] }));
+  await put(device('second', 'edge-1'));
+  assert.equal(sent, [
+    'edge-1 update default/device/plc',
+    'edge-1 update membership +default/second',
+    'edge-1 insert default/device/second',
+  ]);
+});
+
 test('another model comes before the device changes, and the old one goes', async ({ put, sent }) => {
   await put(model('press'));
   await put(model('oven'));
   await put(device('plc', 'edge-1'));
   sent.length = 0;
   await put(device('plc', 'edge-1', { deviceModelRef: { name: 'oven' } }));
-  assert.equal(sent.sort(), [
-    'edge-1 delete default/devicemodel/press',
+  assert.equal(sent, [
+    'edge-1 insert default/devicemodel/oven',
     'edge-1 update default/device/plc',
-    'edge-1 update default/devicemodel/oven',
+    'edge-1 delete default/devicemodel/press',
   ]);
 });
 

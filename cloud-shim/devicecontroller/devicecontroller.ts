@@ -104,11 +104,11 @@ export class DeviceController {
     // Also drops the twins of properties that are gone.
     void this.writer.write(device, (status) => mergeTwins(status, {}, namesOf(device))).catch(() => {});
     if (!nodeName) return;
-    if (before && previous === nodeName) this.dropModel(nodeName, before, device);
-    if (previous !== nodeName) this.sendMembership(nodeName, [device], []);
-    const model = this.modelOf(device);
-    if (model) this.send(nodeName, 'devicemodel', model, previous === nodeName ? 'update' : 'insert');
-    this.send(nodeName, 'device', device, previous === nodeName ? 'update' : 'insert');
+    const stays = before !== undefined && previous === nodeName;
+    if (!stays) this.sendMembership(nodeName, [device], []);
+    this.bringModel(nodeName, device, stays ? before : undefined);
+    this.send(nodeName, 'device', device, stays ? 'update' : 'insert');
+    if (stays) this.dropModel(nodeName, before, device);
   }
 
   private deviceRemoved(device: Device): void {
@@ -120,6 +120,15 @@ export class DeviceController {
     this.sendMembership(node, [], [device]);
     this.dropModel(node, device);
     this.send(node, 'device', device, 'delete');
+  }
+
+  /** Sends a device's model unless the node has it for another device, or for the same one before.
+   * Differs: KubeEdge sends it with every change of a device; here its own changes go to every node that has it. */
+  private bringModel(node: string, device: Device, before?: Device): void {
+    const model = this.modelOf(device);
+    if (!model || (before && this.modelOf(before) === model)) return;
+    const has = this.devicesOf(node).some((other) => other !== device && this.modelOf(other) === model);
+    if (!has) this.send(node, 'devicemodel', model, 'insert');
   }
 
   /** Takes the model from a node that no device of that node needs any more.

@@ -92,9 +92,15 @@ export class CloudSync {
 
   private async sendState(entry: DeviceEntry): Promise<void> {
     const { name, state, reason } = entry;
-    const faults = entry.faults.size > 0 ? { faults: Object.fromEntries(entry.faults) } : {};
+    const faults = entry.faults.all();
     const lastOnlineTime = lastOnlineOf(entry);
-    const device = { name, state, lastOnlineTime, ...(reason ? { reason } : {}), ...faults };
+    const device = {
+      name,
+      state,
+      lastOnlineTime,
+      ...(reason ? { reason } : {}),
+      ...(faults ? { faults } : {}),
+    };
     entry.stateUnsynced = false;
     const content = JSON.stringify({ ...this.base(), device });
     const taken = await this.ask(`device/${entry.id}/state/update`, content).catch(() => false);
