@@ -255,12 +255,13 @@ test('nobody is told of an update before it is on disk', async (context) => {
 });
 
 test('an update that the disk refuses is not promised, and is noted for when the disk takes it', async (context) => {
-  const { twins, heard, store } = context;
+  const { twins, heard, store, clock } = context;
   join(context);
   store.isFull = true;
   const handled = twins.handleDevice(ID, 'twin/update', update({ t: { actual: { value: '1' } } }));
   assert.is(await handled.catch((error: Error) => error.message), 'no space');
   assert.equal(heard, []);
+  await clock.advance(10_000);
   assert.match(store.twins.get(`${ID} t`)?.value ?? '', /"value":"1"/);
 });
 
@@ -632,6 +633,27 @@ test('readings of a time when the clock was wrong get their true time, and are t
   time.arrive(epoch);
   await clock.advance(0);
   assert.equal(told(), { value: '21', metadata: { timestamp: epoch + 7000 } });
+});
+
+test('what is sampled is written about once in ten seconds, all of it when edgecore stops', async (context) => {
+  const { twins, store, clock } = context;
+  twins.applyModel(model);
+  twins.applyDevice(device());
+  const read = (value: string): void => {
+    twins.reportDeviceStatus(ID, [{ property: 'temperature', value, at: millis(0) }]);
+  };
+  const written = (): string =>
+    /"value":"(\d+)"/.exec(store.twins.get(`${ID} temperature`)?.value ?? '')?.[1] ?? '';
+  const seen = new Set<string>();
+  for (let i = 0; i < 31; i++) {
+    read(String(i));
+    await clock.advance(1000);
+    seen.add(written());
+  }
+  assert.is(seen.size - 1, 3, `written: ${[...seen]}`);
+  read('99');
+  await twins.stop();
+  assert.is(written(), '99');
 });
 
 /** Bad input, and what the DeviceStatus says: the fault of the property that it concerns, or the device's reason. */

@@ -74,7 +74,7 @@ export class DeviceTwin implements DeviceManager {
   constructor(deps: DeviceTwinDeps) {
     this.deps = deps;
     this.log = deps.log.child('devicetwin');
-    this.records = new DeviceRecords(deps.store);
+    this.records = new DeviceRecords(deps.store, deps.clock);
     this.sync = new CloudSync({
       link: deps.link,
       clock: deps.clock,
@@ -102,6 +102,7 @@ export class DeviceTwin implements DeviceManager {
   async stop(): Promise<void> {
     this.resync?.cancel();
     this.sync.stop();
+    this.records.stop();
   }
 
   /** A mapper of this process takes the devices of its protocols, also those that are here already. */
@@ -294,7 +295,7 @@ export class DeviceTwin implements DeviceManager {
     if (entry.device) this.mappers.forget(id, entry.device);
     this.entries.delete(id);
     this.sync.forget(entry);
-    this.records.remove(id);
+    this.records.remove(entry);
     for (const listener of this.listeners) listener();
   }
 
