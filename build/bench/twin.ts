@@ -54,7 +54,7 @@ export async function* benchTwin({ seconds = 60 }: BenchOptions): AsyncGenerator
       const device = deviceOf({ name: `d${i}`, points: POINTS, node: NODE, port });
       await stack.api.create(kinds.device, { name: `d${i}`, namespace: 'default' }, device);
     }
-    await until('every device is read', () => plcs.every(({ requests }) => requests > 3), 600_000);
+    await until('every device is read', () => plcs.every(({ requests }) => requests > 3), 1_200_000);
     await settled(() => writes);
     const heard = await hear(stack.options.ports.mqtt, plcs);
     await sleep(2000);

@@ -14,8 +14,8 @@ export const deviceTwinConfig = v.strictObject({
       interval: v.optional(v.pipe(v.number(), v.minValue(0, 'want seconds, 0 or more')), 10),
       /** Messages that a device which was quiet may send at once. */
       burst: v.optional(positive('messages'), 15),
-      /** Messages a second of all devices together. */
-      messagesPerSecond: v.optional(positive('messages'), 100),
+      /** Messages a second of all devices together; below `edgeHub.messageQPS`, which acknowledgements and leases share. */
+      messagesPerSecond: v.optional(positive('messages'), 20),
     }),
     {},
   ),
