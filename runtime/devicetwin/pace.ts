@@ -18,8 +18,9 @@ export class Pace<D extends object> {
   private readonly deps: PaceDeps;
   private readonly all: TokenBucket;
   private readonly turns = new Map<D, Turn>();
-  /** Devices whose own turn has come, in that order, with what they want to do. */
-  private readonly ready = new Map<D, () => void>();
+  /** Devices whose own turn has come, in that order, with what they want to do: first those that were quiet, so that many
+   * which change all the time do not hold up the one that changes now and then. */
+  private readonly lanes = { quiet: new Map<D, () => void>(), busy: new Map<D, () => void>() };
   private timer: Timer | undefined;
 
   constructor(deps: PaceDeps) {
@@ -33,13 +34,13 @@ export class Pace<D extends object> {
   get waiting(): number {
     let own = 0;
     for (const { timer } of this.turns.values()) if (timer) own++;
-    return own + this.ready.size;
+    return own + this.lanes.quiet.size + this.lanes.busy.size;
   }
 
   /** Calls `speak` at the device's next turn; a call that waits already stays. */
   ask(device: D, speak: () => void): void {
     const turn = this.turnOf(device);
-    if (turn.timer || this.ready.has(device)) return;
+    if (turn.timer || this.lanes.quiet.has(device) || this.lanes.busy.has(device)) return;
     const { wait } = turn.bucket;
     if (wait === 0) return this.enqueue(device, speak);
     turn.timer = this.deps.clock.after(wait, () => {
@@ -60,7 +61,8 @@ export class Pace<D extends object> {
     const turn = this.turns.get(device);
     turn?.timer?.cancel();
     if (turn) turn.timer = undefined;
-    this.ready.delete(device);
+    this.lanes.quiet.delete(device);
+    this.lanes.busy.delete(device);
   }
 
   /** The device is no more. */
@@ -76,19 +78,23 @@ export class Pace<D extends object> {
   }
 
   private enqueue(device: D, speak: () => void): void {
-    this.ready.set(device, speak);
+    const isQuiet = this.turnOf(device).bucket.level > this.deps.config.burst / 2;
+    this.lanes[isQuiet ? 'quiet' : 'busy'].set(device, speak);
     this.drain();
   }
 
   private drain(): void {
-    for (const [device, speak] of this.ready) {
-      if (!this.all.hasToken) break;
-      this.ready.delete(device);
-      this.all.take();
-      this.turnOf(device).bucket.take();
-      speak();
+    const { quiet, busy } = this.lanes;
+    for (const lane of [quiet, busy]) {
+      for (const [device, speak] of lane) {
+        if (!this.all.hasToken) break;
+        lane.delete(device);
+        this.all.take();
+        this.turnOf(device).bucket.take();
+        speak();
+      }
     }
-    if (this.ready.size === 0 || this.timer) return;
+    if (quiet.size + busy.size === 0 || this.timer) return;
     this.timer = this.deps.clock.after(this.all.wait, () => {
       this.timer = undefined;
       this.drain();
