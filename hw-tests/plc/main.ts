@@ -1,7 +1,6 @@
 import { parseArgs } from 'node:util';
 import { Plc } from './plc.ts';
 import { loadRegisterMap } from './register-map.ts';
-import { RtuSlaves } from './rtu-slaves.ts';
 
 /** Plays a PLC until it is told to stop: `--host 127.0.0.1 --port 1502`, or `--serial /dev/ttyUSB0 --baud 9600 --unit 1`;
  * `--map registers.yaml` gives it other registers. Prints one JSON line when it serves. */
@@ -20,6 +19,8 @@ const { values } = parseArgs({
 async function serve(): Promise<string> {
   const { host, port, serial, baud, unit, map } = values;
   if (serial !== undefined) {
+    // Its native part does not lie beside the bundle that `npm start` runs.
+    const { RtuSlaves } = await import('./rtu-slaves.ts');
     const slaves = new RtuSlaves([Number(unit)]);
     if (map !== undefined) loadRegisterMap(map, slaves.slave(Number(unit)).memory);
     await slaves.open(serial, Number(baud));
