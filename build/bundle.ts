@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
   copyFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -11,7 +12,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { build, type Metafile } from 'esbuild';
+import { type BuildOptions, build, type Metafile } from 'esbuild';
 import { licences } from './licences.ts';
 import { bareNative } from './native-plugin.ts';
 
@@ -58,24 +59,16 @@ for (const { name, entry, env, flags } of programs) {
   copyFileSync('LICENSE', join(folder, 'LICENSE'));
   writeLauncher(join(folder, name), { script: `${name}.cjs`, env, flags });
 }
+await bundlePlugins(join('dist', 'edgecore'));
 copyNative(join('dist', 'edgecore'), values.target);
 copyDefinitions(join('dist', 'cloud-shim', 'crds'));
 for (const { name, entry } of tools) await bundle(entry, join('dist', 'dev', `${name}.cjs`));
 
 async function bundle(entry: string, outfile: string): Promise<Metafile> {
   const { metafile } = await build({
-    entryPoints: [entry],
-    outfile,
-    bundle: true,
-    platform: 'node',
-    target: 'node20',
+    ...bundleOptions(entry, outfile),
     format: 'cjs',
-    // Short source text is less memory; names stay, so that a stack trace can be read.
-    minifySyntax: true,
-    minifyWhitespace: true,
-    legalComments: 'none',
     metafile: true,
-    logLevel: 'warning',
     define: {
       EDGECORE_VERSION: JSON.stringify(version),
       EDGECORE_BUILT_AT: String(builtAt()),
@@ -87,6 +80,30 @@ async function bundle(entry: string, outfile: string): Promise<Metafile> {
     plugins: [bareNative],
   });
   return metafile;
+}
+
+/** What the workers of mapper plugins run, and what `edgecore mapper new` copies. */
+async function bundlePlugins(folder: string): Promise<void> {
+  const template = join(folder, 'mapper-template');
+  await build(bundleOptions('mappers/plugins/worker/main.ts', join(folder, 'mapper-worker.mjs')));
+  cpSync('mappers/template', template, { recursive: true });
+  await build(bundleOptions('mappers/plugins/worker/kit-for-tests.ts', join(template, 'kit.mjs')));
+}
+
+function bundleOptions(entry: string, outfile: string): BuildOptions {
+  return {
+    entryPoints: [entry],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    target: 'node20',
+    format: 'esm',
+    // Short source text is less memory; names stay, so that a stack trace can be read.
+    minifySyntax: true,
+    minifyWhitespace: true,
+    legalComments: 'none',
+    logLevel: 'warning',
+  };
 }
 
 /** The time of the last commit, so that the same sources make the same bundle. */

@@ -1,6 +1,9 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { DriverMapper } from '../mappers/kit/mapper.ts';
 import { modbusDriver } from '../mappers/modbus/modbus.ts';
 import { ModbusServer } from '../mappers/modbus/server.ts';
+import { Plugins, type PluginsDeps } from '../mappers/plugins/plugins.ts';
 import { SerialDriver } from '../mappers/serial/serial.ts';
 import { FileAuthority } from './broker/auth/file-authority.ts';
 import { bridgeOptions } from './broker/bridge/config.ts';
@@ -8,6 +11,7 @@ import { Broker, type BrokerDeps } from './broker/broker.ts';
 import type { BrokerLimits } from './broker/config.ts';
 import { tcpListener } from './broker/listeners/config.ts';
 import type { BrokerStore } from './broker/persistence.ts';
+import { pluginsDirectory } from './config/config.ts';
 import type { Config } from './config/schema.ts';
 import { Console } from './console/console.ts';
 import type { Clock } from './core/clock.ts';
@@ -108,17 +112,19 @@ export class EdgeCore {
       variables: apiVariables(config),
       cluster: meta,
       cri: connectCri(edged.tailoredKubeletConfig.containerRuntimeEndpoint),
+      store,
     });
     meta.connect({ pods: agent, devices: twins });
     const local = localApi(deps, { store, link: hub, pods: agent, own: meta });
     if (local) meta.mirrorTo(local);
 
     // The page's port also carries MQTT over WebSocket: it opens first and closes after the broker has said goodbye.
-    const page = this.console({ ...deps, clock }, { metrics, twins, broker, hub, agent });
+    const page = this.console({ ...deps, clock }, { metrics, twins, broker, hub, agent, store });
     this.broker = broker;
     const first = [clock, ...page, this.authority, broker, bus];
     const scada = modbusServer(deps, { twins, objects: meta, metrics });
-    const devices = [...mappers, twins, ...scada, ...(local ? [local] : [])];
+    const plugins = mapperPlugins({ ...shared, manager: twins, registry: twins }, deps, mappers);
+    const devices = [...mappers, twins, plugins, ...scada, ...(local ? [local] : [])];
     this.modules = [...first, ...devices, agent, hub, ...this.tunnel({ ...deps, ...shared }, hub, agent)];
   }
 
@@ -165,10 +171,7 @@ export class EdgeCore {
     return [this.stream];
   }
 
-  private console(
-    deps: EdgeCoreDeps,
-    parts: { metrics: Metrics; twins: DeviceTwin; broker: Broker; hub: EdgeHub; agent: Edged },
-  ): Module[] {
+  private console(deps: EdgeCoreDeps, parts: ConsoleParts): Module[] {
     const config = deps.config.modules.console;
     if (!config.enable) return [];
     const { clock, log, assets } = deps;
@@ -185,7 +188,7 @@ export class EdgeCore {
         snapshot: () => snapshotOf({ ...parts, node, version, startedAt, now: clock.now() }),
         metrics: () => parts.metrics.render(),
         onChange: (listener) => {
-          const stops = [parts.twins.onChange(listener), parts.agent.onChange(listener)];
+          const stops = [parts.twins, parts.agent, parts.store].map((part) => part.onChange(listener));
           return () => {
             for (const stop of stops) stop();
           };
@@ -199,6 +202,16 @@ export class EdgeCore {
     ];
   }
 }
+
+/** What the console shows. */
+type ConsoleParts = {
+  readonly metrics: Metrics;
+  readonly twins: DeviceTwin;
+  readonly broker: Broker;
+  readonly hub: EdgeHub;
+  readonly agent: Edged;
+  readonly store: Store;
+};
 
 type CloudParts = {
   readonly meta: MetaManager;
@@ -242,6 +255,21 @@ function modbusServer(
   return config.enable
     ? [new ModbusServer({ config, log, version, metrics: parts.metrics, twins: twinRegisters(parts) })]
     : [];
+}
+
+/** Mappers that are installed beside those that are built in. */
+function mapperPlugins(
+  shared: Pick<PluginsDeps, 'manager' | 'registry' | 'clock' | 'log' | 'metrics' | 'random'>,
+  { config, assets }: EdgeCoreDeps,
+  builtIn: readonly DriverMapper[],
+): Plugins {
+  return new Plugins({
+    ...shared,
+    directory: pluginsDirectory(config),
+    program: assets.map((folder) => join(folder, 'mapper-worker.mjs')).find((path) => existsSync(path)),
+    rss: () => process.memoryUsage.rss(),
+    builtIn: new Map(builtIn.flatMap(({ protocols, name }) => protocols.map((protocol) => [protocol, name]))),
+  });
 }
 
 function localApi(
@@ -331,7 +359,9 @@ function brokerStore(store: Store): BrokerStore {
     // What fails at once is refused like what fails on its way.
     durable: async (work) => store.durable(work),
     lazy: (work) => store.lazy(work),
+    patience: 25,
     atCommit: (prepare) => store.atCommit(prepare),
+    arrived: (bytes) => store.arrived(bytes),
     withCommit: (work) => store.withCommit(work),
     rows: store.mqtt,
   };

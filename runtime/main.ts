@@ -1,7 +1,7 @@
 import { realpathSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
-import { blankToken, defaultConfigText, loadConfig, minConfigText } from './config/config.ts';
+import { blankToken, DEFAULT_CONFIG, defaultConfigText, loadConfig, minConfigText } from './config/config.ts';
 import { systemClock, withTimeout } from './core/clock.ts';
 import { EdgeError, errorText } from './core/errors.ts';
 import { createLogger, type Logger } from './core/log.ts';
@@ -10,8 +10,10 @@ import { EdgeCore } from './edgecore.ts';
 import { bootId, isSynchronised, uptime } from './host/machine.ts';
 import { builtAt, version } from './version.ts';
 
-const DEFAULT_CONFIG = '/etc/kubeedge/config/edgecore.yaml';
 const usage = `edgecore ${version}: a Kubernetes edge node
+
+  edgecore [OPTIONS]     run the node
+  edgecore mapper …      install mappers and look at them: edgecore mapper --help
 
   --config FILE     configuration, default ${DEFAULT_CONFIG}
   --minconfig       print the least configuration and exit
@@ -23,6 +25,12 @@ const STOP_LIMIT = seconds(20);
 
 /** Exit codes: 0 stopped when asked, 1 could not run, 2 the command line or the configuration is wrong. */
 async function main(): Promise<number> {
+  const [command, ...rest] = process.argv.slice(2);
+  if (command && !command.startsWith('-')) {
+    // Loaded when it is asked for: the node itself has no use for it.
+    const { runCommand } = await import('./cli/cli.ts');
+    return runCommand(command, rest, { print: (text) => process.stdout.write(text), assets: assets() });
+  }
   const options = readArguments();
   if (typeof options === 'number') return options;
   const config = loadConfig(options.config);
@@ -42,7 +50,7 @@ async function run(config: ReturnType<typeof loadConfig>, path: string, log: Log
   const core = new EdgeCore({
     config,
     version,
-    assets: [dirname(realpathSync(process.argv[1] ?? '.'))],
+    assets: assets(),
     clock: systemClock,
     host: { boot: bootId(), uptime, builtAt, isSynchronised },
     log,
@@ -59,6 +67,11 @@ async function run(config: ReturnType<typeof loadConfig>, path: string, log: Log
     await withTimeout(systemClock, STOP_LIMIT, core.stop(), () => new Error('modules did not stop in time'));
   }
   return 0;
+}
+
+/** What lies beside the program. */
+function assets(): string[] {
+  return [dirname(realpathSync(process.argv[1] ?? '.'))];
 }
 
 function readArguments(): { config: string } | number {
@@ -101,7 +114,9 @@ main().then(
     process.stderr.write(`edgecore: ${errorText(error)}${hint}\n`);
     const wrongInput =
       error instanceof EdgeError
-        ? error.code.startsWith('CONFIG_') || error.code === 'MQTT_AUTH_FILE_INVALID'
+        ? error.code.startsWith('CONFIG_') ||
+          error.code === 'CLI_USAGE' ||
+          error.code === 'MQTT_AUTH_FILE_INVALID'
         : error instanceof TypeError;
     process.exit(wrongInput ? 2 : 1);
   },

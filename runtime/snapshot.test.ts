@@ -20,6 +20,7 @@ const of = (devices: DeviceEntry[] = [], statuses: (PodStatus | undefined)[] = [
       counters: { received: counter(1), sent: counter(2), dropped: counter(4) },
     } as SnapshotParts['broker'],
     hub: { state: { state: 'offline', since: 7, server: 'cloud:10000', reason: 'no route' } },
+    store: { health: () => ({ state: 'degraded', since: 6, reason: 'disk full' }) },
     agent: {
       runtime: { fault, version: 'containerd://1' },
       pods: () => statuses.map((status) => ({ ref, status })),
@@ -38,6 +39,7 @@ test('node, link, runtime and broker', () => {
     startedAt: 5,
     link: { state: 'offline', since: 7, server: 'cloud:10000', reason: 'no route' },
     runtime: { ready: true, message: 'containerd://1' },
+    store: { state: 'degraded', since: 6, reason: 'disk full' },
     devices: [],
     pods: [],
     mqtt: { clients: 3, received: 1, sent: 2, dropped: 4 },

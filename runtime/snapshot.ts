@@ -11,6 +11,7 @@ export type SnapshotParts = {
   readonly now: number;
   readonly twins: { list(): Iterable<Readonly<DeviceEntry>> };
   readonly broker: { readonly clients: number; readonly counters: BrokerCounters };
+  readonly store: { health(): ConsoleSnapshot['store'] };
   readonly hub: { readonly state: LinkState };
   readonly agent: {
     readonly runtime: { readonly fault: string | undefined; readonly version: string };
@@ -20,7 +21,7 @@ export type SnapshotParts = {
 
 /** Gathers what the console shows from the modules. */
 export function snapshotOf(parts: SnapshotParts): ConsoleSnapshot {
-  const { node, version, startedAt, now, twins, broker, hub, agent } = parts;
+  const { node, version, startedAt, now, twins, broker, hub, agent, store } = parts;
   const { fault, version: runtimeVersion } = agent.runtime;
   const { received, sent, dropped } = broker.counters;
   return {
@@ -31,6 +32,7 @@ export function snapshotOf(parts: SnapshotParts): ConsoleSnapshot {
     rssMb: Math.round(process.memoryUsage.rss() / 1e6),
     link: hub.state,
     runtime: { ready: fault === undefined, message: fault ?? runtimeVersion },
+    store: store.health(),
     devices: [...twins.list()].map(deviceOf),
     pods: [...agent.pods()].map(podOf),
     mqtt: {

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import type { Figure } from './figure.ts';
+import { benchFlash } from './flash.ts';
 import { benchModbus } from './modbus.ts';
 import { benchMqtt } from './mqtt.ts';
 import { benchReaction } from './reaction.ts';
@@ -17,6 +18,7 @@ const benches: Readonly<Record<string, Bench>> = {
   rss: benchRss,
   reaction: benchReaction,
   mqtt: benchMqtt,
+  flash: benchFlash,
   modbus: benchModbus,
 };
 

@@ -56,13 +56,13 @@ export class LoadClient {
   }
 
   /** Prepares the message that {@link publish} sends. */
-  prepare(topic: string, payload: Buffer, qos: 0 | 1 | 2): void {
+  prepare(topic: string, payload: Buffer, qos: 0 | 1 | 2, retain = false): void {
     this.template = mqtt.generate({
       cmd: 'publish',
       topic,
       payload,
       qos,
-      retain: false,
+      retain,
       dup: false,
       ...(qos > 0 ? { messageId: 1 } : {}),
     });

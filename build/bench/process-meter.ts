@@ -19,3 +19,8 @@ export function cpuSecondsOf(pid: number): number {
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) / TICKS;
 }
+
+/** Bytes that a process has had written to a disk: pages that it made dirty, in whole pages. @source proc(5) io */
+export function bytesWrittenBy(pid: number): number {
+  return Number(/^write_bytes: (\d+)$/m.exec(readFileSync(`/proc/${pid}/io`, 'utf8'))?.[1]);
+}

@@ -15,6 +15,7 @@ import type { Pod } from '../../runtime/core/pod.ts';
 import type { BenchOptions } from './bench.ts';
 import { type Figure, figure } from './figure.ts';
 import { LoadClient } from './load-client.ts';
+import { deviceOf, modelOf } from './points.ts';
 import { type Memory, memoryOf } from './process-meter.ts';
 
 const CLIENTS = 50;
@@ -72,7 +73,10 @@ async function everythingOn(stack: Stack, containerd: Containerd | undefined): P
   await stack.startPlc();
   const edge = await stack.startEdge();
   await stack.registered();
-  for (const object of [pointsModel, pointsDevice(stack.options.ports.plc)]) {
+  for (const object of [
+    modelOf(POINTS),
+    deviceOf({ points: POINTS, node: NODE, port: stack.options.ports.plc }),
+  ]) {
     const kind = object.kind === 'Device' ? kinds.device : kinds.deviceModel;
     await stack.api.create(kind, { name: 'points', namespace: 'default' }, object);
   }
@@ -136,42 +140,6 @@ async function sample(pid: number, seconds: number): Promise<Memory[]> {
     if (i >= seconds / 2 - 1) samples.push(memoryOf(pid));
   }
   return samples;
-}
-
-const apiVersion = 'devices.kubeedge.io/v1beta1';
-
-const pointsModel = {
-  apiVersion,
-  kind: 'DeviceModel',
-  metadata: { name: 'points', namespace: 'default' },
-  spec: {
-    protocol: 'modbus',
-    properties: Array.from({ length: POINTS }, (_, i) => ({
-      name: `p${i}`,
-      type: 'INT',
-      accessMode: 'ReadOnly',
-    })),
-  },
-};
-
-/** The first points follow the PLC's temperature and counter, so that some of them change each second. */
-function pointsDevice(port: number) {
-  return {
-    apiVersion,
-    kind: 'Device',
-    metadata: { name: 'points', namespace: 'default' },
-    spec: {
-      deviceModelRef: { name: 'points' },
-      nodeName: NODE,
-      protocol: { protocolName: 'modbus', configData: { host: '127.0.0.1', port, unitId: 1 } },
-      properties: Array.from({ length: POINTS }, (_, i) => ({
-        name: `p${i}`,
-        reportToCloud: true,
-        collectCycle: 1000,
-        visitors: { protocolName: 'modbus', configData: { register: 'input', address: i, type: 'uint16' } },
-      })),
-    },
-  };
 }
 
 const busybox = {

@@ -108,6 +108,7 @@ export function makeEdged(
     clock: systemClock,
     log: silentLogger,
     metrics: new Metrics(),
+    store: { health: () => ({}), onChange: () => () => {} },
   });
   edged.onChange(() => cluster.wake());
   return edged;

@@ -176,7 +176,7 @@ test('the database is whole, and nothing of what was delivered stays in it', asy
 }) => {
   load.close();
   await running?.stop();
-  const db = openDatabase(edge.database, Date.now(), silentLogger);
+  const { db } = openDatabase(edge.database, Date.now(), silentLogger);
   try {
     assert.equal(db.all('PRAGMA integrity_check'), [{ integrity_check: 'ok' }]);
     const rows = (table: string): number => Number(db.get(`SELECT count(*) AS n FROM ${table}`)?.n);

@@ -7,6 +7,7 @@ import { systemClock } from '../../runtime/core/clock.ts';
 import { type LogFields, type Logger, silentLogger } from '../../runtime/core/log.ts';
 import { Metrics } from '../../runtime/core/metrics.ts';
 import { openDatabase } from '../../runtime/store/database.ts';
+import { unsqueeze } from '../../runtime/store/squeeze.ts';
 import { Store } from '../../runtime/store/store.ts';
 import { seededRandom } from './random.ts';
 
@@ -66,13 +67,13 @@ function survivors(dir: string, db: Buffer, wal: Buffer): number {
     error: (message: string, fields?: LogFields) =>
       assert.unreachable(`${message} ${JSON.stringify(fields)}`),
   };
-  const opened = openDatabase(path, 0, log);
+  const { db: opened } = openDatabase(path, 0, log);
   try {
     assert.equal(opened.all('PRAGMA integrity_check'), [{ integrity_check: 'ok' }]);
     const rows = opened.all('SELECT first, body FROM mqtt_batch ORDER BY first');
     for (const [i, row] of rows.entries()) {
       assert.is(Number(row?.first), i + 1);
-      const body = Buffer.from(row?.body as Uint8Array);
+      const body = Buffer.from(unsqueeze(row?.body as Uint8Array));
       assert.ok(body.equals(Buffer.alloc(body.length, i + 1)));
     }
     return rows.length;

@@ -19,7 +19,7 @@ const { values } = parseArgs({
 async function serve(): Promise<string> {
   const { host, port, serial, baud, unit, map } = values;
   if (serial !== undefined) {
-    // Its native part does not lie beside the bundle that `npm start` runs.
+    // The demonstration's bundle has no native part of a serial port beside it.
     const { RtuSlaves } = await import('./rtu-slaves.ts');
     const slaves = new RtuSlaves([Number(unit)]);
     if (map !== undefined) loadRegisterMap(map, slaves.slave(Number(unit)).memory);

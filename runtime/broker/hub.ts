@@ -106,7 +106,7 @@ export class Hub {
     this.reached = makeReached(metrics);
     const epoch = (): number => clock.now() - clock.monotonic();
     const now = (): number => clock.monotonic();
-    const journal = new Journal({ store, log, epoch });
+    const journal = new Journal({ store, log, epoch, now });
     const refuse = (limit: RefusingLimit): void => this.refuse(limit);
     this.retained = new Retained({ store, limits, epoch, refuse });
     this.router = new Router({

@@ -9,14 +9,21 @@ import { defaultBrokerLimits } from './config.ts';
 import { DurableSession } from './durable-session.ts';
 import { Journal, receiversOf } from './journal.ts';
 import { makeMessage, type QoS } from './message.ts';
+import type { Outlet } from './session.ts';
 import { settled, TestStore } from './test-store.ts';
 
-type Context = { store: TestStore; journal: Journal; session: (sid: number) => DurableSession };
+type Context = { time: number; store: TestStore; journal: Journal; session: (sid: number) => DurableSession };
 const test = suite<Context>('journal');
 
 test.before.each((context) => {
+  context.time = 1000;
   context.store = new TestStore();
-  context.journal = new Journal({ store: context.store, log: silentLogger, epoch: () => 0 });
+  context.journal = new Journal({
+    store: context.store,
+    log: silentLogger,
+    epoch: () => 0,
+    now: () => context.time,
+  });
   const dropped = new Metrics().counter('dropped', '');
   context.session = (sid) => {
     const { store, journal } = context;
@@ -29,6 +36,16 @@ function collectGarbage(): void {
   setFlagsFromString('--expose-gc');
   (runInNewContext('gc') as () => void)();
 }
+
+/** A client that takes everything. */
+const outlet: Outlet = {
+  receiveMaximum: 1000,
+  congested: false,
+  blocked: false,
+  publish: () => true,
+  forward: () => true,
+  pubrel: () => {},
+};
 
 const match = { qos: 2, retainAsPublished: false, ids: undefined } as const;
 
@@ -103,6 +120,59 @@ test('what is done while its row is being synced is removed after that', async (
   await end('kept');
   await store.commit();
   assert.equal([a.told, store.disk().batches()], ['kept', []]);
+});
+
+test('a client that is there has a moment for its acknowledgement before anything is written for it', async (context) => {
+  const { store, journal, session } = context;
+  store.patience = 25;
+  const s = session(1);
+  s.outlet = outlet;
+  const a = add(journal, 'a', 1, s);
+  context.time += 100;
+  const [b, c] = [add(journal, 'b', 1, s), add(journal, 'c', 1, s)];
+  await store.commit();
+  assert.equal(
+    [a, b, c].map(({ told }) => told),
+    ['kept', '', ''],
+    'a had its time',
+  );
+  assert.equal(store.disk().batches(), [1]);
+  s.acknowledge(1);
+  s.acknowledge(2);
+  assert.is(b.told, 'kept');
+  await store.commit();
+  assert.equal([c.told, store.disk().batches()], ['', []]);
+  const d = add(journal, 'd', 1, s);
+  context.time += 26;
+  await store.commit();
+  assert.equal([c.told, d.told, store.disk().batches()], ['kept', 'kept', [3]]);
+  assert.equal(payloads(journal, 3, 4), ['c', 'd']);
+});
+
+test('no moment has what goes to somebody who is away, nor QoS 2, whose packet id is on disk', async ({
+  store,
+  journal,
+  session,
+}) => {
+  const [here, away] = [session(1), session(2)];
+  here.outlet = outlet;
+  store.patience = 25;
+  const a = add(journal, 'a', 1, here, away);
+  await store.commit();
+  const b = add(journal, 'b', 2, here);
+  await store.commit();
+  assert.equal([a.told, b.told, store.disk().batches()], ['kept', 'kept', [1, 2]]);
+});
+
+test('in a flood it is written', async ({ store, journal, session }) => {
+  const s = session(1);
+  s.outlet = outlet;
+  store.patience = 25;
+  for (let i = 0; i < 100; i++) add(journal, `${i}`, 1, s);
+  await store.commit();
+  assert.equal(store.disk().batches(), [1]);
+  await store.refuse();
+  assert.is(journal.entry(100)?.message.payload.toString(), '99');
 });
 
 test('a batch that was paged out is read again, and its row goes when it is done', async ({
@@ -185,7 +255,7 @@ test('after a restart it knows who has still to get what, and goes on counting',
   add(journal, 'c', 1, s);
   await store.commit();
   const disk = new TestStore(store);
-  const next = new Journal({ store: disk, log: silentLogger, epoch: () => 0 });
+  const next = new Journal({ store: disk, log: silentLogger, epoch: () => 0, now: () => 0 });
   const asked: string[] = [];
   const count = next.load((sid, seq) => {
     asked.push(`${sid}:${seq}`);
@@ -205,7 +275,7 @@ test('a row that cannot be read costs its messages, not the start', async ({ sto
   store.rows.putBatch({ first: 1, body: Buffer.from('nonsense') });
   add(journal, 'b', 1, session(1));
   await store.commit();
-  const next = new Journal({ store: new TestStore(store), log: silentLogger, epoch: () => 0 });
+  const next = new Journal({ store: new TestStore(store), log: silentLogger, epoch: () => 0, now: () => 0 });
   assert.is(
     next.load(() => true),
     1,

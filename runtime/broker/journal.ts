@@ -14,6 +14,8 @@ type Entry = MessageRecord & {
   pending: number;
   /** Who is to know when it is safe. */
   waiter: Waiter | undefined;
+  /** Monotonic ms when it came, if it is QoS 1 and the clients of all its sessions were there. */
+  sentAt: number;
 };
 
 /** The durable sessions that a message is for. */
@@ -50,6 +52,10 @@ type Batch = {
   isAwaited: boolean;
 };
 
+/** Of a message that has no moment. */
+const NEVER = Number.MIN_SAFE_INTEGER;
+/** In a flood no more than these are put off: there are always some on their way. */
+const MOST_PUT_OFF = 64;
 /** Batches that stay in memory after they were written or read. */
 const CACHED = 4;
 
@@ -62,6 +68,8 @@ export class Journal {
   private readonly log: Logger;
   /** ms since epoch minus monotonic ms. */
   private readonly epoch: () => number;
+  /** Monotonic ms. */
+  private readonly now: () => number;
   private readonly batches: Batch[] = [];
   private readonly cache: Batch[] = [];
   /** Sessions whose progress the next commit writes. */
@@ -70,25 +78,38 @@ export class Journal {
   /** Number of the next message. */
   next = 1;
 
-  constructor(deps: { store: BrokerStore; log: Logger; epoch: () => number }) {
+  constructor(deps: { store: BrokerStore; log: Logger; epoch: () => number; now: () => number }) {
     this.store = deps.store;
     this.log = deps.log;
     this.epoch = deps.epoch;
+    this.now = deps.now;
   }
 
   /** Keeps a message for its sessions and lets each of them send it.
    * @param waiter is told when it is safe, or of the error that keeps it from being so */
   add(message: Message, { sessions, targets }: Receivers, waiter: Waiter | undefined): void {
     const batch = this.openBatch();
-    const entry: Entry = { seq: this.next++, message, targets, pending: targets.length, waiter };
+    const entry: Entry = {
+      seq: this.next++,
+      message,
+      targets,
+      pending: targets.length,
+      waiter,
+      sentAt: NEVER,
+    };
     batch.entries?.push(entry);
     batch.pending += targets.length;
     const size = sizeOf(message);
+    if (waiter) this.store.arrived(size);
+    // The packet id of a QoS 2 message is on disk before it is sent, and means nothing without the message.
+    let isSent = message.qos < 2;
     for (let i = 0; i < sessions.length; i++) {
       const session = sessions[i] as DurableSession;
-      session.offer(entry.seq, size);
       if (session.outlet) batch.isAwaited = true;
+      else isSent = false;
+      session.offer(entry.seq, size);
     }
+    if (isSent) entry.sentAt = Math.round(this.now());
   }
 
   /** @returns the message, read back when it is not in memory; undefined when the disk has lost it */
@@ -145,8 +166,14 @@ export class Journal {
   }
 
   private openBatch(): Batch {
-    if (this.open) return this.open;
-    const batch = emptyBatch(this.next);
+    return this.open ?? this.begin(this.next, []);
+  }
+
+  private begin(first: number, entries: Entry[]): Batch {
+    const batch = emptyBatch(first);
+    batch.entries = entries;
+    batch.isAwaited = entries.length > 0;
+    for (const { pending } of entries) batch.pending += pending;
     this.open = batch;
     this.batches.push(batch);
     this.store
@@ -159,15 +186,31 @@ export class Journal {
   }
 
   /** Nothing more is added.
-   * @returns what writes it; undefined when every session has taken what it had for it */
+   * @returns what writes it; undefined when every session has taken what it had for it, or is about to */
   private close(batch: Batch): (() => void) | undefined {
     if (this.open === batch) this.open = undefined;
     const waiting = batch.entries?.filter(({ pending }) => pending > 0) ?? [];
     batch.entries = waiting;
+    this.putOff(batch, waiting);
     if (waiting.length === 0) return undefined;
     batch.isWritten = true;
     const body = encodeRecords(waiting, this.epoch());
     return () => this.store.rows.putBatch({ first: batch.first, body });
+  }
+
+  /** The last messages go into the next batch while their clients have had no time to acknowledge them. */
+  private putOff(batch: Batch, waiting: Entry[]): void {
+    const before = this.now() - this.store.patience;
+    const least = Math.max(0, waiting.length - MOST_PUT_OFF);
+    let kept = waiting.length;
+    while (kept > least && (waiting[kept - 1] as Entry).sentAt > before) kept--;
+    const late = waiting.splice(kept);
+    const [first] = late;
+    if (!first) return;
+    // The new one may begin with the same message.
+    if (kept === 0 && this.batches.at(-1) === batch) this.batches.pop();
+    batch.pending -= this.begin(first.seq, late).pending;
+    for (const { message, waiter } of late) if (waiter) this.store.arrived(sizeOf(message));
   }
 
   private written(batch: Batch): void {

@@ -10,6 +10,7 @@ import type {
 /** A store for a broker that keeps nothing over a restart: everything is safe as soon as it is said. */
 export function memoryBrokerStore(): BrokerStore {
   return {
+    patience: 0,
     durable: async (work) => work(),
     lazy: (work) => work(),
     atCommit: async (prepare) => {
@@ -17,6 +18,7 @@ export function memoryBrokerStore(): BrokerStore {
       await Promise.resolve();
       prepare()?.();
     },
+    arrived: () => {},
     withCommit: (work) => queueMicrotask(work),
     rows: new MemoryRows(),
   };

@@ -30,14 +30,21 @@ export type WillRow = { readonly clientId: string; readonly delay: number; reado
 
 /** Where the broker keeps what must outlive the process. Every method of `rows` runs inside a write of the store. */
 export interface BrokerStore {
+  /** So long a client has for its acknowledgement before a commit writes the message for it, ms; 0 where commits cost nothing.
+   * Most need no more, and what is written for a client that is about to have it is written, synced and removed for
+   * nothing. */
+  readonly patience: number;
   /** @returns resolves once `work` is on disk; rejects when it cannot be */
   durable(work: () => void): Promise<void>;
-  /** Reaches the disk within seconds. */
+  /** Reaches the disk within seconds. Never throws. */
   lazy(work: () => void): void;
   /** Asks `prepare` what to write when the next batch is about to be committed, soon: what became needless by then is
    * never written.
    * @returns resolves once the batch is on disk, at once when there was nothing */
   atCommit(prepare: () => (() => void) | undefined): Promise<void>;
+  /** One more message, of so many bytes, waits for what an {@link atCommit} is about to write: the commit comes the
+   * sooner the more there are. */
+  arrived(bytes: number): void;
   /** Has `work` write with the next commit that comes: what changes often between two is written once. */
   withCommit(work: () => void): void;
   readonly rows: BrokerRows;

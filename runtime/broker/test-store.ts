@@ -7,6 +7,7 @@ type Change = { name: string; args: readonly unknown[] };
 
 /** A store for tests, which say when a commit comes and how it ends. What is not committed is gone after a kill. */
 export class TestStore implements BrokerStore {
+  patience = 0;
   /** Every change of a row since the start, committed or not. */
   readonly changes: Change[] = [];
   rows: BrokerRows;
@@ -42,6 +43,8 @@ export class TestStore implements BrokerStore {
   atCommit(prepare: () => (() => void) | undefined): Promise<void> {
     return new Promise((resolve, reject) => this.deferred.push({ prepare, waiter: { resolve, reject } }));
   }
+
+  arrived(): void {}
 
   withCommit(work: () => void): void {
     this.deferred.push({ prepare: () => work });

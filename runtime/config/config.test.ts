@@ -4,7 +4,14 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { faultLine } from '../core/config-faults.ts';
-import { blankToken, defaultConfigText, loadConfig, minConfigText, parseConfig } from './config.ts';
+import {
+  blankToken,
+  defaultConfigText,
+  loadConfig,
+  minConfigText,
+  parseConfig,
+  pluginsDirectory,
+} from './config.ts';
 
 const minimal = minConfigText();
 
@@ -25,6 +32,17 @@ function inDirectory(work: (path: string) => void): void {
 test('what --minconfig and --defaultconfig print is accepted', () => {
   assert.equal(faultsIn(minimal), []);
   assert.equal(faultsIn(defaultConfigText()), []);
+});
+
+test('mapper plugins lie beside the database, unless said otherwise', () => {
+  const directoryIn = (text: string): string => {
+    const parsed = parseConfig(text);
+    assert.ok('config' in parsed);
+    return pluginsDirectory(parsed.config);
+  };
+  assert.is(directoryIn(minimal), '/var/lib/kubeedge/mappers');
+  assert.is(directoryIn(`${minimal}\ndatabase: { dataSource: /data/edge.db }`), '/data/mappers');
+  assert.is(directoryIn(`${minimal}  mappers: { directory: /srv/mappers }`), '/srv/mappers');
 });
 
 test('defaults are KubeEdge’s', () => {

@@ -1,9 +1,12 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import * as v from 'valibot';
 import { parseDocument, stringify } from 'yaml';
 import type { ConfigFault } from '../core/config-faults.ts';
 import { loadConfigFile, parseConfigText } from '../core/config-file.ts';
 import { type Config, edgeCoreConfig, minimalConfig } from './schema.ts';
+
+export const DEFAULT_CONFIG = '/etc/kubeedge/config/edgecore.yaml';
 
 /** Checks an edgecore.yaml; every fault is named, not only the first.
  * @returns the configuration with all defaults, frozen, or its faults */
@@ -24,6 +27,11 @@ export function minConfigText(): string {
 /** Every key with its default, as YAML. */
 export function defaultConfigText(): string {
   return stringify(v.parse(edgeCoreConfig, minimalConfig));
+}
+
+/** Where mapper plugins lie: below the state, unless said otherwise. */
+export function pluginsDirectory({ modules, database }: Config): string {
+  return modules.mappers.directory || join(dirname(database.dataSource), 'mappers');
 }
 
 /** Blanks the join token, which is good for one use, and leaves the rest of the file as it is, comments included. */

@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { modbusServerConfig } from '../../mappers/modbus/server-config.ts';
+import { mappersConfig } from '../../mappers/plugins/config.ts';
 import { type ConsoleConfig, consoleConfig } from '../console/config.ts';
 import { pathOf } from '../core/config-fields.ts';
 import { deviceTwinConfig } from '../devicetwin/config.ts';
@@ -40,6 +41,7 @@ export const edgeCoreConfig = v.strictObject({
       eventBus: v.optional(eventBusConfig, {}),
       metaManager: v.optional(metaManagerConfig, {}),
       deviceTwin: v.optional(deviceTwinConfig, {}),
+      mappers: v.optional(mappersConfig, {}),
       console: v.optional(consoleConfig, {}),
       modbusServer: v.optional(modbusServerConfig, {}),
       serviceBus: notOffered('serviceBus'),

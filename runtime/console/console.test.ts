@@ -42,6 +42,7 @@ const snapshot: ConsoleSnapshot = {
   now: 0,
   startedAt: 0,
   rssMb: 50,
+  store: { state: 'ok', since: 1 },
   link: { state: 'online', since: 0, server: 'cloud:10000' },
   runtime: { ready: true, message: '' },
   devices: [],

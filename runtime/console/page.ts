@@ -34,6 +34,7 @@ function summary(s) {
   const up = s.link.state === 'online';
   t.append(row(make('tr'), ['Cloud link'], [s.link.state + ', ' + ago(s.now, s.link.since) + (s.link.reason ? ': ' + s.link.reason : ''), up ? 'good' : 'bad']));
   t.append(row(make('tr'), ['Containers'], [s.runtime.message, s.runtime.ready ? 'good' : 'bad']));
+  t.append(row(make('tr'), ['Disk'], s.store.state === 'ok' ? ['written', 'good'] : ['not written, since ' + ago(s.now, s.store.since) + ': ' + s.store.reason, 'bad']));
   t.append(row(make('tr'), ['MQTT'], [s.mqtt.clients + ' clients, ' + s.mqtt.received + ' messages in, ' + s.mqtt.sent + ' out, ' + s.mqtt.dropped + ' dropped']));
   t.append(row(make('tr'), ['Process'], [s.version + ', started ' + ago(s.now, s.startedAt) + ', ' + s.rssMb + ' MB']));
   return t;

@@ -14,6 +14,8 @@ export type ConsoleSnapshot = {
     readonly reason?: string;
   };
   readonly runtime: { readonly ready: boolean; readonly message: string };
+  /** Whether state reaches the disk. */
+  readonly store: { readonly state: string; readonly since: number; readonly reason?: string };
   readonly devices: readonly ConsoleDevice[];
   readonly pods: readonly ConsolePod[];
   readonly mqtt: {

@@ -13,6 +13,36 @@ export const errorTable = {
     retry: 'never',
     hint: 'Check the path given with --config and its permissions; `edgecore --minconfig` prints one to start from.',
   },
+  CLI_USAGE: {
+    message: 'the command is not understood',
+    retry: 'never',
+    hint: '`edgecore --help` lists the commands, `edgecore COMMAND --help` explains one.',
+  },
+  MAPPER_UNKNOWN: {
+    message: 'no mapper of this name is installed',
+    retry: 'never',
+    hint: '`edgecore mapper list` names those that are.',
+  },
+  MAPPER_REFUSED: {
+    message: 'the mapper cannot be installed',
+    retry: 'never',
+    hint: 'Correct what is named and install it again; what is installed already was left as it is.',
+  },
+  MAPPER_NOT_LOADED: {
+    message: 'the mapper is installed, but edgecore does not run it',
+    retry: 'never',
+    hint: 'Correct what is named and install it again; a version that ran before runs on.',
+  },
+  MAPPER_FOLDER_EXISTS: {
+    message: 'the folder for the new mapper is there already',
+    retry: 'never',
+    hint: 'Choose another name, or another place with --in DIR.',
+  },
+  MAPPER_FOLDER_UNUSABLE: {
+    message: 'the folder of mapper plugins cannot be used',
+    retry: 'never',
+    hint: 'Run the command as the user that edgecore runs as (sudo), or name another folder with --directory.',
+  },
   PORT_TAKEN: {
     message: 'the address is in use by another program',
     retry: 'never',
@@ -46,7 +76,7 @@ export const errorTable = {
   STORE_CORRUPT: {
     message: 'the database is damaged',
     retry: 'never',
-    hint: 'It was set aside beside the original; state is rebuilt from the cloud.',
+    hint: 'It was set aside beside the original; what could be read goes on, the rest comes from the cloud.',
   },
   STORE_NEWER: {
     message: 'the database was written by a newer edgecore',
@@ -56,7 +86,7 @@ export const errorTable = {
   STORE_WRITE_FAILED: {
     message: 'the database cannot be written',
     retry: 'backoff',
-    hint: 'Check free space and whether the file system is mounted read-only.',
+    hint: 'Make room, or find out why the file system is read-only; edgecore goes on and notices by itself.',
   },
   MESSAGE_MALFORMED: {
     message: 'a message from the other side could not be understood',

@@ -17,6 +17,8 @@ class FakeStore implements DeviceStore {
   readonly twins = new Map<string, Parameters<DeviceStore['devices']['putTwin']>[0]>();
   /** While set, durable writes wait for it. */
   disk: Promise<void> = Promise.resolve();
+  /** The disk takes nothing. */
+  isFull = false;
   readonly devices: DeviceStore['devices'] = {
     put: (row) => this.rows.set(row.id, row),
     list: () => [...this.rows.values()],
@@ -29,6 +31,7 @@ class FakeStore implements DeviceStore {
   };
 
   durable(work: () => void): Promise<void> {
+    if (this.isFull) return Promise.reject(new Error('no space'));
     work();
     return this.disk;
   }
@@ -39,9 +42,13 @@ class FakeStore implements DeviceStore {
 }
 
 class FakeMapper implements DeviceMapper {
-  readonly protocols = ['modbus'];
+  readonly protocols: readonly string[];
   readonly calls: string[] = [];
   fault: string | undefined;
+
+  constructor(protocols: readonly string[] = ['modbus']) {
+    this.protocols = protocols;
+  }
 
   applyDevice(device: Device, model: DeviceModel): string | undefined {
     this.calls.push(`apply ${device.metadata.name} ${model.metadata.name}`);
@@ -244,6 +251,16 @@ test('nobody is told of an update before it is on disk', async (context) => {
   assert.equal(topics(heard), ['twin/update/result', 'twin/update/document']);
 });
 
+test('an update that the disk refuses is not promised, and is noted for when the disk takes it', async (context) => {
+  const { twins, heard, store } = context;
+  join(context);
+  store.isFull = true;
+  const handled = twins.handleDevice(ID, 'twin/update', update({ t: { actual: { value: '1' } } }));
+  assert.is(await handled.catch((error: Error) => error.message), 'no space');
+  assert.equal(heard, []);
+  assert.match(store.twins.get(`${ID} t`)?.value ?? '', /"value":"1"/);
+});
+
 const refusals: [string, string, string, number][] = [
   ['an unknown device', 'default/other', update({ t: {} }), 404],
   ['bad JSON', 'default/plc', '{', 400],
@@ -391,6 +408,38 @@ test('a device that is removed is taken from its mapper', ({ twins, mapper }) =>
   twins.applyDevice(device());
   twins.removeDevice(ID);
   assert.equal(mapper.calls, ['apply plc press', 'remove default/plc']);
+});
+
+test('a mapper that comes later is handed the devices of its protocols, and only those', (context) => {
+  const { twins } = context;
+  twins.applyModel(model);
+  twins.applyDevice(device(undefined, 'opcua'));
+  const [entry] = twins.list();
+  assert.equal([entry?.state, entry?.reason], ['unknown', ''], 'somebody else may serve it');
+  const late = new FakeMapper(['opcua']);
+  twins.addMapper(late);
+  assert.equal(late.calls, ['apply plc press']);
+  const stranger = new FakeMapper(['bacnet']);
+  twins.addMapper(stranger);
+  assert.equal(stranger.calls, []);
+});
+
+test('of the devices of a mapper that goes nothing is known, and the next one takes them', ({
+  twins,
+  mapper,
+}) => {
+  twins.applyModel(model);
+  twins.applyDevice(device());
+  twins.reportDeviceState(ID, 'online');
+  twins.removeMapper(mapper, 'mapper probe was removed');
+  const [entry] = twins.list();
+  assert.equal([entry?.state, entry?.reason], ['unknown', 'mapper probe was removed']);
+  assert.equal(mapper.calls, ['apply plc press', 'remove default/plc']);
+  twins.applyDevice(device('20'));
+  assert.is(mapper.calls.length, 2, 'it is gone');
+  const next = new FakeMapper();
+  twins.addMapper(next);
+  assert.equal(next.calls, ['apply plc press']);
 });
 
 test('a desired value of the cluster becomes the expected side, of the model’s type', ({

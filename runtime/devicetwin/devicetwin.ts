@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import type { Clock, Timer } from '../core/clock.ts';
 import type { Device, DeviceModel, DeviceState } from '../core/devices.ts';
 import type { DeviceManager, DeviceMapper, Reading, WriteResult } from '../core/dmi.ts';
-import { errorText } from '../core/errors.ts';
 import { kubeTime } from '../core/k8s.ts';
 import type { Logger } from '../core/log.ts';
 import type { MetricSource } from '../core/metrics.ts';
@@ -27,18 +26,13 @@ import {
   topicOf,
   typeOf,
 } from './device.ts';
-import { type Membership, membershipEvent, membershipList } from './membership.ts';
+import { membershipAnswer, twinsAnswer } from './get-answers.ts';
+import { Mappers } from './mappers.ts';
+import { type Membership, membershipEvent } from './membership.ts';
 import { DeviceRecords, type DeviceStore } from './records.ts';
 import { mergeTwin, type TwinRefusal, type TwinUpdate } from './twin.ts';
-import { refusalPayload, type TwinChange, twinEvents, twinList } from './twin-events.ts';
-import {
-  type EventBase,
-  eventBase,
-  NO_JSON,
-  notFound,
-  parseEvent,
-  parseTwinRequest,
-} from './twin-request.ts';
+import { refusalPayload, type TwinChange, twinEvents } from './twin-events.ts';
+import { type EventBase, eventBase, notFound, parseEvent, parseTwinRequest } from './twin-request.ts';
 
 export type DeviceTwinDeps = {
   readonly node: string;
@@ -69,7 +63,7 @@ export class DeviceTwin implements DeviceManager {
   private readonly sync: CloudSync;
   private readonly entries = new Map<DeviceId, DeviceEntry>();
   private readonly models = new Map<string, DeviceModel>();
-  private readonly mappers = new Map<string, DeviceMapper>();
+  private readonly mappers = new Mappers();
   private readonly listeners = new Set<() => void>();
   private resync: Timer | undefined;
 
@@ -81,10 +75,7 @@ export class DeviceTwin implements DeviceManager {
       link: deps.link,
       clock: deps.clock,
       log: this.log,
-      confirmed: (entry, names) => {
-        // A device that left meanwhile must not come back from the disk, nor what a later one of its name has.
-        if (this.entries.get(entry.id) === entry) this.records.noteTwins(entry, names);
-      },
+      confirmed: (entry, names) => this.note(entry, names),
     });
     deps.time.onArrival((boot, epoch) => this.restamp(boot, epoch));
     deps.metrics.gauge('edgecore_devices', 'Devices of this node.', () => this.entries.size);
@@ -105,9 +96,17 @@ export class DeviceTwin implements DeviceManager {
     this.resync?.cancel();
   }
 
-  /** A mapper of this process takes the devices of its protocols. */
+  /** A mapper of this process takes the devices of its protocols, also those that are here already. */
   addMapper(mapper: DeviceMapper): void {
-    for (const protocol of mapper.protocols) this.mappers.set(protocol, mapper);
+    this.mappers.add(mapper);
+    for (const { entry, device } of this.mappers.devicesOf(mapper, this.entries.values()))
+      this.hand(entry, device);
+  }
+
+  /** A mapper goes: of its devices nothing is known any more. @param reason why, for the operator */
+  removeMapper(mapper: DeviceMapper, reason: string): void {
+    for (const { id } of this.mappers.remove(mapper, this.entries.values()))
+      this.reportDeviceState(id, 'unknown', reason);
   }
 
   /** Every device, for the console. */
@@ -150,8 +149,7 @@ export class DeviceTwin implements DeviceManager {
     const entry = this.entryOf(id, device.metadata.name, '');
     const before = entry.device;
     entry.device = device;
-    if (before && protocolOf(before) !== protocolOf(device))
-      this.mappers.get(protocolOf(before))?.removeDevice(id);
+    if (before && protocolOf(before) !== protocolOf(device)) this.mappers.forget(id, before);
     this.hand(entry, device);
     this.expect(entry, device);
     this.changed(entry);
@@ -215,7 +213,10 @@ export class DeviceTwin implements DeviceManager {
       case 'twin/update':
         return this.updateTwins(id, payload);
       case 'twin/get':
-        return this.answerTwins(id, payload);
+        return this.deps.publish(
+          `${topicOf(id)}/twin/get/result`,
+          twinsAnswer(payload, id, this.entries.get(id), this.deps.clock.now()),
+        );
       case 'state/update':
         return this.updateState(id, payload);
       default: // results and documents: our own words coming back
@@ -224,12 +225,8 @@ export class DeviceTwin implements DeviceManager {
 
   /** Takes `$hw/events/node/<node>/membership/get`. */
   handleMembershipGet(payload: string): void {
-    const event = parseEvent(payload);
-    const base = eventBase(event ?? {}, this.deps.clock.now());
-    this.deps.publish(
-      `$hw/events/node/${this.deps.node}/membership/get/result`,
-      event ? membershipList(base, [...this.entries.values()]) : refusalPayload(base, NO_JSON),
-    );
+    const answer = membershipAnswer(payload, [...this.entries.values()], this.deps.clock.now());
+    this.deps.publish(`$hw/events/node/${this.deps.node}/membership/get/result`, answer);
   }
 
   private async updateTwins(id: DeviceId, payload: string): Promise<void> {
@@ -249,19 +246,17 @@ export class DeviceTwin implements DeviceManager {
     if ('refused' in merged) return this.deps.publish(result, refusalPayload(base, merged.refused));
     settle(entry, merged.changes);
     adopt(entry, merged.changes, () => true);
-    await this.records
-      .keepTwins(entry, [...request.twin.keys()])
-      .finally(() => settled(entry, merged.changes));
+    const names = [...request.twin.keys()];
+    try {
+      await this.records.keepTwins(entry, names);
+    } catch (error) {
+      // It is what memory and soon the cloud have: the disk gets it when it can be written again.
+      this.note(entry, names);
+      throw error;
+    } finally {
+      settled(entry, merged.changes);
+    }
     this.announce(entry, merged.changes, base);
-  }
-
-  private answerTwins(id: DeviceId, payload: string): void {
-    const event = parseEvent(payload);
-    const base = eventBase(event ?? {}, this.deps.clock.now());
-    const entry = this.entries.get(id);
-    let answer = refusalPayload(base, NO_JSON);
-    if (event) answer = entry ? twinList(base, entry.twins) : refusalPayload(base, notFound(id));
-    this.deps.publish(`${topicOf(id)}/twin/get/result`, answer);
   }
 
   /** A state that is the same again is answered and told to the cloud, too: it says that the device is still there.
@@ -288,7 +283,7 @@ export class DeviceTwin implements DeviceManager {
   private forget(id: DeviceId): void {
     const entry = this.entries.get(id);
     if (!entry) return;
-    if (entry.device) this.mappers.get(protocolOf(entry.device))?.removeDevice(id);
+    if (entry.device) this.mappers.forget(id, entry.device);
     this.entries.delete(id);
     this.records.remove(id);
     for (const listener of this.listeners) listener();
@@ -302,15 +297,8 @@ export class DeviceTwin implements DeviceManager {
       return;
     }
     entry.model = model;
-    const mapper = this.mappers.get(protocolOf(device));
-    // Somebody else may serve it over MQTT or the DMI socket: no fault, only nothing known.
-    if (!mapper) return;
-    try {
-      const fault = mapper.applyDevice(device, model);
-      if (fault) this.unserved(entry, fault);
-    } catch (error) {
-      this.unserved(entry, errorText(error));
-    }
+    const fault = this.mappers.apply(device, model);
+    if (fault) this.unserved(entry, fault);
   }
 
   private unserved(entry: DeviceEntry, reason: string): void {
@@ -349,6 +337,11 @@ export class DeviceTwin implements DeviceManager {
       changes.push({ name, last, current });
     }
     return { changes };
+  }
+
+  /** A device that left meanwhile must not come back from the disk, nor what a later one of its name has. */
+  private note(entry: DeviceEntry, names: readonly string[]): void {
+    if (this.entries.get(entry.id) === entry) this.records.noteTwins(entry, names);
   }
 
   private announce(entry: DeviceEntry, changes: readonly TwinChange[], base: EventBase): void {

@@ -66,6 +66,7 @@ test.before.each(async (context) => {
       clock,
       log: silentLogger,
       metrics: new Metrics(),
+      store: { health: () => ({}), onChange: () => () => {} },
     });
   const edged = make();
   await edged.start();
@@ -238,6 +239,26 @@ test('containers run on over a restart of the agent, and are not started twice',
   assert.equal(runtime.done, ['sandbox', 'start app#0']);
   const [pod] = next.pods();
   assert.equal(stateOf(pod?.status), ['Running', 'running']);
+  await next.stop();
+});
+
+test('after a kill the status is told again, though the kept pod has it: what was on its way may have been lost', async ({
+  edged,
+  kept,
+  statuses,
+  clock,
+  make,
+}) => {
+  edged.applyPod(podOf());
+  await clock.advance(seconds(2));
+  const last = statuses.at(-1);
+  await edged.stop();
+  kept.push({ ...podOf(), ...(last ? { status: last } : {}) });
+  statuses.length = 0;
+  const next = make();
+  await next.start();
+  await clock.advance(seconds(2));
+  assert.equal(statuses, [last]);
   await next.stop();
 });
 

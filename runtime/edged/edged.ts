@@ -27,6 +27,12 @@ export interface ClusterApi extends NodeApi, VolumeSource {
   event(event: CoreEvent): void;
 }
 
+/** Whether the node's own state reaches the disk; a reason says that it does not. */
+export interface StoreState {
+  health(): { readonly reason?: string };
+  onChange(listener: () => void): () => void;
+}
+
 export type EdgedDeps = {
   readonly config: EdgedConfig;
   readonly version: string;
@@ -35,6 +41,7 @@ export type EdgedDeps = {
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: MetricSource;
+  readonly store: StoreState;
   /** Set in every container, unless its pod says otherwise. */
   readonly variables?: Readonly<Record<string, string>>;
 };
@@ -61,6 +68,7 @@ export class Edged {
   private runtimeVersion = '';
   private onlineSince: number | undefined;
   private timer: Timer | undefined;
+  private forgetStore: () => void = () => {};
   private listing: Promise<void> | undefined;
   private readonly nodeMemory: number;
   private hostIP: string;
@@ -79,6 +87,7 @@ export class Edged {
       clock,
       log: this.log,
       runtime: () => this.runtime,
+      storeFault: () => deps.store.health().reason,
     });
     this.api = new KubeletApi({
       pods: () =>
@@ -109,18 +118,20 @@ export class Edged {
   /** Takes up the pods that are kept, with the containers that still run; needs no cloud.
    * @throws EdgeError PORT_TAKEN */
   async start(): Promise<void> {
-    const { config, cluster, clock } = this.deps;
+    const { config, cluster, clock, store } = this.deps;
     const { address, readOnlyPort } = config.tailoredKubeletConfig;
     mkdirSync(config.rootDirectory, { recursive: true });
     await this.api.start(address, readOnlyPort);
     await this.relist();
     for (const pod of cluster.pods()) this.applyPod(pod);
     this.node.start();
+    this.forgetStore = store.onChange(() => void this.node.update());
     this.timer = clock.every(RELIST, () => void this.relist());
   }
 
   async stop(): Promise<void> {
     this.timer?.cancel();
+    this.forgetStore();
     this.node.stop();
     for (const worker of this.workers.values()) worker.stop();
     await this.api.stop();

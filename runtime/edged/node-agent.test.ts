@@ -48,6 +48,7 @@ test.before.each((context) => {
     clock,
     log: silentLogger,
     runtime: () => ({ fault: runtime.fault, version: 'containerd://1' }),
+    storeFault: () => undefined,
   });
   agent.start();
   Object.assign(context, { clock, calls, patches, leases, cloud, runtime, agent });
@@ -161,6 +162,23 @@ test('a lease that cannot be renewed does not hold up the status', async ({ agen
   agent.link(true);
   await clock.advance(0);
   assert.equal(calls, ['register', 'lease', 'patch']);
+});
+
+test('after a renewal that came late the status is told again: the cluster may have called the node lost', async ({
+  agent,
+  clock,
+  calls,
+  cloud,
+}) => {
+  cloud.refuses = 'lease';
+  agent.link(true);
+  await clock.advance(seconds(45));
+  calls.length = 0;
+  cloud.refuses = undefined;
+  await clock.advance(seconds(5));
+  assert.equal(calls, ['lease', 'patch']);
+  await clock.advance(seconds(60));
+  assert.is(count(calls, 'patch'), 1);
 });
 
 test('a failure after the link went is not tried again', async ({ agent, clock, calls, cloud }) => {

@@ -2,9 +2,9 @@ import type { Clock, Timer } from '../core/clock.ts';
 import { errorText } from '../core/errors.ts';
 import { kubeMicroTime, type Lease, type Node, type NodeStatus } from '../core/k8s.ts';
 import type { Logger } from '../core/log.ts';
-import { seconds } from '../core/units.ts';
+import { type Millis, seconds } from '../core/units.ts';
 import type { EdgedConfig } from './config.ts';
-import { nodeObject, nodeStatus, type RuntimeFacts, readFacts } from './node.ts';
+import { type NodeFacts, nodeObject, nodeStatus, type RuntimeFacts, readFacts } from './node.ts';
 
 /** The cluster, as far as the node tells it of itself. */
 export interface NodeApi {
@@ -21,11 +21,16 @@ export type NodeAgentDeps = {
   readonly clock: Clock;
   readonly log: Logger;
   readonly runtime: () => RuntimeFacts;
+  /** Why the node's own state does not reach the disk; undefined while it does. */
+  readonly storeFault: () => string | undefined;
 };
 
 /** An unchanged status is told again after this long, so that its heartbeat times do not look abandoned. */
 const FULL_REPORT = seconds(300);
 const RETRY = seconds(3);
+/** Renewals of the lease may be so many intervals apart before the cluster may have taken the node for lost. It says so in
+ * the node's status, so that this has to be told again, after the renewal: before it the cluster might do so once more. */
+const MISSED = 2;
 
 /** Registers the node, tells its status when that changes, and renews its lease. All of it only while there is a link.
  * @source kubelet node status and lease; KubeEdge §node life cycle */
@@ -39,6 +44,10 @@ export class NodeAgent {
   private status: NodeStatus | undefined;
   private told = '';
   private toldAt = Number.NEGATIVE_INFINITY;
+  /** Whether the cluster may show something else than what it was told. */
+  private isInDoubt = true;
+  /** When the cluster took the lease last, monotonic. */
+  private renewedAt = Number.NEGATIVE_INFINITY;
 
   constructor(deps: NodeAgentDeps) {
     this.deps = deps;
@@ -46,10 +55,9 @@ export class NodeAgent {
 
   start(): void {
     const { clock, config } = this.deps;
-    const { nodeStatusUpdateFrequency, nodeLeaseDurationSeconds } = config.tailoredKubeletConfig;
     this.timers.push(
-      clock.every(seconds(nodeStatusUpdateFrequency), () => void this.update()),
-      clock.every(seconds(nodeLeaseDurationSeconds / 4), () => void this.renew()),
+      clock.every(seconds(config.tailoredKubeletConfig.nodeStatusUpdateFrequency), () => void this.update()),
+      clock.every(this.leaseInterval, () => void this.keepLease()),
     );
   }
 
@@ -65,7 +73,7 @@ export class NodeAgent {
     if (!up) return;
     // The cloud side may be another one, or the Node may have been deleted meanwhile.
     this.registered = false;
-    this.told = '';
+    this.isInDoubt = true;
     void this.update();
   }
 
@@ -87,9 +95,18 @@ export class NodeAgent {
     }
   }
 
+  private get leaseInterval(): Millis {
+    return seconds(this.deps.config.tailoredKubeletConfig.nodeLeaseDurationSeconds / 4);
+  }
+
+  private facts(): NodeFacts {
+    const { config, storeFault } = this.deps;
+    return { ...readFacts(config, config.rootDirectory), storeFault: storeFault() };
+  }
+
   private async register(): Promise<void> {
     const { config, version, api, clock, runtime } = this.deps;
-    const facts = readFacts(config, config.rootDirectory);
+    const facts = this.facts();
     if (config.tailoredKubeletConfig.registerNode)
       await api.registerNode(nodeObject(config, version, facts, runtime(), clock.now()));
     this.registered = true;
@@ -98,18 +115,25 @@ export class NodeAgent {
 
   private async report(): Promise<void> {
     const { config, version, api, clock, runtime } = this.deps;
-    const facts = readFacts(config, config.rootDirectory);
+    const facts = this.facts();
     const status = nodeStatus(config, version, facts, runtime(), clock.now(), this.status);
     const text = JSON.stringify(withoutHeartbeat(status));
-    if (text === this.told && clock.monotonic() - this.toldAt < FULL_REPORT) return;
+    const isDue = this.isInDoubt || clock.monotonic() - this.toldAt >= FULL_REPORT;
+    if (text === this.told && !isDue) return;
+    this.isInDoubt = false;
     await api.patchNodeStatus(config.hostnameOverride, JSON.stringify({ status }));
     this.status = status;
     this.told = text;
     this.toldAt = clock.monotonic();
   }
 
-  private async renew(): Promise<void> {
+  private async keepLease(): Promise<void> {
     if (!this.online || !this.registered) return;
+    await this.renew();
+    if (this.isInDoubt) await this.update();
+  }
+
+  private async renew(): Promise<void> {
     const { config, api, clock, log } = this.deps;
     const name = config.hostnameOverride;
     try {
@@ -123,6 +147,8 @@ export class NodeAgent {
           renewTime: kubeMicroTime(clock.now()),
         },
       });
+      if (clock.monotonic() - this.renewedAt > MISSED * this.leaseInterval) this.isInDoubt = true;
+      this.renewedAt = clock.monotonic();
     } catch (error) {
       log.warn("the node's lease could not be renewed", { reason: errorText(error) });
     }

@@ -80,6 +80,7 @@ const fine = {
   DiskPressure: 'False',
   PIDPressure: 'False',
   ContainerRuntimeReady: 'True',
+  StoreWritable: 'True',
   Ready: 'True',
 };
 const states: [string, Partial<NodeFacts>, string | undefined, Partial<typeof fine>][] = [
@@ -94,6 +95,7 @@ const states: [string, Partial<NodeFacts>, string | undefined, Partial<typeof fi
     { DiskPressure: 'True' },
   ],
   ['nothing is known of the disk', { diskTotal: 0, diskAvailable: 0 }, undefined, {}],
+  ['the disk takes nothing', { storeFault: 'disk full' }, undefined, { StoreWritable: 'False' }],
   ['the container runtime is away', {}, 'no socket', { ContainerRuntimeReady: 'False', Ready: 'False' }],
 ];
 for (const [when, parts, fault, wanted] of states) {

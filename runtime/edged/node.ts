@@ -11,6 +11,8 @@ export type NodeFacts = {
   readonly diskTotal: number;
   readonly diskAvailable: number;
   readonly address: string;
+  /** Why the node's own state does not reach the disk; undefined while it does. */
+  readonly storeFault?: string | undefined;
   readonly info: Readonly<Record<string, string>>;
 };
 
@@ -134,7 +136,8 @@ export function nodeStatus(
 }
 
 /** The conditions, each with the time since when it is so. `ContainerRuntimeReady` is ours: a gateway without a
- * container runtime still serves its devices, and the operator should see which of the two it is. */
+ * container runtime still serves its devices, and the operator should see which of the two it is. So is `StoreWritable`:
+ * a node whose disk is full or read-only goes on, but what it is told is lost at a restart. */
 function conditions(
   facts: NodeFacts,
   runtime: RuntimeFacts,
@@ -157,6 +160,14 @@ function conditions(
           message: runtime.version,
         }
       : { type: 'ContainerRuntimeReady', status: 'False', ...notReady },
+    facts.storeFault === undefined
+      ? {
+          type: 'StoreWritable',
+          status: 'True',
+          reason: 'StoreWritable',
+          message: 'state is kept on the disk',
+        }
+      : { type: 'StoreWritable', status: 'False', reason: 'StoreWriteFailed', message: facts.storeFault },
     ready
       ? { type: 'Ready', status: 'True', reason: 'EdgeReady', message: 'edge is posting ready status' }
       : { type: 'Ready', status: 'False', ...notReady },

@@ -101,16 +101,27 @@ test('a lease that is not there is created, then updated with the version of the
   assert.not(sent.some(({ metadata }) => 'managedFields' in metadata));
 });
 
+test('a lease that has moved on is read and renewed at once: the last answer went down with its link', async ({
+  remote,
+  asked,
+  answers,
+}) => {
+  answers.push(held('t0', '7'), refused('Conflict', 409), held('t0', '12'), held('t1', '13'));
+  await remote.renewLease(lease('t1'));
+  assert.equal(asks(asked), [`query ${LEASE}`, `update ${LEASE}`, `query ${LEASE}`, `update ${LEASE}`]);
+  const last = asked[3]?.content as Lease | undefined;
+  assert.equal([last?.metadata.resourceVersion, last?.spec.renewTime], ['12', 't1']);
+});
+
 test('after a refusal the lease is read again before the next renewal', async ({
   remote,
   asked,
   answers,
 }) => {
-  answers.push(held('t0', '7'), refused('Conflict', 409), held('t0', '12'), held('t2', '13'));
-  assert.is(await outcome(remote.renewLease(lease('t1'))), 'CLOUD_REFUSED');
+  answers.push(held('t0', '7'), refused('NotFound', 404), refused('NotFound', 404), held('t2', '13'));
+  assert.is(await outcome(remote.renewLease(lease('t1'))), 'OBJECT_NOT_FOUND');
   await remote.renewLease(lease('t2'));
-  assert.equal(asks(asked), [`query ${LEASE}`, `update ${LEASE}`, `query ${LEASE}`, `update ${LEASE}`]);
-  assert.is((asked[3]?.content as Lease | undefined)?.metadata.resourceVersion, '12');
+  assert.equal(asks(asked), [`query ${LEASE}`, `update ${LEASE}`, `query ${LEASE}`, `insert ${LEASE}`]);
 });
 
 test.run();

@@ -64,18 +64,25 @@ export class Remote {
     return objectOf(parseObjectResponse(await this.ask('patch', resource, patch, NODE_TIMEOUT)), resource);
   }
 
-  /** Creates or renews the node's lease. An update needs the version that the last answer brought. */
+  /** Creates or renews the node's lease. An update needs the version that the last answer brought; when that answer was
+   * lost with its link, the cluster has a newer one, which is read and built upon at once. */
   async renewLease(lease: Lease): Promise<void> {
     const resource = `${lease.metadata.namespace}/lease/${lease.metadata.name}`;
+    let response = await this.putLease(resource, lease);
+    if (response.kind === 'refused' && response.reason === 'Conflict')
+      response = await this.putLease(resource, lease);
+    this.lease = withoutManagedFields(objectOf(response, resource)) as unknown as Lease;
+  }
+
+  private async putLease(resource: string, lease: Lease): Promise<ObjectResponse> {
     this.lease ??= await this.readLease(resource);
     const known = this.lease;
     const next = known ? { ...known, spec: lease.spec } : lease;
-    const response = parseObjectResponse(
-      await this.ask(known ? 'update' : 'insert', resource, next, NODE_TIMEOUT),
-    );
-    // Whatever it is that the cluster holds instead, the next renewal reads it first.
+    const reply = await this.ask(known ? 'update' : 'insert', resource, next, NODE_TIMEOUT);
+    const response = parseObjectResponse(reply);
+    // Whatever it is that the cluster holds instead, the next try reads it first.
     if (response.kind === 'refused') this.lease = undefined;
-    this.lease = withoutManagedFields(objectOf(response, resource)) as unknown as Lease;
+    return response;
   }
 
   private async readLease(resource: string): Promise<Lease | undefined> {

@@ -2,50 +2,138 @@ import { copyFileSync, existsSync, renameSync, rmSync } from 'node:fs';
 import sqlite from 'node-sqlite3-wasm';
 import { EdgeError, errorText } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
-import { migrations } from './migrations.ts';
+import { mebibytes } from '../core/units.ts';
+import { isDiskTrouble, keepNewest, roomFor, syncDirectory, syncFileNow } from './files.ts';
+import { migrations, sumOldRows } from './migrations.ts';
+import { rowSum } from './row-sum.ts';
+import { badRow, type Salvage, salvage } from './salvage.ts';
 
 export type Database = InstanceType<typeof sqlite.Database>;
 export type Statement = ReturnType<Database['prepare']>;
 
+export type Opened = { readonly db: Database; readonly salvage: Salvage | undefined };
+
+/** Damaged databases and backups that are kept. */
+const KEPT = 2;
+/** A sync costs a whole page of the file system, and each page of SQLite's that changed: small ones cost less. */
+const PAGE_SIZE = 1024;
+/** Up to this version of the schema neither it nor the rows had check sums. */
+const LAST_UNMARKED = 4;
+
 /** Opens the database at `path` in exclusive WAL mode and brings its schema up to date.
- * A file that is damaged is set aside as `<path>.corrupt-<time>` and an empty one takes its place: boot goes on.
- * The caller holds the owner lock. */
-export function openDatabase(path: string, now: number, log: Logger): Database {
-  // The library's own lock is this directory; it stays behind when a process is killed.
-  rmSync(`${path}.lock`, { recursive: true, force: true });
+ * A file that is damaged is set aside as `<path>.corrupt-<time>`, the newest two are kept, and what could be read of it
+ * stands in the one that takes its place. The caller holds the owner lock. */
+export function openDatabase(path: string, now: number, log: Logger): Opened {
+  finishRewrite(path);
+  removeLibraryLock(path);
   try {
-    return openChecked(path);
+    return { db: openChecked(path), salvage: undefined };
   } catch (error) {
-    if (!existsSync(path) || !isDamage(error)) throw error;
+    if (!existsSync(path) || !isDamage(error, path)) throw error;
     const aside = `${path}.corrupt-${now}`;
-    for (const suffix of ['', '-wal']) {
-      if (existsSync(path + suffix)) renameSync(path + suffix, aside + suffix);
-    }
-    rmSync(`${path}.lock`, { recursive: true, force: true });
-    log.error('database damaged: set aside, starting with an empty one', {
+    removeLibraryLock(path);
+    const counts = build(path, (db) => salvage(path, db));
+    promoteRewrite(path, aside);
+    keepNewest(path, 'corrupt', KEPT);
+    log.error('database damaged: set aside, what can be read goes on', {
       path,
       aside,
       reason: errorText(error),
+      ...counts,
     });
-    return openChecked(path);
+    return { db: openChecked(path), salvage: counts };
   }
+}
+
+/** Writes the whole content of an open database to new blocks and puts the file in its place.
+ * After a failed sync the kernel may take for written what is not, so that no later sync of those blocks can be believed.
+ * @param close the open database
+ * @param sync of a file */
+export async function rewriteDatabase(
+  path: string,
+  db: { exec(sql: string): void; close(): void },
+  sync: (path: string) => Promise<void>,
+): Promise<void> {
+  removeRewrite(path);
+  db.exec(`VACUUM INTO '${rewriteOf(path).replaceAll("'", "''")}'`);
+  await sync(rewriteOf(path));
+  db.close();
+  promoteRewrite(path, `${path}.untrusted`);
+  for (const suffix of ['', '-wal']) rmSync(`${path}.untrusted${suffix}`, { force: true });
+}
+
+const rewriteOf = (path: string): string => `${path}.rewrite`;
+
+function removeRewrite(path: string): void {
+  for (const suffix of ['', '-journal', '-wal', '.lock'])
+    rmSync(rewriteOf(path) + suffix, { recursive: true, force: true });
+}
+
+/** The file that is built takes the place of the one at `path` once it is whole. */
+function promoteRewrite(path: string, aside: string): void {
+  renameSync(path, aside);
+  if (existsSync(`${path}-wal`)) renameSync(`${path}-wal`, `${aside}-wal`);
+  renameSync(rewriteOf(path), path);
+  syncDirectory(path);
+}
+
+/** The process may have ended between the steps of {@link promoteRewrite}. */
+function finishRewrite(path: string): void {
+  if (!existsSync(path) && existsSync(rewriteOf(path))) {
+    rmSync(`${path}-wal`, { force: true }); // it belongs to the file that was moved away
+    renameSync(rewriteOf(path), path);
+  }
+  removeRewrite(path);
+}
+
+/** Builds a new database beside the one at `path`. */
+function build(path: string, fill: (db: Database) => Salvage): Salvage {
+  removeRewrite(path);
+  const db = new sqlite.Database(rewriteOf(path));
+  try {
+    // It counts only when it is whole, and is synced once then.
+    db.exec(`PRAGMA page_size = ${PAGE_SIZE}; PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF`);
+    migrate(db, rewriteOf(path));
+    db.exec('BEGIN');
+    const counts = fill(db);
+    db.exec('COMMIT');
+    return counts;
+  } finally {
+    db.close();
+    syncFileNow(rewriteOf(path));
+  }
+}
+
+/** The library's own lock is this directory; it stays behind when a process is killed. */
+function removeLibraryLock(path: string): void {
+  rmSync(`${path}.lock`, { recursive: true, force: true });
 }
 
 function openChecked(path: string): Database {
   const db = new sqlite.Database(path);
   try {
     configure(db);
-    const verdict = firstValue(db, 'PRAGMA quick_check(1)');
-    if (verdict !== 'ok') throw new EdgeError('STORE_CORRUPT', { detail: `${path}: ${verdict}` });
+    const verdict = firstValue(db, 'PRAGMA integrity_check(1)');
+    if (verdict !== 'ok') throw corrupt(path, String(verdict));
     migrate(db, path);
+    const bad = badRow(db);
+    if (bad) throw corrupt(path, bad);
     return db;
   } catch (error) {
-    db.close();
+    closeQuietly(db);
     throw error;
   }
 }
 
+function corrupt(path: string, what: string): EdgeError {
+  return new EdgeError('STORE_CORRUPT', { detail: `${path}: ${what}` });
+}
+
+/** What the WAL keeps between two checkpoints. */
+const WAL_BYTES = mebibytes(8);
+
 function configure(db: Database): void {
+  db.exec(`PRAGMA page_size = ${PAGE_SIZE}`);
   // WAL without shared memory, which the library does not have, needs the exclusive mode, set first.
   db.exec('PRAGMA locking_mode = EXCLUSIVE');
   const mode = firstValue(db, 'PRAGMA journal_mode = WAL');
@@ -56,32 +144,68 @@ function configure(db: Database): void {
   // Pages of an open transaction must not reach the WAL before its commit, and checkpoints are Store's to time.
   db.exec('PRAGMA cache_spill = OFF');
   db.exec('PRAGMA wal_autocheckpoint = 0');
+  // One that has grown beyond what checkpoints are timed for gives its blocks back when it starts over.
+  db.exec(`PRAGMA journal_size_limit = ${WAL_BYTES}`);
   db.exec('PRAGMA cache_size = -512');
   db.exec('PRAGMA temp_store = MEMORY');
 }
 
 function migrate(db: Database, path: string): void {
   const from = Number(firstValue(db, 'PRAGMA user_version'));
+  const isMarked = Number(firstValue(db, 'PRAGMA application_id')) === schemaMark(db, from);
+  if (from > LAST_UNMARKED && !isMarked) throw corrupt(path, 'the schema is not what was written');
   if (from > migrations.length) {
     throw new EdgeError('STORE_NEWER', {
       detail: `${path} has schema ${from}, this edgecore knows ${migrations.length}`,
     });
   }
-  if (from > 0 && from < migrations.length) {
-    db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
-    copyFileSync(path, `${path}.backup-v${from}`);
-  }
+  if (from > 0 && from < migrations.length) backUp(db, path, from);
   for (const [i, step] of migrations.slice(from).entries()) {
-    db.exec(`BEGIN; ${step}; PRAGMA user_version = ${from + i + 1}; COMMIT`);
+    db.exec(`BEGIN; ${step}`);
+    const version = from + i + 1;
+    if (version === LAST_UNMARKED + 1) sumOldRows(db);
+    markSchema(db, version);
+    db.exec('COMMIT');
   }
 }
 
-/** SQLite's texts for SQLITE_CORRUPT and SQLITE_NOTADB; a schema newer than ours is no damage. */
-function isDamage(error: unknown): boolean {
-  if (error instanceof EdgeError) return error.code === 'STORE_CORRUPT';
-  return /malformed|not a database|corrupt/i.test(errorText(error));
+/** Gives the database the version of its schema. */
+export function markSchema(db: Database, version: number): void {
+  db.exec(`PRAGMA user_version = ${version}; PRAGMA application_id = ${schemaMark(db, version)}`);
+}
+
+/** A check sum of the schema and its version, kept beside them: a version that a lost bit made larger must not be taken
+ * for a newer edgecore's, which would be refused at each start. */
+function schemaMark(db: Database, version: number): number {
+  const texts = db
+    .all('SELECT name, sql FROM sqlite_master ORDER BY name')
+    .map(({ name, sql }) => `${name} ${sql}`);
+  return rowSum([version, ...texts]) | 0;
+}
+
+function backUp(db: Database, path: string, version: number): void {
+  db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+  copyFileSync(path, `${path}.backup-v${version}`);
+  keepNewest(path, 'backup', KEPT);
+}
+
+/** Whether the file is to blame: a schema newer than ours is no damage, nor is a disk that cannot be written. */
+function isDamage(error: unknown, path: string): boolean {
+  if (error instanceof EdgeError && error.code !== 'STORE_WRITE_FAILED')
+    return error.code === 'STORE_CORRUPT';
+  if (isDiskTrouble(error)) return false;
+  // SQLite's texts for SQLITE_CORRUPT and SQLITE_NOTADB. Others, also of its WebAssembly, may come from either.
+  return /malformed|not a database/i.test(errorText(error)) || roomFor(path);
 }
 
 function firstValue(db: Database, sql: string): unknown {
   return Object.values(db.get(sql) ?? {})[0];
+}
+
+export function closeQuietly(db: { close(): void }): void {
+  try {
+    db.close();
+  } catch {
+    // What it could not write is in the WAL, or was never promised.
+  }
 }

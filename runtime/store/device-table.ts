@@ -1,4 +1,5 @@
-import type { Database, Statement } from './database.ts';
+import type { Sql } from './sql.ts';
+import { tables } from './tables.ts';
 
 export type DeviceRow = {
   readonly id: string;
@@ -15,50 +16,37 @@ export type TwinRow = { readonly deviceid: string; readonly name: string; readon
 
 /** Tables `device` and `device_twin`. A twin's value is its JSON: it is read and written whole. */
 export class DeviceTable {
-  private readonly statements: Record<
-    'put' | 'list' | 'remove' | 'putTwin' | 'listTwins' | 'removeTwin' | 'removeTwins',
-    Statement
-  >;
+  private readonly sql: Sql;
 
-  constructor(db: Database) {
-    this.statements = {
-      put: db.prepare('INSERT OR REPLACE INTO device VALUES (?, ?, ?, ?, ?, ?)'),
-      list: db.prepare('SELECT * FROM device ORDER BY id'),
-      remove: db.prepare('DELETE FROM device WHERE id = ?'),
-      putTwin: db.prepare('INSERT OR REPLACE INTO device_twin VALUES (?, ?, ?)'),
-      listTwins: db.prepare('SELECT * FROM device_twin ORDER BY deviceid, name'),
-      removeTwin: db.prepare('DELETE FROM device_twin WHERE deviceid = ? AND name = ?'),
-      removeTwins: db.prepare('DELETE FROM device_twin WHERE deviceid = ?'),
-    };
+  constructor(sql: Sql) {
+    this.sql = sql;
   }
 
-  put(row: DeviceRow): void {
-    this.statements.put.run([row.id, row.name, row.description, row.state, row.last_online, row.reason]);
+  put({ id, name, description, state, last_online, reason }: DeviceRow): void {
+    this.sql.put(tables.device, [id, name, description, state, last_online, reason]);
   }
 
   list(): DeviceRow[] {
-    return this.statements.list.all() as DeviceRow[];
+    return this.sql.all(
+      'SELECT id, name, description, state, last_online, reason FROM device ORDER BY id',
+    ) as DeviceRow[];
   }
 
   /** Removes the device and its twins. */
   remove(id: string): void {
-    this.statements.remove.run(id);
-    this.statements.removeTwins.run(id);
+    this.sql.remove(tables.device, [id]);
+    this.sql.write('DELETE FROM device_twin WHERE deviceid = ?', [id]);
   }
 
-  putTwin(row: TwinRow): void {
-    this.statements.putTwin.run([row.deviceid, row.name, row.value]);
+  putTwin({ deviceid, name, value }: TwinRow): void {
+    this.sql.put(tables.deviceTwin, [deviceid, name, value]);
   }
 
   listTwins(): TwinRow[] {
-    return this.statements.listTwins.all() as TwinRow[];
+    return this.sql.all('SELECT deviceid, name, value FROM device_twin ORDER BY deviceid, name') as TwinRow[];
   }
 
   removeTwin(id: string, name: string): void {
-    this.statements.removeTwin.run([id, name]);
-  }
-
-  finalize(): void {
-    for (const statement of Object.values(this.statements)) statement.finalize();
+    this.sql.remove(tables.deviceTwin, [id, name]);
   }
 }

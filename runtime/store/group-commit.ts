@@ -1,313 +1,412 @@
-import { close, closeSync, fdatasync, fdatasyncSync, open, openSync } from 'node:fs';
-import { promisify } from 'node:util';
 import type { Clock, Timer } from '../core/clock.ts';
 import { EdgeError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import { millis, seconds } from '../core/units.ts';
-import type { Database } from './database.ts';
+import { Checkpoints } from './checkpoints.ts';
+import { CommitWindow } from './commit-window.ts';
+import type { HealthKeeper } from './health.ts';
+import type { Redo } from './redo.ts';
+import type { Sql } from './sql.ts';
+import type { Volume } from './volume.ts';
 
-const openFile = promisify(open);
-const closeFile = promisify(close);
-const dataSync = promisify(fdatasync);
-
-/** How long a first durable write waits for company; one sync then serves all of them. */
-const WINDOW = millis(4);
 /** How long bookkeeping may wait for a commit of its own. */
 const LAZY_WINDOW = seconds(10);
-/** A checkpoint runs once this long passed without a commit... */
-const IDLE = seconds(30);
-/** ...or after this many commits, however busy it is, so that the WAL stays at a few megabytes; a commit of large rows
- * counts once for each page of them. */
-const COMMITS_PER_CHECKPOINT = 500;
-const PAGE = 4096;
-/** Pieces of bookkeeping that are written again after a failed commit; of more the oldest go. */
-const MOST_REPEATED = 10_000;
+/** While nothing is committed so many writes wait to be asked for, before they are asked early. */
+const MOST_DEFERRED = 10_000;
 
 type Waiter = { resolve: () => void; reject: (error: Error) => void };
 
-type Deferred = {
-  readonly prepare: () => (() => void) | undefined;
-  readonly waiter: Waiter | undefined;
-};
-
-export type GroupCommitStats = { commits: number; syncs: number; checkpoints: number };
+type Awaited = { readonly prepare: () => (() => void) | undefined; readonly waiter: Waiter };
 
 /** Groups writes into transactions and makes them durable off the event loop.
  *
  * Every write goes at once into the open transaction, so that later reads see it. The commit appends to the WAL
  * without syncing; an asynchronous fdatasync of the WAL file then makes the whole batch durable, and only then the
- * waiting answers leave. Bookkeeping does not start a sync: it rides along, or is committed after {@link LAZY_WINDOW}. */
+ * waiting answers leave. Bookkeeping does not start a sync: it rides along, or is committed after {@link LAZY_WINDOW}.
+ *
+ * When a commit or a sync fails, who waits is refused, and so is who comes meanwhile; bookkeeping is done again in a new
+ * transaction, which is tried again and again until the disk takes it. */
 export class GroupCommit {
-  readonly stats: GroupCommitStats = { commits: 0, syncs: 0, checkpoints: 0 };
-  private readonly db: Database;
-  private readonly path: string;
-  private readonly clock: Clock;
-  private readonly log: Logger;
+  /** Transactions committed. */
+  commits = 0;
+  private readonly deps: GroupCommitDeps;
+  private readonly window = new CommitWindow();
+  private readonly checkpoints: Checkpoints;
   private waiters: Waiter[] = [];
-  private deferred: Deferred[] = [];
-  /** Bookkeeping in the open transaction. */
-  private bookkeeping: (() => void)[] = [];
+  private awaited: Awaited[] = [];
+  private deferred: (() => void)[] = [];
   private open = false;
   private timer: Timer | undefined;
-  private urgent = false;
-  private isClosed = false;
-  /** When the first write of the coming batch that somebody waits for came; undefined while there is none. */
-  private awaitedSince: number | undefined;
-  /** Commits at the last checkpoint; before the first the WAL may hold what the last process wrote. */
-  private checkpointedAt = -1;
-  /** Commits since the last checkpoint, and the pages of large rows. */
-  private walWeight = 0;
-  private idleTimer: Timer | undefined;
+  /** When bookkeeping is committed at the latest, monotonic. */
+  private lazyAt: number | undefined;
+  /** When the timer fires, monotonic. */
+  private timerAt = Number.POSITIVE_INFINITY;
+  private retryTimer: Timer | undefined;
   /** The sync or checkpoint under way; commits wait behind it. */
   private busy: Promise<void> | undefined;
+  private isClosed = false;
 
-  constructor(deps: { db: Database; path: string; clock: Clock; log: Logger }) {
-    this.db = deps.db;
-    this.path = deps.path;
-    this.clock = deps.clock;
-    this.log = deps.log;
+  constructor(deps: GroupCommitDeps) {
+    this.deps = deps;
+    this.checkpoints = new Checkpoints(deps);
+    deps.sql.onWrite = (write) => deps.redo.note(write);
+    if (deps.health.isDegraded) this.retryLater();
   }
 
   /** Runs `work` in the open transaction.
-   * @returns a promise that resolves when it is on disk; rejects with STORE_WRITE_FAILED, then nothing of the batch is */
+   * @returns a promise that resolves when it is on disk; rejects with STORE_WRITE_FAILED: it is not, as far as anybody knows */
   durable(work: () => void): Promise<void> {
-    this.write(work);
+    if (this.deps.health.isDegraded) return Promise.reject(this.refusal());
+    try {
+      this.write(work, false);
+    } catch (error) {
+      if (isSqlError(error)) return Promise.reject(this.failure(error));
+      throw error;
+    }
     return new Promise((resolve, reject) => {
       this.waiters.push({ resolve, reject });
-      this.schedule(true);
+      this.arrived(0);
     });
   }
 
-  /** Runs `work` in the open transaction; it reaches the disk with the next batch or within ten seconds.
-   * For what is sampled again anyway. When that commit fails, `work` runs again for the next. */
+  /** Runs `work` in the open transaction; it reaches the disk with the next batch or within ten seconds. Never throws.
+   * For what is sampled again anyway. */
   lazy(work: () => void): void {
-    this.write(work);
-    this.bookkeeping.push(work);
-    this.schedule(false);
+    this.writeQuietly(work);
+    this.scheduleLazy();
   }
 
   /** Asks `prepare` what to write when the next batch is about to be committed, soon: what became needless by then is
    * never written.
    * @returns a promise that resolves when it is on disk, at once when there was nothing; rejects as {@link durable} */
   atCommit(prepare: () => (() => void) | undefined): Promise<void> {
+    if (this.deps.health.isDegraded) return Promise.reject(this.refusal());
     return new Promise((resolve, reject) => {
-      this.deferred.push({ prepare, waiter: { resolve, reject } });
-      this.schedule(true);
+      this.awaited.push({ prepare, waiter: { resolve, reject } });
+      this.arrived(0);
     });
   }
 
-  /** Has `work` write with the next batch: bookkeeping that changes often between two commits is written once. When that
-   * commit fails, `work` runs again for the next. */
+  /** One more of what an {@link atCommit} is about to write is waited for. */
+  arrived(bytes: number): void {
+    if (this.deps.health.isDegraded) return;
+    this.window.arrived(this.deps.clock.monotonic(), bytes);
+    this.schedule();
+  }
+
+  /** Has `work` write with the next batch: bookkeeping that changes often between two commits is written once. */
   withCommit(work: () => void): void {
-    this.deferred.push({ prepare: () => work, waiter: undefined });
-    this.schedule(false);
+    this.deferred.push(work);
+    if (this.deferred.length > MOST_DEFERRED) this.runDeferred();
+    this.scheduleLazy();
+  }
+
+  get checkpointCount(): number {
+    return this.checkpoints.done;
   }
 
   /** Tells of a large row, which fills pages of the WAL. */
   weigh(bytes: number): void {
-    this.walWeight += Math.floor(bytes / PAGE);
+    this.checkpoints.weigh(bytes);
   }
 
   /** Commits and syncs what is open. */
   async flush(): Promise<void> {
     while (this.busy) await this.busy;
-    if (this.hasWork) await this.commit();
+    if (this.hasWork) await this.commit(true);
   }
 
   async close(): Promise<void> {
-    await this.flush();
+    while (this.busy) await this.busy;
+    if (this.deps.health.isDegraded) await this.retry();
+    else await this.flush();
     this.isClosed = true;
     this.timer?.cancel();
-    this.idleTimer?.cancel();
+    this.retryTimer?.cancel();
+    this.checkpoints.stop();
     await this.checkpoint();
   }
 
   private get hasWork(): boolean {
-    return this.open || this.deferred.length > 0;
+    return this.open || this.deferred.length > 0 || this.awaited.length > 0;
   }
 
-  private write(work: () => void): void {
-    if (!this.open) {
-      this.db.exec('BEGIN');
-      this.open = true;
-    }
+  private refusal(): EdgeError {
+    return this.deps.health.refusal(this.deps.volume.path);
+  }
+
+  private failure(cause: unknown): EdgeError {
+    return new EdgeError('STORE_WRITE_FAILED', { detail: this.deps.volume.path, cause });
+  }
+
+  private begin(): void {
+    if (this.open) return;
+    this.deps.sql.exec('BEGIN');
+    this.open = true;
+  }
+
+  private write(work: () => void, isLazy: boolean): void {
+    const { sql, redo } = this.deps;
+    this.begin();
     // A failed piece of work must not take its neighbours' along.
-    this.db.exec('SAVEPOINT piece');
+    sql.exec('SAVEPOINT piece');
+    redo.recording = isLazy;
     try {
       work();
     } catch (error) {
-      this.db.exec('ROLLBACK TO piece');
+      redo.recording = false;
+      redo.dropPiece();
+      if (sql.inTransaction) sql.exec('ROLLBACK TO piece; RELEASE piece');
+      else this.fail(error, []); // SQLite itself has rolled everything back, also what others wait for
       throw error;
-    } finally {
-      this.db.exec('RELEASE piece');
+    }
+    redo.recording = false;
+    redo.keepPiece();
+    sql.exec('RELEASE piece');
+  }
+
+  private writeQuietly(work: () => void): void {
+    try {
+      this.write(work, true);
+    } catch (error) {
+      this.deps.log.error('a write failed', { error });
     }
   }
 
-  private schedule(urgent: boolean): void {
-    if (this.isClosed) return;
-    if (urgent) this.awaitedSince ??= this.clock.monotonic();
-    if (this.timer && (this.urgent || !urgent)) return;
+  private scheduleLazy(): void {
+    if (this.deps.health.isDegraded) return; // the retry takes it along
+    this.lazyAt ??= this.deps.clock.monotonic() + LAZY_WINDOW;
+    this.schedule();
+  }
+
+  private schedule(): void {
+    const due = Math.min(
+      this.window.dueAt ?? Number.POSITIVE_INFINITY,
+      this.lazyAt ?? Number.POSITIVE_INFINITY,
+    );
+    // A timer that fires early finds out that it is not time yet: cheaper than one for each message.
+    if (due < this.timerAt) this.setTimer(due);
+  }
+
+  private setTimer(at: number): void {
+    const { clock } = this.deps;
     this.timer?.cancel();
-    this.urgent = urgent;
-    // What came while the last batch was synced has waited already.
-    const waited = this.clock.monotonic() - (this.awaitedSince ?? 0);
-    const wait = urgent ? millis(Math.max(0, WINDOW - waited)) : LAZY_WINDOW;
-    this.timer = this.clock.after(wait, () => {
-      this.timer = undefined;
-      this.urgent = false;
-      // While a sync is under way its end starts the next commit: the slower the card, the larger the batch.
-      if (!this.busy && this.hasWork) void this.commit();
-    });
+    this.timerAt = at;
+    this.timer = clock.after(millis(Math.max(0, at - clock.monotonic())), () => this.due());
   }
 
-  private async commit(): Promise<void> {
-    const waiters = this.endTransaction();
-    if (waiters.length > 0) await this.hold(() => this.syncFor(waiters));
-    if (this.walWeight >= COMMITS_PER_CHECKPOINT) await this.checkpoint();
-    else if (this.hasWork) this.scheduleNext();
-    else this.watchIdle();
-  }
-
-  /** Commits; when that fails, those who wait are told, and bookkeeping begins the next transaction.
-   * @returns who waits for a sync */
-  private endTransaction(): Waiter[] {
+  private clearTimer(): void {
     this.timer?.cancel();
     this.timer = undefined;
-    this.urgent = false;
-    this.awaitedSince = undefined;
-    this.runDeferred();
-    const { waiters, bookkeeping } = this;
-    this.waiters = [];
-    this.bookkeeping = [];
-    if (!this.open) return waiters;
-    try {
-      this.db.exec('COMMIT');
-      this.open = false;
-      this.stats.commits++;
-      this.walWeight++;
-      return waiters;
-    } catch (error) {
-      if (this.db.inTransaction) this.db.exec('ROLLBACK');
-      this.open = false;
-      this.refuse(waiters, error);
-      for (const work of bookkeeping.slice(-MOST_REPEATED)) this.repeat(work);
-      return [];
-    }
+    this.timerAt = Number.POSITIVE_INFINITY;
   }
 
-  private repeat(work: () => void): void {
-    try {
-      this.write(work);
-      this.bookkeeping.push(work);
-    } catch (error) {
-      this.log.error('a write failed', { error });
-    }
+  private due(): void {
+    this.clearTimer();
+    // While a sync is under way its end starts the next commit: the slower the card, the larger the batch.
+    if (this.busy || !this.hasWork) return;
+    const now = this.deps.clock.monotonic();
+    const isLazyDue = this.lazyAt !== undefined && this.lazyAt <= now;
+    const isDue = this.window.dueAt !== undefined && this.window.dueAt <= now;
+    if (isLazyDue || isDue) void this.commit(isLazyDue);
+    else this.schedule();
   }
 
-  private async syncFor(waiters: readonly Waiter[]): Promise<void> {
+  /** @param all also when nobody waits for anything */
+  private async commit(all: boolean): Promise<void> {
+    const { volume, clock, health } = this.deps;
+    if (health.isDegraded) return; // only the retry commits
+    let waiters: Waiter[] = [];
     try {
-      await this.sync(`${this.path}-wal`);
+      waiters = this.endTransaction(all);
+      if (waiters.length > 0) await this.hold(() => volume.syncWal());
     } catch (error) {
-      // What the kernel could not write may be a hole in the WAL, which would swallow all that follows: start it over.
-      this.walWeight = COMMITS_PER_CHECKPOINT;
-      return this.refuse(waiters, error);
+      this.fail(error, waiters);
+      return;
     }
     for (const waiter of waiters) waiter.resolve();
+    this.window.answered(clock.monotonic());
+    if (this.checkpoints.isDue) await this.checkpoint();
+    this.goOn();
   }
 
-  private refuse(waiters: readonly Waiter[], cause: unknown): void {
-    const failure = new EdgeError('STORE_WRITE_FAILED', { detail: this.path, cause });
-    this.log.error('commit failed', { error: failure });
-    for (const waiter of waiters) waiter.reject(failure);
+  /** Commits, unless nobody waits and not `all` is meant.
+   * @returns who waits for a sync
+   * @throws when the disk does not take it; they still wait then */
+  private endTransaction(all: boolean): Waiter[] {
+    this.clearTimer();
+    this.window.taken(this.deps.clock.monotonic());
+    this.askAwaited();
+    if (!all && this.waiters.length === 0) return [];
+    this.runDeferred();
+    this.lazyAt = undefined;
+    if (this.open) this.commitNow();
+    const { waiters } = this;
+    this.waiters = [];
+    return waiters;
+  }
+
+  private commitNow(): void {
+    this.deps.sql.exec('COMMIT');
+    this.open = false;
+    this.deps.redo.clear();
+    this.commits++;
+    this.checkpoints.committed();
+  }
+
+  private goOn(): void {
+    if (this.isClosed || this.deps.health.isDegraded) return;
+    if (this.hasWork) this.scheduleLazy();
+    else
+      this.checkpoints.watchIdle(() => {
+        if (!this.hasWork && !this.busy) void this.checkpoint();
+      });
+  }
+
+  /** Asks those whose answer somebody waits for what is still to be written. */
+  private askAwaited(): void {
+    const awaited = this.awaited;
+    this.awaited = [];
+    for (const { prepare, waiter } of awaited) {
+      try {
+        const work = prepare();
+        if (work) this.write(work, false);
+        if (work) this.waiters.push(waiter);
+        else waiter.resolve();
+      } catch (error) {
+        const failure = this.failure(error);
+        this.deps.log.error('a write failed', { error: failure });
+        waiter.reject(failure);
+      }
+    }
   }
 
   private runDeferred(): void {
     const deferred = this.deferred;
     this.deferred = [];
-    for (const { prepare, waiter } of deferred) {
-      try {
-        const work = prepare();
-        if (work) this.write(work);
-        if (work && waiter) this.waiters.push(waiter);
-        else if (work) this.bookkeeping.push(work);
-        else waiter?.resolve();
-      } catch (error) {
-        const failure = new EdgeError('STORE_WRITE_FAILED', { detail: this.path, cause: error });
-        this.log.error('a write failed', { error: failure });
-        waiter?.reject(failure);
+    for (const work of deferred) this.writeQuietly(work);
+  }
+
+  /** The disk did not take the batch: who waits is told, and bookkeeping goes into the next one. */
+  private fail(cause: unknown, waiters: readonly Waiter[]): void {
+    const { health, volume } = this.deps;
+    this.rollBack();
+    const failure = health.degrade(volume.path, cause);
+    const refused = [...waiters, ...this.waiters, ...this.awaited.map(({ waiter }) => waiter)];
+    this.waiters = [];
+    this.awaited = [];
+    this.lazyAt = undefined;
+    this.clearTimer();
+    this.window.taken(this.deps.clock.monotonic());
+    for (const waiter of refused) waiter.reject(failure);
+    this.retryLater();
+  }
+
+  private rollBack(): void {
+    const { sql, redo, log } = this.deps;
+    try {
+      if (sql.inTransaction) sql.exec('ROLLBACK');
+      this.open = false;
+      if (redo.size > 0) {
+        this.begin();
+        redo.replay(sql);
       }
+    } catch (error) {
+      log.error('the database cannot be read', { error });
     }
   }
 
-  /** While `work`, which does not reject, runs no commit starts. */
-  private async hold(work: () => Promise<void>): Promise<void> {
-    while (this.busy) await this.busy;
-    this.busy = work();
-    await this.busy;
-    this.busy = undefined;
-  }
-
-  /** For what came while a sync was under way. */
-  private scheduleNext(): void {
-    this.schedule(this.waiters.length > 0 || this.deferred.some(({ waiter }) => waiter));
-  }
-
-  private watchIdle(): void {
-    this.idleTimer?.cancel();
+  private retryLater(): void {
     if (this.isClosed) return;
-    this.idleTimer = this.clock.after(IDLE, () => {
-      if (!this.hasWork && !this.busy) void this.checkpoint();
+    const { clock, health } = this.deps;
+    this.retryTimer?.cancel();
+    this.retryTimer = clock.after(health.nextWait(), () => {
+      if (this.busy) this.retryLater();
+      else void this.retry();
     });
   }
 
-  /** Moves the WAL's pages into the database file: WAL synced before, database synced after, and no commit between,
-   * because the first one afterwards starts the WAL over. */
-  private async checkpoint(): Promise<void> {
-    if (this.checkpointedAt === this.stats.commits) return;
-    await this.hold(() => this.copyPages());
-    if (this.hasWork) this.scheduleNext();
+  /** Tries whether the disk takes what waits, and at least a page when nothing does. */
+  private async retry(): Promise<void> {
+    const { volume, health } = this.deps;
+    this.retryTimer?.cancel();
+    try {
+      if (!volume.isAtHome || !volume.isTrusted) await this.hold(() => this.comeHome());
+      this.runDeferred();
+      this.begin();
+      volume.touch();
+      this.commitNow();
+      await this.hold(() => volume.syncWal());
+    } catch (error) {
+      this.fail(error, []);
+      return;
+    }
+    this.retryTimer?.cancel();
+    health.heal();
+    this.goOn();
   }
 
-  private async copyPages(): Promise<void> {
+  /** Goes back to the file, or on to one that is written anew, with what was written meanwhile. */
+  private async comeHome(): Promise<void> {
+    const { volume, sql } = this.deps;
+    if (sql.inTransaction && !volume.isTrusted) sql.exec('ROLLBACK'); // what was not awaited is in the redo
+    this.open = sql.inTransaction;
+    await volume.comeHome();
+    this.rollBack();
+  }
+
+  /** While `work` runs no commit starts. */
+  private async hold(work: () => Promise<void>): Promise<void> {
+    while (this.busy) await this.busy;
+    const done = work();
+    this.busy = done.catch(() => {});
     try {
-      this.walWeight = 0;
-      await this.sync(`${this.path}-wal`);
-      this.endAndSync();
-      this.db.exec('PRAGMA wal_checkpoint(PASSIVE)');
-      const commits = this.stats.commits;
-      await this.sync(this.path);
-      this.checkpointedAt = commits;
-      this.stats.checkpoints++;
-    } catch (error) {
-      this.log.warn('checkpoint failed, the WAL goes on growing', { error });
+      await done;
+    } finally {
+      this.busy = undefined;
     }
+  }
+
+  private async checkpoint(): Promise<void> {
+    const { health, volume, log } = this.deps;
+    if (!this.checkpoints.isNeeded || health.isDegraded) return;
+    try {
+      await this.hold(() => this.checkpoints.run(() => this.endAndSync()));
+    } catch (error) {
+      if (!health.isDegraded && volume.isTrusted)
+        log.warn('checkpoint failed, the WAL goes on growing', { error });
+      else if (!health.isDegraded) this.fail(error, []);
+    }
+    this.goOn();
   }
 
   /** Under load a transaction was opened meanwhile, and while one is open there is no checkpoint: it ends here. Its sync
    * does not give way, because what came in between would open another; the WAL's bulk is on disk already. */
   private endAndSync(): void {
     if (!this.open) return;
-    const waiters = this.endTransaction();
-    const fd = openSync(`${this.path}-wal`, 'r');
+    let waiters: Waiter[] = [];
     try {
-      fdatasyncSync(fd);
-      this.stats.syncs++;
+      waiters = this.endTransaction(true);
+      this.deps.volume.syncWalNow();
     } catch (error) {
-      this.refuse(waiters, error);
+      this.fail(error, waiters);
       throw error;
-    } finally {
-      closeSync(fd);
     }
     for (const waiter of waiters) waiter.resolve();
+    this.window.answered(this.deps.clock.monotonic());
   }
+}
 
-  private async sync(path: string): Promise<void> {
-    const fd = await openFile(path, 'r');
-    try {
-      await dataSync(fd);
-      this.stats.syncs++;
-    } finally {
-      await closeFile(fd);
-    }
-  }
+export type GroupCommitDeps = {
+  readonly sql: Sql;
+  readonly redo: Redo;
+  readonly volume: Volume;
+  readonly health: HealthKeeper;
+  readonly clock: Clock;
+  readonly log: Logger;
+};
+
+/** The library's errors, which are about the database; any other is a mistake of the caller. */
+function isSqlError(error: unknown): boolean {
+  return error instanceof Error && error.name === 'SQLite3Error';
 }

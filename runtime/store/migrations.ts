@@ -1,3 +1,7 @@
+import type { Database } from './database.ts';
+import { rowSum, type SqlValue } from './row-sum.ts';
+import { summedColumns, type TableSpec, tables } from './tables.ts';
+
 /** The schema, as steps that are never edited once released. Step n takes the database from `user_version` n to n+1.
  * Table and column names are KubeEdge's where it has the table.
  * @source KubeEdge edge/pkg/common/dbm, edge/pkg/metamanager/dao, edge/pkg/devicetwin/dtclient */
@@ -106,4 +110,31 @@ export const migrations: readonly string[] = [
    WHERE subject IS NULL;
   CREATE INDEX outbox_class ON outbox (class, seq);
   `,
+  `
+  ALTER TABLE meta ADD COLUMN sum INTEGER;
+  ALTER TABLE device ADD COLUMN sum INTEGER;
+  ALTER TABLE device_twin ADD COLUMN sum INTEGER;
+  ALTER TABLE sub_topics ADD COLUMN sum INTEGER;
+  ALTER TABLE outbox ADD COLUMN sum INTEGER;
+  ALTER TABLE mqtt_session ADD COLUMN sum INTEGER;
+  ALTER TABLE mqtt_subscription ADD COLUMN sum INTEGER;
+  ALTER TABLE mqtt_batch ADD COLUMN sum INTEGER;
+  ALTER TABLE mqtt_outgoing ADD COLUMN sum INTEGER;
+  ALTER TABLE mqtt_incoming ADD COLUMN sum INTEGER;
+  ALTER TABLE mqtt_retained ADD COLUMN sum INTEGER;
+  ALTER TABLE meta_v2 ADD COLUMN sum INTEGER;
+  ALTER TABLE mqtt_will ADD COLUMN sum INTEGER;
+  `,
 ];
+
+/** Gives the rows that were there before the column `sum` their sums. */
+export function sumOldRows(db: Database): void {
+  for (const table of Object.values(tables) as TableSpec[]) {
+    const keys = table.columns.slice(0, table.keys);
+    const update = `UPDATE ${table.name} SET sum = ? WHERE ${keys.map((key) => `${key} = ?`).join(' AND ')}`;
+    for (const row of db.all(`SELECT * FROM ${table.name}`) as Record<string, SqlValue>[]) {
+      const sum = rowSum(summedColumns(table).map((column) => row[column] ?? null));
+      db.run(update, [sum, ...keys.map((key) => row[key] ?? null)]);
+    }
+  }
+}

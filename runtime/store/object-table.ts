@@ -1,4 +1,5 @@
-import type { Database, Statement } from './database.ts';
+import type { Sql } from './sql.ts';
+import { tables } from './tables.ts';
 
 /** One API object, or one document of the API server's own such as its discovery. */
 export type ObjectRow = {
@@ -21,83 +22,61 @@ export type CachedSize = { readonly key: string; readonly bytes: number };
 /** Table `meta_v2`: API objects as the local API serves them.
  * @source KubeEdge edge/pkg/metamanager/dao/v2 MetaV2; `kept` and `stamp` are ours */
 export class ObjectTable {
-  private readonly statements: Record<
-    'put' | 'get' | 'list' | 'listNamespace' | 'remove' | 'oldest' | 'figures' | 'collections',
-    Statement
-  >;
+  private readonly sql: Sql;
   private stamp: number;
 
-  constructor(db: Database) {
-    this.statements = {
-      put: db.prepare('INSERT OR REPLACE INTO meta_v2 VALUES (?, ?, ?, ?, ?, ?, ?, ?)'),
-      get: db.prepare('SELECT * FROM meta_v2 WHERE key = ?'),
-      list: db.prepare('SELECT * FROM meta_v2 WHERE group_version_resource = ? ORDER BY namespace, name'),
-      listNamespace: db.prepare(
-        'SELECT * FROM meta_v2 WHERE group_version_resource = ? AND namespace = ? ORDER BY name',
-      ),
-      remove: db.prepare('DELETE FROM meta_v2 WHERE key = ?'),
-      oldest: db.prepare(
-        'SELECT key, length(value) AS bytes FROM meta_v2 WHERE kept = 0 ORDER BY stamp LIMIT ?',
-      ),
-      figures: db.prepare(
-        'SELECT max(stamp) AS stamp, max(resource_version) AS version, sum(length(value) * (1 - kept)) AS bytes FROM meta_v2',
-      ),
-      collections: db.prepare(
-        "SELECT DISTINCT group_version_resource AS name FROM meta_v2 WHERE group_version_resource <> ''",
-      ),
-    };
-    this.stamp = Number(this.statements.figures.all()[0]?.stamp ?? 0);
+  constructor(sql: Sql) {
+    this.sql = sql;
+    this.stamp = Number(sql.all('SELECT max(stamp) AS stamp FROM meta_v2')[0]?.stamp ?? 0);
   }
 
   put(row: ObjectRow): void {
     const { key, collection, namespace, name, resourceVersion, value, kept } = row;
     this.stamp++;
-    this.statements.put.run([
-      key,
-      collection,
-      namespace,
-      name,
-      resourceVersion,
-      value,
-      kept ? 1 : 0,
-      this.stamp,
-    ]);
+    const values = [key, collection, namespace, name, resourceVersion, value, kept ? 1 : 0, this.stamp];
+    this.sql.put(tables.metaV2, values);
   }
 
   get(key: string): ObjectRow | undefined {
-    const [row] = this.statements.get.all(key);
+    const [row] = this.sql.all('SELECT * FROM meta_v2 WHERE key = ?', [key]);
     return row && rowOf(row);
   }
 
   /** @param namespace undefined for all */
   list(collection: string, namespace?: string): ObjectRow[] {
-    const { list, listNamespace } = this.statements;
-    const rows = namespace === undefined ? list.all(collection) : listNamespace.all([collection, namespace]);
+    const select = 'SELECT * FROM meta_v2 WHERE group_version_resource = ?';
+    const rows =
+      namespace === undefined
+        ? this.sql.all(`${select} ORDER BY namespace, name`, [collection])
+        : this.sql.all(`${select} AND namespace = ? ORDER BY name`, [collection, namespace]);
     return rows.map(rowOf);
   }
 
   remove(key: string): void {
-    this.statements.remove.run(key);
+    this.sql.remove(tables.metaV2, [key]);
   }
 
   /** What may go to make room, the longest unwritten first. */
   oldest(count: number): CachedSize[] {
-    return this.statements.oldest.all(count) as CachedSize[];
+    return this.sql.all(
+      'SELECT key, length(value) AS bytes FROM meta_v2 WHERE kept = 0 ORDER BY stamp LIMIT ?',
+      [count],
+    ) as CachedSize[];
   }
 
   /** The highest resourceVersion, and the bytes of what may go. */
   figures(): { readonly version: number; readonly bytes: number } {
-    const [row] = this.statements.figures.all();
+    const [row] = this.sql.all(
+      'SELECT max(resource_version) AS version, sum(length(value) * (1 - kept)) AS bytes FROM meta_v2',
+    );
     return { version: Number(row?.version ?? 0), bytes: Number(row?.bytes ?? 0) };
   }
 
   /** The collections of which something is here. */
   collections(): string[] {
-    return this.statements.collections.all().map((row) => row.name as string);
-  }
-
-  finalize(): void {
-    for (const statement of Object.values(this.statements)) statement.finalize();
+    return this.sql
+      .all("SELECT DISTINCT group_version_resource AS name FROM meta_v2 WHERE group_version_resource <> ''")
+      .map((row) => String(row.name));
   }
 }
 

@@ -1,5 +1,6 @@
-import { readFileSync, unlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { EdgeError, errorCode } from '../core/errors.ts';
+import { removeQuietly } from './files.ts';
 
 /** Who holds a data directory: a process of one boot, told from a later one with the same pid by its start time. */
 type Owner = { pid: number; bootId: string; startTime: string };
@@ -9,23 +10,47 @@ type Owner = { pid: number; bootId: string; startTime: string };
  * so this lock comes first; whoever holds it may remove a stale one.
  * @param path of the lock file
  * @returns a function that gives the lock back
- * @throws EdgeError STORE_LOCKED when its owner lives */
+ * @throws EdgeError STORE_LOCKED when its owner lives, STORE_WRITE_FAILED */
 export function takeOwnerLock(path: string): () => void {
   for (let attempt = 0; attempt < 2; attempt++) {
-    try {
-      writeFileSync(path, JSON.stringify(thisProcess()), { flag: 'wx', mode: 0o600 });
-      return () => unlinkSync(path);
-    } catch (error) {
-      if (errorCode(error) !== 'EEXIST')
-        throw new EdgeError('STORE_WRITE_FAILED', { detail: path, cause: error });
-    }
-    const owner = readOwner(path);
-    if (owner && lives(owner)) {
-      throw new EdgeError('STORE_LOCKED', { detail: `${path} is held by process ${owner.pid}` });
-    }
-    unlinkSync(path);
+    if (create(path)) return () => removeQuietly(path);
+    refuseLiving(path, readOwner(path));
+    removeStale(path);
   }
   throw new EdgeError('STORE_LOCKED', { detail: `${path} is being taken by another process` });
+}
+
+/** @returns false when there is one */
+function create(path: string): boolean {
+  try {
+    writeFileSync(path, JSON.stringify(thisProcess()), { flag: 'wx', mode: 0o600 });
+    return true;
+  } catch (error) {
+    if (errorCode(error) === 'EEXIST') return false;
+    removeQuietly(path); // on a full disk it is there, and empty
+    throw new EdgeError('STORE_WRITE_FAILED', { detail: path, cause: error });
+  }
+}
+
+/** Another process may find the same stale lock and put its own there in between: what was moved away is looked at again,
+ * and put back if it lives. */
+function removeStale(path: string): void {
+  const aside = `${path}.${process.pid}`;
+  try {
+    renameSync(path, aside);
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return;
+    throw new EdgeError('STORE_WRITE_FAILED', { detail: path, cause: error });
+  }
+  const owner = readOwner(aside);
+  if (owner && lives(owner) && !existsSync(path)) renameSync(aside, path);
+  else removeQuietly(aside);
+  refuseLiving(path, owner);
+}
+
+function refuseLiving(path: string, owner: Owner | undefined): void {
+  if (!owner || !lives(owner)) return;
+  throw new EdgeError('STORE_LOCKED', { detail: `${path} is held by process ${owner.pid}` });
 }
 
 function thisProcess(): Owner {

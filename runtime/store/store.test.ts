@@ -8,6 +8,7 @@ import { systemClock } from '../core/clock.ts';
 import { errorCode } from '../core/errors.ts';
 import { silentLogger } from '../core/log.ts';
 import { Metrics } from '../core/metrics.ts';
+import { markSchema } from './database.ts';
 import { Store } from './store.ts';
 
 type Context = { dir: string; path: string };
@@ -170,7 +171,8 @@ test('a database of a newer version is refused and left as it is', async ({ path
   await first.close();
   const { default: sqlite } = await import('node-sqlite3-wasm');
   const db = new sqlite.Database(path);
-  db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA user_version = 99');
+  db.exec('PRAGMA locking_mode = EXCLUSIVE');
+  markSchema(db, 99);
   db.close();
   try {
     open(path);

@@ -1,18 +1,20 @@
-import { mkdirSync } from 'node:fs';
-import { dirname } from 'node:path';
 import type { Clock } from '../core/clock.ts';
-import { EdgeError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import type { MetricSource } from '../core/metrics.ts';
-import { type Database, openDatabase } from './database.ts';
+import { closeQuietly } from './database.ts';
 import { DeviceTable } from './device-table.ts';
+import { syncFile } from './files.ts';
 import { GroupCommit } from './group-commit.ts';
+import { HealthKeeper, type StoreHealth } from './health.ts';
+import { Home } from './home.ts';
 import { MetaTable } from './meta-table.ts';
 import { MqttTables } from './mqtt-tables.ts';
 import { ObjectTable } from './object-table.ts';
 import { OutboxTable } from './outbox-table.ts';
-import { takeOwnerLock } from './owner-lock.ts';
+import { Redo } from './redo.ts';
+import { Sql } from './sql.ts';
 import { TopicTable } from './topic-table.ts';
+import { Volume } from './volume.ts';
 
 export type StoreDeps = {
   /** The database file; its directory is made when missing. */
@@ -20,6 +22,8 @@ export type StoreDeps = {
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: MetricSource;
+  /** Makes a file's content durable; the system's fdatasync unless a test has another. */
+  readonly syncFile?: (path: string) => Promise<void>;
 };
 
 /** The durable state of the node: typed tables, and the two ways of writing to them. */
@@ -30,38 +34,47 @@ export class Store {
   readonly topics: TopicTable;
   readonly mqtt: MqttTables;
   private apiObjects: ObjectTable | undefined;
-  private readonly db: Database;
+  private readonly sql: Sql;
   private readonly commits: GroupCommit;
-  private readonly unlock: () => void;
+  private readonly home: Home;
+  private readonly keeper: HealthKeeper;
 
   /** Takes the data directory and opens the database.
    * @throws EdgeError STORE_LOCKED, STORE_WRITE_FAILED, STORE_NEWER */
   constructor(deps: StoreDeps) {
     const { path, clock, metrics } = deps;
     const log = deps.log.child('store');
-    makeDirectory(dirname(path));
-    this.unlock = takeOwnerLock(`${path}.owner`);
+    this.home = new Home({ path, now: () => clock.now(), log });
+    this.keeper = new HealthKeeper(clock, log);
+    const redo = new Redo();
     try {
-      this.db = openDatabase(path, clock.now(), log);
+      const { db, trouble } = this.home.open();
+      this.sql = new Sql(db);
+      if (trouble) this.keeper.degrade(path, trouble);
     } catch (error) {
-      this.unlock();
+      this.home.leave();
       throw error;
     }
-    this.commits = new GroupCommit({ db: this.db, path, clock, log });
-    this.meta = new MetaTable(this.db);
-    this.devices = new DeviceTable(this.db);
-    this.outbox = new OutboxTable(this.db);
-    this.topics = new TopicTable(this.db);
-    this.mqtt = new MqttTables(this.db, (bytes) => this.commits.weigh(bytes));
-    const { stats } = this.commits;
-    metrics.gauge('edgecore_store_commits_total', 'Transactions committed.', () => stats.commits);
-    metrics.gauge('edgecore_store_syncs_total', 'Syncs of the database files.', () => stats.syncs);
-    metrics.gauge('edgecore_store_checkpoints_total', 'WAL checkpoints.', () => stats.checkpoints);
+    const volume = new Volume({ home: this.home, sql: this.sql, syncFile: deps.syncFile ?? syncFile });
+    this.commits = new GroupCommit({
+      sql: this.sql,
+      redo,
+      volume,
+      health: this.keeper,
+      clock,
+      log,
+    });
+    this.meta = new MetaTable(this.sql);
+    this.devices = new DeviceTable(this.sql);
+    this.outbox = new OutboxTable(this.sql);
+    this.topics = new TopicTable(this.sql);
+    this.mqtt = new MqttTables(this.sql, (bytes) => this.commits.weigh(bytes));
+    this.measure(metrics, redo, volume);
   }
 
   /** What the local API serves; its statements are made when it is first asked for. */
   get objects(): ObjectTable {
-    this.apiObjects ??= new ObjectTable(this.db);
+    this.apiObjects ??= new ObjectTable(this.sql);
     return this.apiObjects;
   }
 
@@ -71,7 +84,8 @@ export class Store {
     return this.commits.durable(work);
   }
 
-  /** Writes what is sampled again anyway; reaches the disk within ten seconds, with the next durable batch if one comes. */
+  /** Writes what is sampled again anyway; reaches the disk within ten seconds, with the next durable batch if one comes.
+   * While the disk cannot be written it is kept in memory, within bounds. Never throws. */
   lazy(work: () => void): void {
     this.commits.lazy(work);
   }
@@ -88,26 +102,55 @@ export class Store {
     this.commits.withCommit(work);
   }
 
-  /** Makes everything durable and lets go of the data directory. */
+  /** One more of what an {@link atCommit} is about to write is waited for. */
+  arrived(bytes: number): void {
+    this.commits.arrived(bytes);
+  }
+
+  /** Whether what is written reaches the disk. */
+  health(): StoreHealth {
+    return this.keeper.current;
+  }
+
+  /** Calls `listener` after each change of {@link health}; returns how to stop that. */
+  onChange(listener: () => void): () => void {
+    return this.keeper.onChange(listener);
+  }
+
+  /** Makes everything durable, if the disk lets it, and lets go of the data directory. */
   async close(): Promise<void> {
     try {
       await this.commits.close();
-      for (const table of [this.meta, this.devices, this.outbox, this.topics, this.mqtt]) table.finalize();
-      this.apiObjects?.finalize();
-      this.db.close();
     } finally {
-      this.unlock();
+      closeQuietly(this.sql);
+      this.home.leave();
     }
   }
-}
 
-function makeDirectory(path: string): void {
-  try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
-  } catch (error) {
-    throw new EdgeError('STORE_WRITE_FAILED', {
-      detail: `the data directory ${path} cannot be made`,
-      cause: error,
-    });
+  private measure(metrics: MetricSource, redo: Redo, volume: Volume): void {
+    const { keeper, home, commits } = this;
+    metrics.gauge('edgecore_store_commits_total', 'Transactions committed.', () => commits.commits);
+    metrics.gauge('edgecore_store_syncs_total', 'Syncs of the database files.', () => volume.syncs);
+    metrics.gauge('edgecore_store_checkpoints_total', 'WAL checkpoints.', () => commits.checkpointCount);
+    metrics.gauge('edgecore_store_degraded', '1 while nothing can be written to the disk.', () =>
+      keeper.isDegraded ? 1 : 0,
+    );
+    metrics.gauge(
+      'edgecore_store_waiting_writes',
+      'Writes in memory until they are committed.',
+      () => redo.size,
+    );
+    metrics.gauge(
+      'edgecore_store_dropped_total',
+      'Writes given up on a disk that took none.',
+      () => redo.dropped,
+    );
+    for (const result of ['kept', 'refused'] as const)
+      metrics.gauge(
+        'edgecore_store_salvaged_rows',
+        'Rows of a damaged database, at the last start: taken over, and not what was written.',
+        () => home.salvaged?.[result] ?? 0,
+        { result },
+      );
   }
 }

@@ -1,30 +1,23 @@
-import type { Database, Statement } from './database.ts';
+import type { Sql } from './sql.ts';
+import { tables } from './tables.ts';
 
 /** Table `sub_topics`: topics that the cloud's rules asked for; they survive a restart. */
 export class TopicTable {
-  private readonly statements: Record<'add' | 'list' | 'remove', Statement>;
+  private readonly sql: Sql;
 
-  constructor(db: Database) {
-    this.statements = {
-      add: db.prepare('INSERT OR IGNORE INTO sub_topics VALUES (?)'),
-      list: db.prepare('SELECT topic FROM sub_topics ORDER BY topic'),
-      remove: db.prepare('DELETE FROM sub_topics WHERE topic = ?'),
-    };
+  constructor(sql: Sql) {
+    this.sql = sql;
   }
 
   add(topic: string): void {
-    this.statements.add.run(topic);
+    this.sql.put(tables.subTopics, [topic]);
   }
 
   list(): string[] {
-    return this.statements.list.all().map((row) => row.topic as string);
+    return this.sql.all('SELECT topic FROM sub_topics ORDER BY topic').map((row) => row.topic as string);
   }
 
   remove(topic: string): void {
-    this.statements.remove.run(topic);
-  }
-
-  finalize(): void {
-    for (const statement of Object.values(this.statements)) statement.finalize();
+    this.sql.remove(tables.subTopics, [topic]);
   }
 }
