@@ -142,11 +142,13 @@ export class CloudCore {
     const downstream = new Downstream({ ...informers, link: hub, acknowledged: syncs });
     const devices = new DeviceController({
       ...informers,
+      config: config.modules.deviceController,
       api,
       link: hub,
       clock,
       log: this.deps.log.child('devicecontroller'),
     });
+    this.stops.push(() => devices.stop());
     const sync = new SyncController({
       known: (node) => syncs.known(node),
       wanted: [(node) => downstream.wanted(node), (node) => devices.wanted(node)],

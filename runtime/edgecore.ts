@@ -65,7 +65,7 @@ export class EdgeCore {
   /** @throws EdgeError MQTT_AUTH_FILE_INVALID, STORE_LOCKED, STORE_WRITE_FAILED, STORE_NEWER */
   constructor(deps: EdgeCoreDeps) {
     const { config, log } = deps;
-    const { edged, edgeHub, eventBus, metaManager } = config.modules;
+    const { deviceTwin, edged, edgeHub, eventBus, metaManager } = config.modules;
     const node = edged.hostnameOverride;
     const metrics = new Metrics();
     this.log = log;
@@ -93,6 +93,7 @@ export class EdgeCore {
     });
     const twins = new DeviceTwin({
       ...shared,
+      config: deviceTwin,
       store,
       link: hub,
       publish: (topic, payload) => bus.publish(topic, payload),

@@ -66,7 +66,7 @@ test('a device shows all its properties, those without a value as well', () => {
   const type = { optional: true, metadata: { type: 'int' as const } };
   entry.twins.set('setpoint', { ...type, expected: side('20', 1), actual: side('19', 8) });
   entry.twins.set('extra', { ...type, actual: side('1', 2) });
-  entry.faults.set('setpoint', 'desired "20": exception 2');
+  entry.faults.set('desired', 'setpoint', 'desired "20": exception 2');
   assert.equal(of([entry]).devices, [
     {
       id: 'default/plc',

@@ -1,6 +1,5 @@
-import { modelFault } from '../mappers/kit/convert.ts';
 import type { TwinSource } from '../mappers/modbus/server-bank.ts';
-import type { Device } from './core/devices.ts';
+import { type Device, desiredFault } from './core/devices.ts';
 import type { DeviceId } from './core/units.ts';
 import { type DeviceEntry, isOnline } from './devicetwin/device.ts';
 import type { MetaManager, ObjectChange } from './metamanager/metamanager.ts';
@@ -35,7 +34,7 @@ export function twinRegisters({ twins, objects }: TwinRegisterDeps): TwinSource 
       if (!entry?.device) return 'the device is not on this node';
       if (!model || !entry.device.spec.properties?.some((p) => p.name === property))
         return 'it has no such property';
-      const fault = modelFault(value, model);
+      const fault = desiredFault(value, model);
       if (fault) return fault;
       const kept = keep(device, property, value);
       last.set(device, kept);

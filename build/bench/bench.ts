@@ -5,6 +5,7 @@ import { benchModbus } from './modbus.ts';
 import { benchMqtt } from './mqtt.ts';
 import { benchReaction } from './reaction.ts';
 import { benchRss } from './rss.ts';
+import { benchTwin } from './twin.ts';
 
 /** What a bench may be told. */
 export type BenchOptions = {
@@ -20,6 +21,7 @@ const benches: Readonly<Record<string, Bench>> = {
   mqtt: benchMqtt,
   flash: benchFlash,
   modbus: benchModbus,
+  twin: benchTwin,
 };
 
 /** `npm run bench -- NAME … [--seconds N] [--check]`: one JSON line a figure, from the built programs.

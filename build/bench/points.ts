@@ -18,11 +18,12 @@ export function modelOf(points: number) {
 }
 
 /** A Device of {@link modelOf}, whose point n is input register n of the PLC, read each second. */
-export function deviceOf({ points, node, port }: { points: number; node: string; port: number }) {
+export function deviceOf(options: { points: number; node: string; port: number; name?: string }) {
+  const { points, node, port, name = 'points' } = options;
   return {
     apiVersion,
     kind: 'Device',
-    metadata: { name: 'points', namespace: 'default' },
+    metadata: { name, namespace: 'default' },
     spec: {
       deviceModelRef: { name: 'points' },
       nodeName: node,

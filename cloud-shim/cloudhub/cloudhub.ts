@@ -50,8 +50,10 @@ export type CloudHubDeps = {
 };
 
 const LARGEST_FRAME = mebibytes(8);
-/** Requests of one node that are dealt with at a time; more wait in its socket. */
-const CONCURRENT = 64;
+/** What of one node is dealt with at a time; more waits in its socket. Reports of devices wait for their turn at the API
+ * server, and must not hold up its lease and its pods. */
+const CONCURRENT = { requests: 64, reports: 4096 } as const;
+type Lane = keyof typeof CONCURRENT;
 
 /** The WebSocket end of CloudHub: one session for each node, identified by its certificate.
  * @source KubeEdge cloud/pkg/cloudhub */
@@ -61,7 +63,7 @@ export class CloudHub {
   private readonly server: Server;
   private readonly sockets = new WebSocketServer({ noServer: true, maxPayload: LARGEST_FRAME });
   private readonly sessions = new Map<string, Session>();
-  private readonly busy = new Map<string, number>();
+  private readonly busy = new Map<string, Record<Lane, number>>();
 
   constructor(deps: CloudHubDeps) {
     this.deps = deps;
@@ -170,10 +172,12 @@ export class CloudHub {
 
   private received(session: Session, message: Message): void {
     const { node } = session;
-    const count = (this.busy.get(node) ?? 0) + 1;
-    this.busy.set(node, count);
+    const lane: Lane = message.route.source === 'twin' ? 'reports' : 'requests';
+    const busy = this.busy.get(node) ?? { requests: 0, reports: 0 };
+    this.busy.set(node, busy);
+    busy[lane]++;
     // More wait in the socket, and so at the node.
-    if (count === CONCURRENT) session.pause();
+    if (isFull(busy)) session.pause();
     this.handle(node, message)
       .then((answer) => {
         if (answer) session.send(newMessage(answerDraft(message, answer), this.deps.clock.now()));
@@ -186,10 +190,9 @@ export class CloudHub {
         });
       })
       .finally(() => {
-        const left = (this.busy.get(node) ?? 1) - 1;
-        this.busy.set(node, left);
-        if (left === CONCURRENT - 1) session.resume();
-        if (left === 0) this.busy.delete(node);
+        busy[lane]--;
+        if (!isFull(busy)) session.resume();
+        if (busy.requests + busy.reports === 0) this.busy.delete(node);
       });
   }
 
@@ -205,6 +208,10 @@ export class CloudHub {
     if (source === 'metaserver') return handlers.application(node, message);
     return source === 'twin' ? handlers.device(node, message) : handlers.edge(node, message);
   }
+}
+
+function isFull(busy: Record<Lane, number>): boolean {
+  return busy.requests >= CONCURRENT.requests || busy.reports >= CONCURRENT.reports;
 }
 
 function isWatched({ route }: Message): boolean {

@@ -75,6 +75,11 @@ const wrong: [string, (text: string) => string, string][] = [
     'modules.syncController.enable = false: syncController cannot be switched off',
   ],
   [
+    'a rate of nothing',
+    add('deviceController: { statusWrites: { perSecond: 0 } }'),
+    'modules.deviceController.statusWrites.perSecond = 0: want a whole number of writes, 1 or more',
+  ],
+  [
     'an API server outside the kubeconfig',
     (text) => text.replace('kubeAPIConfig:\n', 'kubeAPIConfig:\n  master: https://api:6443\n'),
     'kubeAPIConfig.master = "https://api:6443": name the API server in the kubeconfig, or leave both empty inside a cluster',

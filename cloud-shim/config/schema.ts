@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { cloudHubConfig } from '../cloudhub/config.ts';
 import { cloudStreamConfig } from '../cloudstream/config.ts';
+import { deviceControllerConfig } from '../devicecontroller/config.ts';
 import { dynamicControllerConfig } from '../dynamiccontroller/config.ts';
 
 /** A module of KubeEdge's that is not offered: it may stand in the file, switched off. */
@@ -41,7 +42,7 @@ export const cloudCoreConfig = v.strictObject({
   modules: v.strictObject({
     cloudHub: cloudHubConfig,
     edgeController: always('edgeController'),
-    deviceController: always('deviceController'),
+    deviceController: v.optional(deviceControllerConfig, {}),
     syncController: always('syncController'),
     cloudStream: v.optional(cloudStreamConfig, {}),
     dynamicController: v.optional(dynamicControllerConfig, {}),

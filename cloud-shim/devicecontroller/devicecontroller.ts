@@ -1,17 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../../runtime/core/clock.ts';
 import type { Device, DeviceModel, DeviceStatus } from '../../runtime/core/devices.ts';
-import { errorText } from '../../runtime/core/errors.ts';
 import type { KubeObject } from '../../runtime/core/k8s.ts';
 import type { Logger } from '../../runtime/core/log.ts';
 import { contentObject, type Message, type MessageDraft } from '../../runtime/core/message.ts';
 import { formatResource } from '../../runtime/core/resource.ts';
 import type { KubeApi } from '../kube/client.ts';
 import type { Informer } from '../kube/informer.ts';
-import { kinds } from '../kube/resource-kind.ts';
-import { mergeState, mergeTwins } from './twin-status.ts';
+import type { DeviceControllerConfig } from './config.ts';
+import { keyOf, StatusWriter } from './status-writer.ts';
+import { mergeState, mergeTwins, type Status } from './twin-status.ts';
 
 export type DeviceControllerDeps = {
+  readonly config: DeviceControllerConfig;
   readonly api: KubeApi;
   readonly link: {
     isConnected(node: string): boolean;
@@ -33,20 +34,17 @@ export type Reply = {
   readonly resource?: string;
 };
 
-type Status = DeviceStatus['status'];
-
 const CONFIRMED: Reply = { content: 'OK', source: 'devicecontroller', group: 'twin', resource: 'twin' };
 
 /** Devices and their models down to their nodes; twins and states up into DeviceStatus.
  * @source KubeEdge cloud/pkg/devicecontroller */
 export class DeviceController {
   private readonly deps: DeviceControllerDeps;
-  /** What stands in the cluster, or will when the write under way is through. */
-  private readonly known = new Map<string, Status>();
-  private readonly writing = new Map<string, Promise<void>>();
+  private readonly writer: StatusWriter;
 
   constructor(deps: DeviceControllerDeps) {
     this.deps = deps;
+    this.writer = new StatusWriter({ ...deps, config: deps.config.statusWrites });
     deps.devices.onChange({
       changed: (device, before) => this.deviceChanged(device, before),
       removed: (device) => this.deviceRemoved(device),
@@ -59,6 +57,10 @@ export class DeviceController {
       },
       removed: () => {},
     });
+  }
+
+  async stop(): Promise<void> {
+    this.writer.stop();
   }
 
   /** What a node should have, models before the devices that use them. */
@@ -86,12 +88,11 @@ export class DeviceController {
     const content = contentObject(message.content);
     // Deleted, moved, or nothing that can be read: sent again it would be no better.
     if (device?.spec.nodeName !== node || !content) return CONFIRMED;
-    const properties = new Set((device.spec.properties ?? []).map(({ name }) => name));
     const change = (status: Status): Status =>
       match[3] === 'state/update'
         ? mergeState(status, content.device)
-        : mergeTwins(status, content.twin, properties);
-    await this.write(device, change);
+        : mergeTwins(status, content.twin, namesOf(device));
+    await this.writer.write(device, change);
     return CONFIRMED;
   }
 
@@ -99,25 +100,44 @@ export class DeviceController {
     const { nodeName } = device.spec;
     const previous = before?.spec.nodeName;
     if (before && previous && previous !== nodeName) this.takeFrom(previous, before);
-    if (!before) void this.write(device, (status) => status).catch(() => {});
-    if (!nodeName || (before && previous === nodeName && sameSpec(device, before))) return;
-    if (previous !== nodeName) this.sendMembership(nodeName, [device], []);
-    const model = this.modelOf(device);
-    if (model) this.send(nodeName, 'devicemodel', model, previous === nodeName ? 'update' : 'insert');
-    this.send(nodeName, 'device', device, previous === nodeName ? 'update' : 'insert');
+    if (before && sameSpec(device, before)) return;
+    // Also drops the twins of properties that are gone.
+    void this.writer.write(device, (status) => mergeTwins(status, {}, namesOf(device))).catch(() => {});
+    if (!nodeName) return;
+    const stays = before !== undefined && previous === nodeName;
+    if (!stays) this.sendMembership(nodeName, [device], []);
+    this.bringModel(nodeName, device, stays ? before : undefined);
+    this.send(nodeName, 'device', device, stays ? 'update' : 'insert');
+    if (stays) this.dropModel(nodeName, before, device);
   }
 
   private deviceRemoved(device: Device): void {
-    this.known.delete(keyOf(device));
+    this.writer.forget(device);
     if (device.spec.nodeName) this.takeFrom(device.spec.nodeName, device);
   }
 
   private takeFrom(node: string, device: Device): void {
     this.sendMembership(node, [], [device]);
-    const model = this.modelOf(device);
-    const used = this.devicesOf(node).some((other) => other !== device && this.modelOf(other) === model);
-    if (model && !used) this.send(node, 'devicemodel', model, 'delete');
+    this.dropModel(node, device);
     this.send(node, 'device', device, 'delete');
+  }
+
+  /** Sends a device's model unless the node has it for another device, or for the same one before.
+   * Differs: KubeEdge sends it with every change of a device; here its own changes go to every node that has it. */
+  private bringModel(node: string, device: Device, before?: Device): void {
+    const model = this.modelOf(device);
+    if (!model || (before && this.modelOf(before) === model)) return;
+    const has = this.devicesOf(node).some((other) => other !== device && this.modelOf(other) === model);
+    if (!has) this.send(node, 'devicemodel', model, 'insert');
+  }
+
+  /** Takes the model from a node that no device of that node needs any more.
+   * @param now the device as it is, when it stays */
+  private dropModel(node: string, device: Device, now?: Device): void {
+    const model = this.modelOf(device);
+    if (!model || (now && this.modelOf(now) === model)) return;
+    const used = this.devicesOf(node).some((other) => other !== device && this.modelOf(other) === model);
+    if (!used) this.send(node, 'devicemodel', model, 'delete');
   }
 
   private sendMembership(node: string, added: readonly Device[], removed: readonly Device[]): void {
@@ -145,48 +165,6 @@ export class DeviceController {
     this.deps.link.deliver(node, draft, object, operation === 'delete');
   }
 
-  /** Writes a change of a device's status after those before it. Rejects when the API server does not take it. */
-  private write(device: Device, change: (status: Status) => Status): Promise<void> {
-    const key = keyOf(device);
-    const before = this.writing.get(key) ?? Promise.resolve();
-    const work = before.catch(() => {}).then(() => this.store(device, change));
-    this.writing.set(key, work);
-    const forget = (): void => {
-      if (this.writing.get(key) === work) this.writing.delete(key);
-    };
-    work.then(forget, forget);
-    return work;
-  }
-
-  private async store(device: Device, change: (status: Status) => Status): Promise<void> {
-    const { api, statuses, log } = this.deps;
-    const key = keyOf(device);
-    const { namespace = 'default', name } = device.metadata;
-    const current = this.known.get(key) ?? statuses.get(namespace, name)?.status ?? {};
-    const next = change(current);
-    const where = { namespace, name };
-    const answer = await api.patch(kinds.deviceStatus, where, 'application/merge-patch+json', {
-      status: replacing(current, next),
-    });
-    if ('object' in answer) {
-      this.known.set(key, next);
-      return;
-    }
-    if (answer.status.reason === 'NotFound') {
-      const made = await api.create(kinds.deviceStatus, where, statusObject(device, next));
-      if ('object' in made) {
-        this.known.set(key, next);
-        return;
-      }
-    }
-    this.known.delete(key);
-    log.warn("a device's status could not be written", {
-      device: key,
-      reason: errorText(answer.status.message),
-    });
-    throw new Error(answer.status.message);
-  }
-
   private devicesOf(node: string): Device[] {
     return [...this.deps.devices.values()].filter((device) => device.spec.nodeName === node);
   }
@@ -204,37 +182,10 @@ export class DeviceController {
   }
 }
 
-/** A merge patch leaves out what is gone, so it has to be said: null. */
-function replacing(current: Status, next: Status): unknown {
-  const gone = Object.keys(current.extensions ?? {}).filter((key) => next.extensions?.[key] === undefined);
-  const faults = next.extensions?.faults as Record<string, unknown> | undefined;
-  const before = current.extensions?.faults as Record<string, unknown> | undefined;
-  const healed = Object.keys(before ?? {}).filter((key) => faults && faults[key] === undefined);
-  const extensions = {
-    ...next.extensions,
-    ...Object.fromEntries(gone.map((key) => [key, null])),
-    ...(faults ? { faults: { ...faults, ...Object.fromEntries(healed.map((key) => [key, null])) } } : {}),
-  };
-  return { ...next, extensions };
-}
-
-function statusObject(device: Device, status: Status): unknown {
-  const { name, namespace, uid } = device.metadata;
-  const { apiVersion, kind } = kinds.device;
-  const owner = { apiVersion, kind, name, uid, controller: true, blockOwnerDeletion: true };
-  return {
-    apiVersion: kinds.deviceStatus.apiVersion,
-    kind: kinds.deviceStatus.kind,
-    metadata: { name, namespace, ownerReferences: [owner] },
-    spec: {},
-    status,
-  };
-}
-
 function sameSpec(a: Device, b: Device): boolean {
   return JSON.stringify(a.spec) === JSON.stringify(b.spec);
 }
 
-function keyOf(device: Device): string {
-  return `${device.metadata.namespace ?? 'default'}/${device.metadata.name}`;
+function namesOf(device: Device): Set<string> {
+  return new Set((device.spec.properties ?? []).map(({ name }) => name));
 }

@@ -1,7 +1,9 @@
-import type { DeviceStatus, TwinValue } from '../../runtime/core/devices.ts';
+import type { Device, DeviceStatus, TwinValue } from '../../runtime/core/devices.ts';
+import type { OwnerReference } from '../../runtime/core/k8s.ts';
 import { isRecord } from '../../runtime/core/message.ts';
+import { kinds } from '../kube/resource-kind.ts';
 
-type Status = DeviceStatus['status'];
+export type Status = DeviceStatus['status'];
 
 /** Merges an edge's twin report into a status: `actual` becomes reported, `expected` observedDesired.
  * @param properties that the device has; twins of others go
@@ -42,6 +44,38 @@ export function mergeState(status: Status, report: unknown): Status {
     ...(typeof lastOnlineTime === 'string' && lastOnlineTime ? { lastOnlineTime } : {}),
     extensions,
   };
+}
+
+/** A merge patch leaves out what is gone, so it has to be said: null. */
+export function statusPatch(current: Status, next: Status): unknown {
+  const gone = Object.keys(current.extensions ?? {}).filter((key) => next.extensions?.[key] === undefined);
+  const faults = next.extensions?.faults as Record<string, unknown> | undefined;
+  const before = current.extensions?.faults as Record<string, unknown> | undefined;
+  const healed = Object.keys(before ?? {}).filter((key) => faults && faults[key] === undefined);
+  const extensions = {
+    ...next.extensions,
+    ...Object.fromEntries(gone.map((key) => [key, null])),
+    ...(faults ? { faults: { ...faults, ...Object.fromEntries(healed.map((key) => [key, null])) } } : {}),
+  };
+  const dropped = Object.keys(current).filter((key) => !(key in next));
+  return { ...Object.fromEntries(dropped.map((key) => [key, null])), ...next, extensions };
+}
+
+/** A new DeviceStatus, which goes when its device does. */
+export function statusObject(device: Device, status: Status): unknown {
+  const { name, namespace } = device.metadata;
+  return {
+    apiVersion: kinds.deviceStatus.apiVersion,
+    kind: kinds.deviceStatus.kind,
+    metadata: { name, namespace, ownerReferences: [ownerOf(device)] },
+    spec: {},
+    status,
+  };
+}
+
+export function ownerOf({ metadata: { name, uid = '' } }: Device): OwnerReference {
+  const { apiVersion, kind } = kinds.device;
+  return { apiVersion, kind, name, uid, controller: true, blockOwnerDeletion: true };
 }
 
 function twinValue(side: unknown, type: string): TwinValue | undefined {

@@ -1,5 +1,6 @@
 import type { KubeObject, Status } from '../../runtime/core/k8s.ts';
-import { isRecord } from '../../runtime/core/message.ts';
+import type { JsonObject } from '../mini-master/json.ts';
+import { applyMergePatch } from '../mini-master/patch/merge-patch.ts';
 import type { Answer, KubeApi, ObjectList, ObjectName, PatchType, Query, WatchEvent } from './client.ts';
 import { pathOf, type ResourceKind } from './resource-kind.ts';
 
@@ -50,7 +51,7 @@ export class FakeApi implements KubeApi {
     return this.answer('PUT', kind, name, (path) => this.keep(path, object as KubeObject));
   }
 
-  /** Merges the fields at the top, which is all that the shim's patches need. */
+  /** Takes every patch for a merge patch. */
   patch<T extends KubeObject>(
     kind: ResourceKind,
     name: ObjectName,
@@ -60,7 +61,8 @@ export class FakeApi implements KubeApi {
     return this.answer('PATCH', kind, name, (path) => {
       const found = this.found<KubeObject>(path);
       if ('status' in found) return found;
-      return this.keep(path, { ...found.object, ...(isRecord(patch) ? patch : {}) });
+      const merged = applyMergePatch(found.object as unknown as JsonObject, patch as JsonObject);
+      return this.keep(path, merged as unknown as KubeObject);
     });
   }
 

@@ -52,9 +52,9 @@ export function plcObjects(options: { node: string; port: number; name?: string;
 }
 
 /** Sets the switch's desired value, as an operator does. */
-export function switchPatch(value: boolean): string[] {
+export function switchPatch(value: boolean, device = 'plc'): string[] {
   const patch = [{ op: 'replace', path: '/spec/properties/2/desired/value', value: String(value) }];
-  return ['patch', 'device', 'plc', '--type', 'json', '-p', JSON.stringify(patch)];
+  return ['patch', 'device', device, '--type', 'json', '-p', JSON.stringify(patch)];
 }
 
 export function twinPath(property: string, side: 'reported' | 'observedDesired' = 'reported'): string {

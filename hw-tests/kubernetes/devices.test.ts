@@ -32,6 +32,12 @@ function status({ cluster }: Context, path: string, wanted: string | RegExp, nam
   });
 }
 
+/** Whether the node itself shows a device. */
+async function onNode({ cluster }: Context, name: string): Promise<boolean> {
+  const response = await fetch(`http://127.0.0.1:${cluster.stack.options.ports.console}/api/state`);
+  return response.ok && (await response.text()).includes(`/${name}"`);
+}
+
 if (kubectlProgram) {
   test('a register that moves is in DeviceStatus', async (context) => {
     context.plc.memory.input.writeInt16BE(-77, 0);
@@ -125,11 +131,82 @@ if (kubectlProgram) {
     await cluster.kubectl.apply(device);
     await status(context, '{.status.state}', 'online', 'second');
     await cluster.kubectl.run(['delete', 'device', 'second']);
-    const console = `http://127.0.0.1:${cluster.stack.options.ports.console}/api/state`;
-    await until('the node forgets it', async () => {
-      const response = await fetch(console);
-      return response.ok && !(await response.text()).includes('second');
+    await until('the node forgets it', async () => !(await onNode(context, 'second')));
+  });
+
+  test('a model that changes reaches the node', async (context) => {
+    const { cluster, port } = context;
+    const { model, device } = plcObjects({ node: cluster.node, port, name: 'modelled', model: 'changing' });
+    await cluster.kubectl.apply(model, device);
+    await status(context, '{.status.state}', 'online', 'modelled');
+    const patch = [{ op: 'replace', path: '/spec/properties/2/accessMode', value: 'ReadOnly' }];
+    const json = JSON.stringify(patch);
+    await cluster.kubectl.run(['patch', 'devicemodel', 'changing', '--type', 'json', '-p', json]);
+    await until('the node has it', async () => {
+      await cluster.kubectl.run(switchPatch(Date.now() % 2 === 0, 'modelled'));
+      return /ReadOnly/.test(
+        await cluster.kubectl.value(['devicestatus', 'modelled'], '{.status.extensions.faults}'),
+      );
     });
+    await cluster.kubectl.run(['delete', 'device', 'modelled']);
+  });
+
+  test('a device that moves to another node is let go of, and served again when it returns', async (context) => {
+    const { cluster, port } = context;
+    const { device } = plcObjects({ node: cluster.node, port, name: 'mover' });
+    await cluster.kubectl.apply(device);
+    await status(context, '{.status.state}', 'online', 'mover');
+    const move = (node: string): Promise<string> =>
+      cluster.kubectl.run([
+        'patch',
+        'device',
+        'mover',
+        '--type',
+        'merge',
+        '-p',
+        JSON.stringify({ spec: { nodeName: node } }),
+      ]);
+    await move('somewhere-else');
+    await until('the node forgets it', async () => !(await onNode(context, 'mover')));
+    await move(cluster.node);
+    await until('the node has it again', () => onNode(context, 'mover'));
+    await cluster.kubectl.run(['delete', 'device', 'mover']);
+  });
+
+  test('a device that was deleted while the node was away is gone when it returns', async (context) => {
+    const { cluster, port } = context;
+    const { device } = plcObjects({ node: cluster.node, port, name: 'orphan' });
+    await cluster.kubectl.apply(device);
+    await status(context, '{.status.state}', 'online', 'orphan');
+    await cluster.stack.program('edgecore').stop();
+    await cluster.kubectl.run(['delete', 'device', 'orphan']);
+    await cluster.stack.startEdge();
+    await until('the node forgets it', async () => !(await onNode(context, 'orphan')));
+    await until('its status is gone', async () => {
+      return (await cluster.kubectl.try(['get', 'devicestatus', 'orphan'])).status !== 0;
+    });
+  });
+
+  test('a DeviceStatus that somebody deletes comes back, owned by its device', async (context) => {
+    const { cluster } = context;
+    await status(context, twinPath('counter'), /\d/);
+    const before = await cluster.kubectl.value(['devicestatus', 'plc'], '{.metadata.uid}');
+    await cluster.kubectl.run(['delete', 'devicestatus', 'plc']);
+    await status(context, '{.metadata.uid}', new RegExp(`^(?!${before}$).+`));
+    await status(context, twinPath('counter'), /\d/);
+    assert.is(
+      await cluster.kubectl.value(['devicestatus', 'plc'], '{.metadata.ownerReferences[*].kind}'),
+      'Device',
+    );
+  });
+
+  test('a device that could never work is refused when it is applied, by property and rule', async (context) => {
+    const { cluster, port } = context;
+    const { device } = plcObjects({ node: cluster.node, port, name: 'double' });
+    const [first] = device.spec.properties;
+    if (first) device.spec.properties.push(first);
+    const refused = await cluster.kubectl.apply(device).then(String, String);
+    assert.match(refused, /spec\.properties\[3\]: Duplicate value/);
   });
 }
 

@@ -183,7 +183,7 @@ test('api-resources, api-versions and version tell what is served', async ({ kub
     assert.ok(cluster.includes(name), name);
   assert.not(cluster.includes('pods'));
   const wide = await kubectl.run(['api-resources', '--api-group=devices.kubeedge.io', '-o', 'wide']);
-  assert.match(wide, /^devices +devices\.kubeedge\.io\/v1beta1 +true +Device +\[?create[ ,]delete/m);
+  assert.match(wide, /^devices +dev +devices\.kubeedge\.io\/v1beta1 +true +Device +\[?create[ ,]delete/m);
   assert.match(await kubectl.run(['api-resources']), /^configmaps +cm +v1 +true +ConfigMap$/m);
   const versions = (await kubectl.run(['api-versions'])).split('\n');
   for (const version of ['v1', 'coordination.k8s.io/v1', 'events.k8s.io/v1', 'devices.kubeedge.io/v1beta1'])

@@ -26,6 +26,8 @@ export class Slave {
   damage = 0;
   /** Requests that reached it. */
   requests = 0;
+  /** Called before a request is answered. */
+  asked: (() => void) | undefined;
 
   constructor(memory = new PlcRegisters()) {
     this.memory = memory;
@@ -39,6 +41,7 @@ export type Reply = { readonly bytes: Buffer; readonly delay: number };
  * @param random [0, 1), for damage */
 export function reply(slave: Slave, form: Form, request: Request, random: () => number): Reply | undefined {
   slave.requests++;
+  slave.asked?.();
   if (slave.fault === 'silent') return undefined;
   const code = request.pdu[0] ?? 0;
   const pdu = slave.fault === 'exception' ? exceptionPdu(code, 4) : answerPdu(request.pdu, slave.memory);

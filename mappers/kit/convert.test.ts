@@ -1,6 +1,5 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { ModelProperty } from '../../runtime/core/devices.ts';
 import {
   type ByteOrder,
   decodeValue,
@@ -9,7 +8,6 @@ import {
   type Format,
   fieldMask,
   mergeField,
-  modelFault,
   registersOf,
 } from './convert.ts';
 
@@ -155,28 +153,6 @@ for (const format of Object.keys(registersOf) as Format[]) {
       const got = format === 'string' ? decodeValue(back as Buffer, encoding) : back;
       assert.equal(got, want, `${raw.toString('hex')} ${JSON.stringify(encoding)} ${value}`);
     }
-  });
-}
-
-const limited: ModelProperty = {
-  name: 'x',
-  type: 'INT',
-  accessMode: 'ReadWrite',
-  minimum: '5',
-  maximum: '80',
-};
-const verdicts: [string, ModelProperty, string | undefined][] = [
-  ['5', limited, undefined],
-  ['4', limited, 'below the minimum 5'],
-  ['81', limited, 'above the maximum 80'],
-  ['5.5', limited, 'want a whole number'],
-  ['x', limited, 'want a number'],
-  ['5', { ...limited, accessMode: 'ReadOnly' }, 'the property is ReadOnly'],
-  ['maybe', { name: 'b', type: 'BOOLEAN' }, 'want true or false'],
-];
-for (const [value, property, fault] of verdicts) {
-  test(`a desired ${value} for ${JSON.stringify(property)} is ${fault ?? 'fine'}`, () => {
-    assert.is(modelFault(value, property), fault);
   });
 }
 

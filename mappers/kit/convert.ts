@@ -1,4 +1,3 @@
-import type { ModelProperty } from '../../runtime/core/devices.ts';
 import { scaleExactly, unscaleExactly } from './decimal.ts';
 
 /** Numbers of up to 32 bits and floats: exact in JavaScript's own numbers. */
@@ -93,21 +92,6 @@ export function fieldMask(encoding: Encoding): Buffer | undefined {
  * @param now what the registers hold, `value` of the same length */
 export function mergeField(now: Buffer, value: Buffer, mask: Buffer): Buffer {
   return Buffer.from(now.map((byte, i) => (byte & ~(mask[i] ?? 0)) | (value[i] ?? 0)));
-}
-
-/** Checks a desired value against the model: access, type, minimum and maximum.
- * @returns what is wrong, or undefined */
-export function modelFault(text: string, property: ModelProperty): string | undefined {
-  if (property.accessMode === 'ReadOnly') return 'the property is ReadOnly';
-  if (property.type === 'BOOLEAN')
-    return text === 'true' || text === 'false' ? undefined : 'want true or false';
-  if (property.type !== 'INT' && property.type !== 'FLOAT' && property.type !== 'DOUBLE') return undefined;
-  const value = Number(text);
-  if (text.trim() === '' || !Number.isFinite(value)) return 'want a number';
-  if (property.type === 'INT' && !Number.isInteger(value)) return 'want a whole number';
-  if (property.minimum && value < Number(property.minimum)) return `below the minimum ${property.minimum}`;
-  if (property.maximum && value > Number(property.maximum)) return `above the maximum ${property.maximum}`;
-  return undefined;
 }
 
 function isLarge(format: Format): format is Large {

@@ -1,6 +1,5 @@
-import type { Device, DeviceModel } from '../../runtime/core/devices.ts';
+import { type Device, type DeviceModel, desiredFault } from '../../runtime/core/devices.ts';
 import type { WriteResult } from '../../runtime/core/dmi.ts';
-import { modelFault } from './convert.ts';
 import type { DriverPoint } from './driver.ts';
 
 /** The desired values of one device: each is brought to it once, when it is new or changed. */
@@ -50,7 +49,7 @@ export class DesiredValues {
   private faultOf(name: string, value: string, model: DeviceModel): string | undefined {
     const property = model.spec.properties?.find((p) => p.name === name);
     if (!property) return 'not in the model';
-    const fault = modelFault(value, property);
+    const fault = desiredFault(value, property);
     if (fault) return fault;
     const point = this.pointOf(name);
     if (!point) return 'the property is not served: its configuration has a fault';

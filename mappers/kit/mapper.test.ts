@@ -118,4 +118,33 @@ test('a configuration that cannot be served says why, and stops what was', async
   assert.equal(events, ['open x for d', 'close x']);
 });
 
+test("a report rule is the kit's: the driver does not see it, a change of it makes the device anew", async ({
+  mapper,
+  clock,
+  events,
+}) => {
+  const withReport = (report: unknown): Device => {
+    const { metadata, spec } = device('d', { bus: 'one' });
+    return { metadata, spec: { ...spec, properties: [{ name: 'a', visitors: { configData: { report } } }] } };
+  };
+  const modelled: DeviceModel = { ...model, spec: { properties: [{ name: 'a', type: 'INT' }] } };
+  mapper.applyDevice(withReport({ deadband: 1 }), modelled);
+  await clock.advance(10);
+  mapper.applyDevice(withReport({ deadband: 1 }), modelled);
+  await clock.advance(10);
+  assert.equal(events, ['open one for d']);
+  mapper.applyDevice(withReport({ deadband: 2 }), modelled);
+  await clock.advance(10);
+  assert.equal(events, ['open one for d', 'close one', 'open one for d']);
+});
+
+test('a bad report rule is told in the state; the property is served', async ({ mapper, clock, states }) => {
+  const { metadata, spec } = device('d', { bus: 'one' });
+  const properties = [{ name: 'a', visitors: { configData: { report: { deadband: -1 } } } }];
+  const modelled: DeviceModel = { ...model, spec: { properties: [{ name: 'a', type: 'INT' }] } };
+  assert.is(mapper.applyDevice({ metadata, spec: { ...spec, properties } }, modelled), undefined);
+  await clock.advance(10);
+  assert.ok(states.includes('default/d unhealthy'));
+});
+
 test.run();

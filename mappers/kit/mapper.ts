@@ -7,6 +7,7 @@ import { type DeviceId, deviceId } from '../../runtime/core/units.ts';
 import { Bus } from './bus.ts';
 import type { Driver, DriverDevice } from './driver.ts';
 import { PolledDevice } from './polled-device.ts';
+import { parseReportRules, withoutReportRules } from './report-rules.ts';
 
 export type DriverMapperDeps = {
   readonly driver: Driver;
@@ -68,13 +69,16 @@ export class DriverMapper implements DeviceMapper {
   private serve(device: Device, model: DeviceModel): string | undefined {
     const id = deviceId(device.metadata.namespace ?? 'default', device.metadata.name);
     this.refused.delete(id);
-    const { device: configured, faults } = this.deps.driver.configure(device, model);
+    const said = { device: withoutReportRules(device), model: withoutReportRules(model) };
+    const { device: configured, faults: driverFaults } = this.deps.driver.configure(said.device, said.model);
+    const faults = [...driverFaults];
+    const reportRules = parseReportRules(device, model, faults);
     if (!configured) {
       this.drop(id);
       return faults.join('; ');
     }
     // Only a change of how it is polled starts it anew; desired values change often.
-    const shape = JSON.stringify([configured.shape, faults]);
+    const shape = JSON.stringify([configured.shape, faults, [...reportRules]]);
     if (this.devices.get(id)?.shape !== shape) {
       this.drop(id);
       const conflict = this.conflict(configured);
@@ -83,7 +87,8 @@ export class DriverMapper implements DeviceMapper {
         return conflict;
       }
       const bus = this.takeBus(id, configured);
-      const polled = new PolledDevice({ ...this.deps, id, device: configured, configFaults: faults, bus });
+      const parts = { device: configured, configFaults: faults, reportRules, bus };
+      const polled = new PolledDevice({ ...this.deps, id, ...parts });
       this.devices.set(id, { polled, device: configured, shape });
     }
     this.devices.get(id)?.polled.desire(device, model);

@@ -8,6 +8,7 @@ import { deviceId, millis, seconds } from '../../runtime/core/units.ts';
 import { Bus } from './bus.ts';
 import { FakeDevice, fakePoint } from './fake-driver.ts';
 import { PolledDevice } from './polled-device.ts';
+import type { ReportRules } from './report-rules.ts';
 import { WireError } from './wire-error.ts';
 
 /** Takes what is reported, one line each. */
@@ -40,7 +41,7 @@ type Context = {
   manager: Recorder;
   /** Messages of the log. */
   logged: string[];
-  start: (device: FakeDevice, configFaults?: readonly string[]) => PolledDevice;
+  start: (device: FakeDevice, configFaults?: readonly string[], reportRules?: ReportRules) => PolledDevice;
   stop: () => void;
 };
 const test = suite<Context>('a polled device');
@@ -51,10 +52,11 @@ test.before.each((context) => {
   const logged: string[] = [];
   const log = createLogger({ level: 'info', clock, write: (line) => logged.push(JSON.parse(line).message) });
   let stop = (): void => {};
-  const start: Context['start'] = (device, configFaults = []) => {
+  const start: Context['start'] = (device, configFaults = [], reportRules = new Map()) => {
     const bus = new Bus({ connect: () => device.connect(), clock, random: () => 0 });
     const id = deviceId('default', 'd');
-    const polled = new PolledDevice({ id, device, configFaults, bus, manager, clock, log, random: () => 0 });
+    const deps = { manager, clock, log, random: () => 0 };
+    const polled = new PolledDevice({ id, device, configFaults, reportRules, bus, ...deps });
     stop = () => {
       polled.stop();
       void bus.stop();

@@ -10,6 +10,7 @@ import { sameValue } from './convert.ts';
 import { DesiredValues } from './desired.ts';
 import type { Connection, DriverDevice, DriverPoint, Exchange, Value } from './driver.ts';
 import { Reporter } from './report.ts';
+import type { ReportRules } from './report-rules.ts';
 import { type Lag, Schedule } from './schedule.ts';
 import { WireError } from './wire-error.ts';
 
@@ -18,6 +19,7 @@ export type PolledDeviceDeps = {
   readonly device: DriverDevice;
   /** What is wrong with properties that are left out, as `spec.path: fault`. */
   readonly configFaults: readonly string[];
+  readonly reportRules: ReportRules;
   readonly bus: Bus;
   readonly manager: DeviceManager;
   readonly clock: Clock;
@@ -44,10 +46,9 @@ const LAG_STEP = 1.25;
  * request at a time, so that the devices of a bus get the same share of it. */
 export class PolledDevice {
   private readonly deps: PolledDeviceDeps;
-  private readonly reporter = new Reporter();
+  private readonly reporter: Reporter;
   private readonly desired: DesiredValues;
   private readonly schedule: Schedule;
-  private readonly reportCycles: ReadonlyMap<string, Millis>;
   /** Of properties that can be written. */
   private readonly lastRead = new Map<string, string | undefined>();
   /** Properties that cannot be read, and why. */
@@ -70,8 +71,7 @@ export class PolledDevice {
     const first = millis(now + deps.random() * Math.min(FIRST, shortest));
     this.schedule = new Schedule(points, first, millis(now + deps.random() * shortest));
     this.desired = new DesiredValues(points);
-    const slow = points.filter((p) => p.reportCycle > 0);
-    this.reportCycles = new Map(slow.map((p) => [p.property, p.reportCycle]));
+    this.reporter = new Reporter(points, deps.reportRules);
     for (const { property, writable } of points) if (writable) this.lastRead.set(property, undefined);
     deps.bus.members.add(this);
     this.unwatch = this.hear();
@@ -210,7 +210,7 @@ export class PolledDevice {
       good.push(value);
     }
     const at = clock.now();
-    const due = this.reporter.due(good, this.reportCycles, clock.monotonic());
+    const due = this.reporter.due(good, clock.monotonic());
     return due.map(({ property, value }) => ({ property, value, at }));
   }
 
@@ -288,6 +288,7 @@ export class PolledDevice {
       const found = values.find(({ property }) => property === point.property);
       if (!found || 'fault' in found) continue;
       const { property, value } = found;
+      this.reporter.said([found], clock.monotonic());
       manager.reportDeviceStatus(id, [{ property, value, at: clock.now() }]);
       return found;
     }

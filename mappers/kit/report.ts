@@ -1,30 +1,64 @@
 import type { Millis } from '../../runtime/core/units.ts';
+import type { DriverPoint } from './driver.ts';
+import type { ReportRule, ReportRules } from './report-rules.ts';
 
 type Last = { readonly value: string; readonly at: number };
+type Rule = ReportRule & { readonly cycle: Millis };
+type Said = { readonly property: string; readonly value: string };
 
-/** Report by exception: a value goes up when it differs from the one that went up last, and not more often than its
- * report cycle. */
+/** Binary fractions make 0.3 - 0.2 a little less than 0.1. */
+const ROUNDING = 1 - 1e-9;
+
+/** Report by exception: a value goes up when it differs enough from the one that went up last, not more often than its
+ * report cycle, and again after its heartbeat. */
 export class Reporter {
+  private readonly rules: ReadonlyMap<string, Rule>;
   private readonly last = new Map<string, Last>();
 
+  /** @param points whose report cycles hold */
+  constructor(points: readonly Pick<DriverPoint, 'property' | 'reportCycle'>[], rules: ReportRules) {
+    const none: ReportRule = { deadband: 0, deadbandPercent: 0 };
+    const special = points.filter((point) => point.reportCycle > 0 || rules.has(point.property));
+    this.rules = new Map(
+      special.map(({ property, reportCycle }) => {
+        return [property, { ...none, ...rules.get(property), cycle: reportCycle }];
+      }),
+    );
+  }
+
   /** The readings that are due.
-   * @param cycles least time between two reports, by property; absent = with every change
    * @param now monotonic */
-  due<R extends { readonly property: string; readonly value: string }>(
-    readings: readonly R[],
-    cycles: ReadonlyMap<string, Millis>,
-    now: Millis,
-  ): R[] {
-    const due = readings.filter(({ property, value }) => {
-      const last = this.last.get(property);
-      return last === undefined || (last.value !== value && now - last.at >= (cycles.get(property) ?? 0));
-    });
-    for (const { property, value } of due) this.last.set(property, { value, at: now });
+  due<R extends Said>(readings: readonly R[], now: Millis): R[] {
+    const due = readings.filter(({ property, value }) => this.isDue(property, value, now));
+    this.said(due, now);
     return due;
+  }
+
+  /** Notes what was reported without having been asked whether it is due. */
+  said(readings: readonly Said[], now: Millis): void {
+    for (const { property, value } of readings) this.last.set(property, { value, at: now });
   }
 
   /** Forgets what was reported: the next reading of every property goes up. */
   reset(): void {
     this.last.clear();
   }
+
+  private isDue(property: string, value: string, now: Millis): boolean {
+    const last = this.last.get(property);
+    if (!last) return true;
+    const rule = this.rules.get(property);
+    if (!rule) return last.value !== value;
+    const waited = now - last.at;
+    if (rule.heartbeat !== undefined && waited >= rule.heartbeat) return true;
+    return last.value !== value && waited >= rule.cycle && passes(last.value, value, rule);
+  }
+}
+
+/** Whether a value is beyond the deadband around the one before; what is no number always is. */
+function passes(before: string, value: string, { deadband, deadbandPercent }: ReportRule): boolean {
+  if (deadband === 0 && deadbandPercent === 0) return true;
+  const [from, to] = [Number(before), Number(value)];
+  const least = Math.max(deadband, (Math.abs(from) * deadbandPercent) / 100);
+  return !(Math.abs(to - from) < least * ROUNDING);
 }

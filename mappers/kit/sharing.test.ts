@@ -38,7 +38,8 @@ function line(count: number, cycle: number, silent: readonly number[]): Line {
   const polled = devices.map((device, i) => {
     const random = (): number => (draws++ * 0.37) % 1;
     const id = deviceId('default', `d${i}`);
-    return new PolledDevice({ id, device, configFaults: [], bus, manager, clock, log: silentLogger, random });
+    const deps = { bus, manager, clock, log: silentLogger, random };
+    return new PolledDevice({ id, device, configFaults: [], reportRules: new Map(), ...deps });
   });
   const stop = (): void => {
     for (const one of polled) one.stop();

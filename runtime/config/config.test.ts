@@ -70,6 +70,11 @@ const wrong: [string, (text: string) => string, string][] = [
     'modules.edgeHub.heartbeat = "often": want number',
   ],
   [
+    'a rate of nothing',
+    (t) => t.replace('modules:\n', 'modules:\n  deviceTwin: { cloudReport: { interval: -1 } }\n'),
+    'modules.deviceTwin.cloudReport.interval = -1: want seconds, 0 or more',
+  ],
+  [
     'a wrong value',
     (t) => t.replace('cloud.example:10000', 'cloud.example'),
     'modules.edgeHub.websocket.server = "cloud.example": want HOST:PORT',

@@ -18,8 +18,13 @@ export class TokenBucket {
   }
 
   get hasToken(): boolean {
+    return this.level >= 1;
+  }
+
+  /** Tokens that are there, with fractions. */
+  get level(): number {
     this.refill();
-    return this.tokens >= 1;
+    return this.tokens;
   }
 
   take(): void {

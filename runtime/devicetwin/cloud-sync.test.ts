@@ -50,6 +50,7 @@ test.before.each((context) => {
   const sync = new CloudSync({
     link,
     clock,
+    config: { interval: 10, burst: 3, messagesPerSecond: 2 },
     log: silentLogger,
     confirmed: (_entry, names) => confirmed.push([...names]),
   });
@@ -274,6 +275,96 @@ test('devices do not wait for each other', ({ sync, entry, asks }) => {
     asks.map(({ draft }) => draft.resource),
     ['device/default/plc/twin/edge_updated', 'device/default/other/state/update'],
   );
+});
+
+/** One confirmed message with a changed value. */
+async function round({ sync, entry, asks, settle }: Context, value: string, when?: 'now'): Promise<boolean> {
+  const before = asks.length;
+  change(entry, 't', value);
+  sync.push(entry, when);
+  asks[before]?.answer('OK');
+  await settle();
+  return asks.length > before;
+}
+
+test('a device that changes all the time speaks once in an interval, and says the newest', async (context) => {
+  const { asks, clock } = context;
+  // The burst is what a quiet device may say at once; two a second are let through for all.
+  for (const value of ['1', '2']) assert.ok(await round(context, value), value);
+  await clock.advance(1000);
+  assert.ok(await round(context, '3'));
+  for (const value of ['4', '5', '6']) {
+    assert.not(await round(context, value), value);
+    await clock.advance(1000);
+  }
+  await clock.advance(5999);
+  assert.is(asks.length, 3);
+  await clock.advance(1);
+  assert.is(asks.length, 4);
+  assert.equal(twinsOf(asks[3]), { t: twin('6') });
+});
+
+test('after a quiet minute a change goes at once again', async (context) => {
+  for (let i = 0; i < 6; i++) await round(context, String(i));
+  const { asks, clock } = context;
+  await clock.advance(15_000);
+  asks.at(-1)?.answer('OK');
+  await clock.advance(60_000);
+  assert.ok(await round(context, 'new'));
+});
+
+test('what cannot wait goes at once, and takes the values along', async (context) => {
+  for (let i = 0; i < 6; i++) await round(context, String(i));
+  const { asks, entry } = context;
+  const before = asks.length;
+  assert.ok(await round(context, '7', 'now'));
+  assert.equal(twinsOf(asks[before]), { t: twin('7') });
+  assert.equal([...entry.unsynced], []);
+});
+
+test('what cannot wait goes when the message under way is confirmed', async ({
+  sync,
+  entry,
+  asks,
+  settle,
+}) => {
+  change(entry, 't', '1');
+  sync.push(entry);
+  change(entry, 't', '2');
+  sync.push(entry, 'now');
+  assert.is(asks.length, 1);
+  asks[0]?.answer('OK');
+  await settle();
+  assert.equal(twinsOf(asks[1]), { t: twin('2') });
+});
+
+test('all devices together speak only so fast, each in its turn', async ({ sync, asks, clock }) => {
+  const entries = [0, 1, 2, 3, 4].map((i) => newDeviceEntry(deviceId('default', `d${i}`), `d${i}`, ''));
+  for (const entry of entries) {
+    entry.stateUnsynced = false;
+    change(entry, 't', '1');
+    sync.push(entry);
+  }
+  const seen = (): string[] => asks.map(({ draft }) => draft.resource.split('/')[2] ?? '');
+  assert.equal(seen(), ['d0', 'd1']);
+  assert.is(sync.waiting, 3);
+  for (const entry of entries) sync.push(entry);
+  await clock.advance(500);
+  assert.equal(seen(), ['d0', 'd1', 'd2']);
+  await clock.advance(1000);
+  assert.equal(seen(), ['d0', 'd1', 'd2', 'd3', 'd4']);
+  assert.is(sync.waiting, 0);
+});
+
+test('a device that is forgotten, and a stop, leave nothing to wait for', async (context) => {
+  for (let i = 0; i < 6; i++) await round(context, String(i));
+  const { sync, entry, clock } = context;
+  assert.is(sync.waiting, 1);
+  sync.forget(entry);
+  assert.is(sync.waiting, 0);
+  for (let i = 0; i < 6; i++) await round(context, String(i));
+  sync.stop();
+  assert.is(clock.pending, 0);
 });
 
 test.run();

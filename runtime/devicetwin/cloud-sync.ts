@@ -4,7 +4,9 @@ import { errorText } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import type { Message, MessageDraft } from '../core/message.ts';
 import { type Millis, seconds } from '../core/units.ts';
+import type { DeviceTwinConfig } from './config.ts';
 import { type DeviceEntry, lastOnlineOf, tellable } from './device.ts';
+import { Pace } from './pace.ts';
 import type { Twin } from './twin.ts';
 
 /** The cloud link, as far as twins need it. */
@@ -16,6 +18,7 @@ export interface TwinLink {
 export type CloudSyncDeps = {
   readonly link: TwinLink;
   readonly clock: Clock;
+  readonly config: DeviceTwinConfig['cloudReport'];
   readonly log: Logger;
   /** The cloud has confirmed these twins in this state. */
   readonly confirmed: (entry: DeviceEntry, names: readonly string[]) => void;
@@ -24,45 +27,80 @@ export type CloudSyncDeps = {
 const ANSWER_TIMEOUT = seconds(20);
 
 /** Brings twins and states to the cloud: what changed since it last confirmed, one message under way for each device.
- * Changes made meanwhile wait and go together, so the cloud never sees an older value after a newer one, and a device
- * that changes faster than the link answers costs one message per round trip. What somebody was promised goes up only
+ * Changes made meanwhile wait and go together, so the cloud never sees an older value after a newer one. Values go when
+ * {@link Pace} lets the device; what an operator waits for goes at once. What somebody was promised goes up only
  * once it is on disk: a power cut would bring the value before it back.
  * @source KubeEdge dtmanager SyncDeviceFromMeta, twin/edge_updated and state/update */
 export class CloudSync {
   private readonly deps: CloudSyncDeps;
+  private readonly pace: Pace<DeviceEntry>;
   private readonly busy = new Set<DeviceEntry>();
+  /** Devices with something that cannot wait, for when what is under way is confirmed. */
+  private readonly urgent = new Set<DeviceEntry>();
 
   constructor(deps: CloudSyncDeps) {
     this.deps = deps;
+    this.pace = new Pace({ clock: deps.clock, config: deps.config });
   }
 
-  /** Sends what the cloud does not have of this device, unless something is under way. */
-  push(entry: DeviceEntry): void {
-    if (!this.deps.link.online || this.busy.has(entry)) return;
-    if (!hasNews(entry)) return;
+  /** How many devices have news that wait for their turn. */
+  get waiting(): number {
+    return this.pace.waiting;
+  }
+
+  /** Sends what the cloud does not have of this device, when it is its turn.
+   * @param when `now` for what must not wait: a confirmation, a fault, a state that changed, all after an outage */
+  push(entry: DeviceEntry, when: 'in turn' | 'now' = 'in turn'): void {
+    if (!this.deps.link.online) return;
+    if (when === 'now') this.urgent.add(entry);
+    if (this.busy.has(entry) || !hasNews(entry)) return;
+    if (!this.urgent.has(entry)) return this.pace.ask(entry, () => this.start(entry));
+    this.pace.speaksNow(entry);
+    this.start(entry);
+  }
+
+  /** The device is no more. */
+  forget(entry: DeviceEntry): void {
+    this.urgent.delete(entry);
+    this.pace.forget(entry);
+  }
+
+  stop(): void {
+    this.pace.stop();
+  }
+
+  private start(entry: DeviceEntry): void {
+    if (!this.deps.link.online) return;
+    this.urgent.delete(entry);
     this.busy.add(entry);
     void this.run(entry);
   }
 
   private async run(entry: DeviceEntry): Promise<void> {
     try {
-      while (this.deps.link.online && hasNews(entry)) {
-        if (entry.stateUnsynced) await this.sendState(entry);
-        else await this.sendTwins(entry);
-      }
+      if (entry.stateUnsynced) await this.sendState(entry);
+      if (this.deps.link.online && hasTwins(entry)) await this.sendTwins(entry);
     } catch (error) {
       // Still marked as unsynced: sent with the next change or the next link.
       this.deps.log.debug('twin not confirmed', () => ({ device: entry.id, reason: errorText(error) }));
+      return;
     } finally {
       this.busy.delete(entry);
     }
+    this.push(entry);
   }
 
   private async sendState(entry: DeviceEntry): Promise<void> {
     const { name, state, reason } = entry;
-    const faults = entry.faults.size > 0 ? { faults: Object.fromEntries(entry.faults) } : {};
+    const faults = entry.faults.all();
     const lastOnlineTime = lastOnlineOf(entry);
-    const device = { name, state, lastOnlineTime, ...(reason ? { reason } : {}), ...faults };
+    const device = {
+      name,
+      state,
+      lastOnlineTime,
+      ...(reason ? { reason } : {}),
+      ...(faults ? { faults } : {}),
+    };
     entry.stateUnsynced = false;
     const content = JSON.stringify({ ...this.base(), device });
     const taken = await this.ask(`device/${entry.id}/state/update`, content).catch(() => false);
@@ -100,9 +138,12 @@ export class CloudSync {
   }
 }
 
-/** What is still on its way to the disk is none yet. */
 function hasNews(entry: DeviceEntry): boolean {
-  if (entry.stateUnsynced) return true;
+  return entry.stateUnsynced || hasTwins(entry);
+}
+
+/** What is still on its way to the disk is none yet. */
+function hasTwins(entry: DeviceEntry): boolean {
   for (const name of entry.unsynced) if (tellable(entry, name)) return true;
   return false;
 }

@@ -1,5 +1,6 @@
-import type { Device, DeviceModel, DeviceState } from '../core/devices.ts';
+import { type Device, type DeviceModel, type DeviceState, shortened, soundDevice } from '../core/devices.ts';
 import type { DeviceId } from '../core/units.ts';
+import { PropertyFaults } from './faults.ts';
 import { restampTwin, type Twin, twinType } from './twin.ts';
 import type { TwinChange } from './twin-events.ts';
 
@@ -18,8 +19,10 @@ export type DeviceEntry = {
   /** Its model; absent until it came. */
   model: DeviceModel | undefined;
   readonly twins: Map<string, Twin>;
-  /** Desired values that did not reach the device, by property. */
-  readonly faults: Map<string, string>;
+  /** What is wrong with single properties. */
+  readonly faults: PropertyFaults;
+  /** What of the cluster's object cannot be served, by property. */
+  objectFaults: ReadonlyMap<string, string>;
   /** Properties whose last change the cloud has not confirmed. */
   readonly unsynced: Set<string>;
   /** Properties whose newest value is on its way to the disk. */
@@ -42,11 +45,30 @@ export function newDeviceEntry(id: DeviceId, name: string, description: string):
     device: undefined,
     model: undefined,
     twins: new Map(),
-    faults: new Map(),
+    faults: new PropertyFaults(),
+    objectFaults: new Map(),
     unsynced: new Set(),
     settling: new Map(),
     stateUnsynced: true,
   };
+}
+
+/** Takes what can be served of the cluster's object. What was wrong with a desired value does not hold for another one.
+ * @returns the object before it, and the new one */
+export function takeDevice(
+  entry: DeviceEntry,
+  given: Device,
+): { before: Device | undefined; device: Device } {
+  const before = entry.device;
+  const { object: device, faults } = soundDevice(given);
+  entry.device = device;
+  entry.objectFaults = faults;
+  const desired = new Map(device.spec.properties?.map((p) => [p.name, p.desired?.value]));
+  for (const property of before?.spec.properties ?? []) {
+    const isSame = desired.get(property.name) === property.desired?.value;
+    if (!isSame && entry.faults.clear('desired', property.name)) entry.stateUnsynced = true;
+  }
+  return { before, device };
 }
 
 export function adopt(
@@ -126,6 +148,13 @@ export function modelKey(device: Device): string {
 /** Empty when the device names none. */
 export function protocolOf(device: Device): string {
   return device.spec.protocol?.protocolName ?? '';
+}
+
+/** What an operator is told of a device that no mapper of this node serves: somebody else may, over MQTT. */
+export function unservedReason(device: Device): string {
+  const protocol = protocolOf(device);
+  if (protocol === '') return 'spec.protocol.protocolName: missing; values can come over MQTT only';
+  return `spec.protocol.protocolName: no mapper here serves ${shortened(protocol)}; values can come over MQTT only`;
 }
 
 /** Where a device is spoken of on MQTT. */

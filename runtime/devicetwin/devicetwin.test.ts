@@ -1,5 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import * as v from 'valibot';
 import type { Device, DeviceModel } from '../core/devices.ts';
 import type { DeviceMapper } from '../core/dmi.ts';
 import { FakeClock } from '../core/fake-clock.ts';
@@ -7,6 +8,7 @@ import { silentLogger } from '../core/log.ts';
 import { type Message, type MessageDraft, newMessage } from '../core/message.ts';
 import { Metrics } from '../core/metrics.ts';
 import { deviceId, millis, minutes } from '../core/units.ts';
+import { deviceTwinConfig } from './config.ts';
 import { DeviceTwin } from './devicetwin.ts';
 import type { DeviceStore } from './records.ts';
 import type { Twin } from './twin.ts';
@@ -118,6 +120,7 @@ test.before.each(async (context) => {
   const time: Context['time'] = { trusted: true, arrive: () => {} };
   const make = (): DeviceTwin => {
     const twins = new DeviceTwin({
+      config: v.parse(deviceTwinConfig, {}),
       node: 'edge-1',
       store,
       link,
@@ -252,12 +255,13 @@ test('nobody is told of an update before it is on disk', async (context) => {
 });
 
 test('an update that the disk refuses is not promised, and is noted for when the disk takes it', async (context) => {
-  const { twins, heard, store } = context;
+  const { twins, heard, store, clock } = context;
   join(context);
   store.isFull = true;
   const handled = twins.handleDevice(ID, 'twin/update', update({ t: { actual: { value: '1' } } }));
   assert.is(await handled.catch((error: Error) => error.message), 'no space');
   assert.equal(heard, []);
+  await clock.advance(10_000);
   assert.match(store.twins.get(`${ID} t`)?.value ?? '', /"value":"1"/);
 });
 
@@ -415,7 +419,10 @@ test('a mapper that comes later is handed the devices of its protocols, and only
   twins.applyModel(model);
   twins.applyDevice(device(undefined, 'opcua'));
   const [entry] = twins.list();
-  assert.equal([entry?.state, entry?.reason], ['unknown', ''], 'somebody else may serve it');
+  assert.equal(
+    [entry?.state, entry?.reason],
+    ['unknown', 'spec.protocol.protocolName: no mapper here serves "opcua"; values can come over MQTT only'],
+  );
   const late = new FakeMapper(['opcua']);
   twins.addMapper(late);
   assert.equal(late.calls, ['apply plc press']);
@@ -477,7 +484,7 @@ test('a desired value that the model cannot hold is a fault of the device, told 
     .filter(({ resource }) => resource === 'device/default/plc/state/update')
     .map(({ content }) => JSON.parse(content as string) as { device: { faults?: Record<string, string> } })
     .at(-1);
-  assert.match(state?.device.faults?.setpoint ?? '', /no int/);
+  assert.match(state?.device.faults?.setpoint ?? '', /want a number/);
 });
 
 test('readings become the actual side; those marked reportToCloud go up', async (context) => {
@@ -626,6 +633,190 @@ test('readings of a time when the clock was wrong get their true time, and are t
   time.arrive(epoch);
   await clock.advance(0);
   assert.equal(told(), { value: '21', metadata: { timestamp: epoch + 7000 } });
+});
+
+test('what is sampled is written about once in ten seconds, all of it when edgecore stops', async (context) => {
+  const { twins, store, clock } = context;
+  twins.applyModel(model);
+  twins.applyDevice(device());
+  const read = (value: string): void => {
+    twins.reportDeviceStatus(ID, [{ property: 'temperature', value, at: millis(0) }]);
+  };
+  const written = (): string =>
+    /"value":"(\d+)"/.exec(store.twins.get(`${ID} temperature`)?.value ?? '')?.[1] ?? '';
+  const seen = new Set<string>();
+  for (let i = 0; i < 31; i++) {
+    read(String(i));
+    await clock.advance(1000);
+    seen.add(written());
+  }
+  assert.is(seen.size - 1, 3, `written: ${[...seen]}`);
+  read('99');
+  await twins.stop();
+  assert.is(written(), '99');
+});
+
+/** Bad input, and what the DeviceStatus says: the fault of the property that it concerns, or the device's reason. */
+const strange = (spec: object): Device =>
+  ({ metadata: { name: 'plc', namespace: 'default' }, spec: { ...device().spec, ...spec } }) as Device;
+const properties = (...list: unknown[]) => strange({ properties: list });
+const megabyte = 'x'.repeat(1_000_000);
+const bad: [string, Device, string, RegExp][] = [
+  [
+    'a model that is not here',
+    strange({ deviceModelRef: { name: 'lost' } }),
+    'reason',
+    /DeviceModel default\/lost is not here/,
+  ],
+  ['no model at all', strange({ deviceModelRef: undefined }), 'reason', /DeviceModel default\/ is not here/],
+  [
+    'an unknown protocol',
+    strange({ protocol: { protocolName: 'telepathy' } }),
+    'reason',
+    /spec\.protocol\.protocolName: no mapper here serves "telepathy"/,
+  ],
+  ['no protocol', strange({ protocol: {} }), 'reason', /spec\.protocol\.protocolName: missing/],
+  [
+    'a name twice',
+    properties({ name: 'temperature' }, { name: 'temperature' }),
+    'temperature',
+    /spec\.properties\[1\]\.name: "temperature" is there twice/,
+  ],
+  [
+    'no name',
+    properties({ name: 'temperature' }, {}),
+    'properties[1]',
+    /spec\.properties\[1\]\.name: missing/,
+  ],
+  [
+    'a desired number',
+    properties({ name: 'setpoint', desired: { value: 5 } }),
+    'setpoint',
+    /spec\.properties\[0\]\.desired\.value: 5: want a text/,
+  ],
+  ['a wrong type', device('much'), 'setpoint', /desired "much": want a number/],
+  ['a value below the minimum', device('-1'), 'setpoint', /desired "-1": below the minimum 0/],
+  ['a value above the maximum', device('101'), 'setpoint', /desired "101": above the maximum 100/],
+  ['a megabyte', device(megabyte), 'setpoint', /^desired "x{59}…: want a number$/],
+  [
+    'a megabyte of text',
+    properties({ name: 'label', desired: { value: megabyte } }),
+    'label',
+    /^desired "x{59}…: twin label: expected "x{59}… is longer than 512 characters$/,
+  ],
+  [
+    'a value of a read-only property',
+    properties({ name: 'temperature', desired: { value: '5' } }),
+    'temperature',
+    /desired "5": the property is ReadOnly/,
+  ],
+  [
+    'a type of the model that there is not',
+    properties({ name: 'odd' }),
+    'odd',
+    /DeviceModel default\/press: spec\.properties\[3\]\.type: "WORD" is not a property type/,
+  ],
+];
+const strict = {
+  metadata: model.metadata,
+  spec: {
+    properties: [
+      { name: 'setpoint', type: 'INT', accessMode: 'ReadWrite', minimum: '0', maximum: '100' },
+      { name: 'temperature', type: 'FLOAT', accessMode: 'ReadOnly' },
+      { name: 'label', type: 'STRING', accessMode: 'ReadWrite' },
+      { name: 'odd', type: 'WORD' },
+    ],
+  },
+} as DeviceModel;
+for (const [what, given, at, wanted] of bad) {
+  test(`bad input: ${what} is told at ${at}; the rest works`, async (context) => {
+    const { twins, link, clock } = context;
+    link.online = true;
+    twins.applyModel(strict);
+    twins.applyDevice(given);
+    twins.reportDeviceStatus(ID, [{ property: 'other', value: '1', at: millis(0) }]);
+    await clock.advance(0);
+    const states = link.drafts.filter(({ resource }) => resource.endsWith('state/update'));
+    const { device: told } = JSON.parse(states.at(-1)?.content as string) as {
+      device: { reason?: string; faults?: Record<string, string> };
+    };
+    assert.match((at === 'reason' ? told.reason : told.faults?.[at]) ?? '', wanted);
+    assert.is(twinOf(twins, 'other')?.actual?.value, '1');
+    assert.is(twinOf(twins, at)?.expected, undefined);
+  });
+}
+
+test('a bad reading is a fault of its property; those beside it are taken, and a good one heals it', async (context) => {
+  const { twins, link, clock } = context;
+  link.online = true;
+  twins.applyModel(strict);
+  twins.applyDevice(device());
+  const read = async (property: string, value: string): Promise<string | undefined> => {
+    twins.reportDeviceStatus(ID, [
+      { property, value, at: millis(0) },
+      { property: 'temperature', value: '20.5', at: millis(0) },
+    ]);
+    await clock.advance(0);
+    return twins.get(ID)?.faults.get(property);
+  };
+  assert.is(await read('setpoint', 'hot'), 'twin setpoint: actual "hot" is no int');
+  assert.is(twinOf(twins, 'temperature')?.actual?.value, '20.5');
+  assert.match(JSON.stringify(link.drafts), /20\.5/);
+  assert.match((await read('label', megabyte)) ?? '', /is longer than 512 characters$/);
+  assert.is(await read('setpoint', '7'), undefined);
+  assert.is(twinOf(twins, 'setpoint')?.actual?.value, '7');
+});
+
+const mqttRefusals: [string, unknown, RegExp][] = [
+  [
+    'a read-only property',
+    { temperature: { expected: { value: '5' } } },
+    /^twin temperature: expected "5": the property is ReadOnly$/,
+  ],
+  [
+    'beyond its range',
+    { setpoint: { expected: { value: '101' } } },
+    /^twin setpoint: expected "101": above the maximum 100$/,
+  ],
+  [
+    'a megabyte',
+    { label: { actual: { value: megabyte } } },
+    /^twin label: actual "x{59}… is longer than 512 characters$/,
+  ],
+  [
+    'ten thousand twins more',
+    Object.fromEntries(Array.from({ length: 10_001 }, (_, i) => [`p${i}`, { actual: { value: '1' } }])),
+    /^twin p10000: the device has 10000 twins already$/,
+  ],
+];
+for (const [what, twin, reason] of mqttRefusals) {
+  test(`over MQTT ${what} is refused with code 400, all of it`, async (context) => {
+    const { twins, heard } = context;
+    twins.applyModel(strict);
+    twins.applyDevice(device());
+    heard.length = 0;
+    await twins.handleDevice(ID, 'twin/update', update(twin));
+    assert.equal(topics(heard), ['twin/update/result']);
+    assert.is(told(heard, 0, 'code'), 400);
+    assert.match(told<string>(heard, 0, 'reason'), reason);
+  });
+}
+
+test('a corrected desired value takes its fault away', async ({ twins }) => {
+  twins.applyModel(strict);
+  twins.applyDevice(device('101'));
+  assert.match(twins.get(ID)?.faults.get('setpoint') ?? '', /maximum/);
+  twins.applyDevice(device('99'));
+  assert.is(twins.get(ID)?.faults.get('setpoint'), undefined);
+  assert.is(twinOf(twins, 'setpoint')?.expected?.value, '99');
+});
+
+test('a desired value that came before its model is judged when that comes', ({ twins }) => {
+  twins.applyDevice(device('99'));
+  assert.is(twinOf(twins, 'setpoint')?.expected, undefined);
+  twins.applyModel(strict);
+  assert.equal(twinOf(twins, 'setpoint')?.metadata.type, 'int');
+  assert.is(twinOf(twins, 'setpoint')?.expected?.value, '99');
 });
 
 test.run();

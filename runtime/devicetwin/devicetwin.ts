@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock, Timer } from '../core/clock.ts';
-import type { Device, DeviceModel, DeviceState } from '../core/devices.ts';
+import { type Device, type DeviceModel, type DeviceState, shortened } from '../core/devices.ts';
 import type { DeviceManager, DeviceMapper, Reading, WriteResult } from '../core/dmi.ts';
 import { kubeTime } from '../core/k8s.ts';
 import type { Logger } from '../core/log.ts';
@@ -8,12 +8,12 @@ import type { MetricSource } from '../core/metrics.ts';
 import type { TimeTrust } from '../core/time-trust.ts';
 import { type DeviceId, deviceId, minutes } from '../core/units.ts';
 import { CloudSync, type TwinLink } from './cloud-sync.ts';
+import type { DeviceTwinConfig } from './config.ts';
 import {
   adopt,
   type DeviceEntry,
   isOnline,
   isState,
-  keyOf,
   lastOnlineOf,
   modelKey,
   newDeviceEntry,
@@ -23,18 +23,24 @@ import {
   restampEntry,
   settle,
   settled,
+  takeDevice,
   topicOf,
   typeOf,
+  unservedReason,
 } from './device.ts';
+import { type FaultKind, faultLine } from './faults.ts';
 import { membershipAnswer, twinsAnswer } from './get-answers.ts';
+import { desiredOf, mergeEach, wantedRefusal } from './inputs.ts';
 import { Mappers } from './mappers.ts';
 import { type Membership, membershipEvent } from './membership.ts';
+import { Models } from './models.ts';
 import { DeviceRecords, type DeviceStore } from './records.ts';
-import { mergeTwin, type TwinRefusal, type TwinUpdate } from './twin.ts';
-import { refusalPayload, type TwinChange, twinEvents } from './twin-events.ts';
+import type { SideMetadata, TwinUpdate } from './twin.ts';
+import { isAwaited, refusalPayload, type TwinChange, twinEvents } from './twin-events.ts';
 import { type EventBase, eventBase, notFound, parseEvent, parseTwinRequest } from './twin-request.ts';
 
 export type DeviceTwinDeps = {
+  readonly config: DeviceTwinConfig;
   readonly node: string;
   readonly store: DeviceStore;
   readonly link: TwinLink;
@@ -48,8 +54,6 @@ export type DeviceTwinDeps = {
   readonly objects: { devices(): readonly Device[]; models(): readonly DeviceModel[] };
 };
 
-type Merged = { changes: TwinChange[] } | { refused: TwinRefusal };
-
 /** How often what the cloud did not confirm is offered again on a working link. */
 const RESYNC = minutes(1);
 
@@ -62,7 +66,7 @@ export class DeviceTwin implements DeviceManager {
   private readonly records: DeviceRecords;
   private readonly sync: CloudSync;
   private readonly entries = new Map<DeviceId, DeviceEntry>();
-  private readonly models = new Map<string, DeviceModel>();
+  private readonly models = new Models();
   private readonly mappers = new Mappers();
   private readonly listeners = new Set<() => void>();
   private resync: Timer | undefined;
@@ -70,10 +74,11 @@ export class DeviceTwin implements DeviceManager {
   constructor(deps: DeviceTwinDeps) {
     this.deps = deps;
     this.log = deps.log.child('devicetwin');
-    this.records = new DeviceRecords(deps.store);
+    this.records = new DeviceRecords(deps.store, deps.clock);
     this.sync = new CloudSync({
       link: deps.link,
       clock: deps.clock,
+      config: deps.config.cloudReport,
       log: this.log,
       confirmed: (entry, names) => this.note(entry, names),
     });
@@ -82,18 +87,22 @@ export class DeviceTwin implements DeviceManager {
     deps.metrics.gauge('edgecore_devices_online', 'Devices that answer.', () =>
       onlineAmong(this.entries.values()),
     );
+    const waiting = 'Devices with values that wait for their turn to be told to the cloud.';
+    deps.metrics.gauge('edgecore_devices_waiting', waiting, () => this.sync.waiting);
   }
 
   /** Loads what the store holds and hands every device to its mapper; needs no cloud. */
   async start(): Promise<void> {
     for (const entry of this.records.load()) this.entries.set(entry.id, entry);
-    for (const model of this.deps.objects.models()) this.models.set(keyOf(model), model);
+    for (const model of this.deps.objects.models()) this.models.take(model);
     for (const device of this.deps.objects.devices()) this.applyDevice(device);
     this.resync = this.deps.clock.every(RESYNC, () => this.pushAll());
   }
 
   async stop(): Promise<void> {
     this.resync?.cancel();
+    this.sync.stop();
+    this.records.stop();
   }
 
   /** A mapper of this process takes the devices of its protocols, also those that are here already. */
@@ -121,7 +130,7 @@ export class DeviceTwin implements DeviceManager {
   }
 
   link(up: boolean): void {
-    if (up) this.pushAll();
+    if (up) this.pushAll('now');
   }
 
   // --- from the cloud
@@ -137,22 +146,23 @@ export class DeviceTwin implements DeviceManager {
   }
 
   applyModel(model: DeviceModel): void {
-    const key = keyOf(model);
-    this.models.set(key, model);
+    const key = this.models.take(model);
     for (const entry of this.entries.values()) {
-      if (entry.device && modelKey(entry.device) === key) this.hand(entry, entry.device);
+      if (!entry.device || modelKey(entry.device) !== key) continue;
+      this.hand(entry, entry.device);
+      this.expect(entry, entry.device);
     }
   }
 
-  applyDevice(device: Device): void {
-    const id = deviceId(device.metadata.namespace ?? 'default', device.metadata.name);
-    const entry = this.entryOf(id, device.metadata.name, '');
-    const before = entry.device;
-    entry.device = device;
+  applyDevice(given: Device): void {
+    const { namespace = 'default', name } = given.metadata;
+    const id = deviceId(namespace, name);
+    const entry = this.entryOf(id, name, '');
+    const { before, device } = takeDevice(entry, given);
     if (before && protocolOf(before) !== protocolOf(device)) this.mappers.forget(id, before);
     this.hand(entry, device);
     this.expect(entry, device);
-    this.changed(entry);
+    this.changed(entry, 'now');
   }
 
   removeDevice(id: DeviceId): void {
@@ -172,16 +182,17 @@ export class DeviceTwin implements DeviceManager {
     const updates = new Map<string, TwinUpdate>();
     for (const { property, value } of readings)
       updates.set(property, { actual: value, ...typeOf(entry, property) });
-    const merged = this.merge(entry, updates);
-    if ('refused' in merged) {
-      this.log.warn('a reading was refused', { device: id, reason: merged.refused.reason });
-      return;
-    }
-    const names = merged.changes.map((c) => c.name);
-    adopt(entry, merged.changes, (name) => reportsToCloud(entry, name));
+    const { changes, refused } = mergeEach(entry, updates, this.moment());
+    let isNews = false;
+    for (const property of updates.keys())
+      isNews = this.noteFault(entry, 'reading', property, refused.get(property)?.reason) || isNews;
+    if (changes.length === 0) return isNews ? this.changed(entry, 'now') : undefined;
+    const names = changes.map((c) => c.name);
+    adopt(entry, changes, (name) => reportsToCloud(entry, name));
     // Sampled again anyway, so the disk is not waited for.
     this.records.noteTwins(entry, names);
-    this.announce(entry, merged.changes, { event_id: '', timestamp: this.deps.clock.now() });
+    if (isNews) this.sync.push(entry, 'now');
+    this.announce(entry, changes, { event_id: '', timestamp: this.deps.clock.now() });
   }
 
   reportDeviceState(id: DeviceId, state: DeviceState, reason = ''): void {
@@ -194,14 +205,10 @@ export class DeviceTwin implements DeviceManager {
     const entry = this.entries.get(id);
     if (!entry) return;
     for (const { property, desired, fault } of writes) {
-      if (fault === undefined) entry.faults.delete(property);
-      else {
-        entry.faults.set(property, `desired ${JSON.stringify(desired)}: ${fault}`);
-        this.log.warn('a desired value did not reach the device', { device: id, property, reason: fault });
-      }
+      const text = fault === undefined ? undefined : `desired ${shortened(desired)}: ${fault}`;
+      this.noteFault(entry, 'desired', property, text);
     }
-    entry.stateUnsynced = true;
-    this.changed(entry);
+    this.changed(entry, 'now');
   }
 
   // --- from MQTT
@@ -242,10 +249,12 @@ export class DeviceTwin implements DeviceManager {
     const entry = this.entries.get(id);
     const base = { event_id: request.event_id, timestamp: now };
     if (!entry) return this.deps.publish(result, refusalPayload(base, notFound(id)));
-    const merged = this.merge(entry, request.twin);
-    if ('refused' in merged) return this.deps.publish(result, refusalPayload(base, merged.refused));
-    settle(entry, merged.changes);
-    adopt(entry, merged.changes, () => true);
+    const { changes, refused } = mergeEach(entry, request.twin, this.moment());
+    // All or nothing: the sender has one answer for all of them.
+    const refusal = [...refused.values()][0] ?? wantedRefusal(entry, request.twin);
+    if (refusal) return this.deps.publish(result, refusalPayload(base, refusal));
+    settle(entry, changes);
+    adopt(entry, changes, () => true);
     const names = [...request.twin.keys()];
     try {
       await this.records.keepTwins(entry, names);
@@ -254,9 +263,9 @@ export class DeviceTwin implements DeviceManager {
       this.note(entry, names);
       throw error;
     } finally {
-      settled(entry, merged.changes);
+      settled(entry, changes);
     }
-    this.announce(entry, merged.changes, base);
+    this.announce(entry, changes, base);
   }
 
   /** A state that is the same again is answered and told to the cloud, too: it says that the device is still there.
@@ -285,13 +294,16 @@ export class DeviceTwin implements DeviceManager {
     if (!entry) return;
     if (entry.device) this.mappers.forget(id, entry.device);
     this.entries.delete(id);
-    this.records.remove(id);
+    this.sync.forget(entry);
+    this.records.remove(entry);
     for (const listener of this.listeners) listener();
   }
 
   /** Gives the device to its mapper, or says why nobody serves it. */
   private hand(entry: DeviceEntry, device: Device): void {
-    const model = this.models.get(modelKey(device));
+    const model = this.models.of(device);
+    const faults = new Map([...this.models.faultsFor(device), ...entry.objectFaults]);
+    if (entry.faults.replace('object', faults)) entry.stateUnsynced = true;
     if (!model) {
       this.unserved(entry, `DeviceModel ${modelKey(device)} is not here: create it in the cluster`);
       return;
@@ -299,6 +311,8 @@ export class DeviceTwin implements DeviceManager {
     entry.model = model;
     const fault = this.mappers.apply(device, model);
     if (fault) this.unserved(entry, fault);
+    else if (!this.mappers.serves(device) && entry.state === 'unknown')
+      this.reportDeviceState(entry.id, 'unknown', unservedReason(device));
   }
 
   private unserved(entry: DeviceEntry, reason: string): void {
@@ -306,37 +320,34 @@ export class DeviceTwin implements DeviceManager {
     this.reportDeviceState(entry.id, 'unhealthy', reason);
   }
 
-  /** The desired values of the cluster's object become the expected side; one that did not change is left alone. */
+  /** The desired values of the cluster's object become the expected side; one that did not change is left alone. Without a
+   * model it is not known what they may be. */
   private expect(entry: DeviceEntry, device: Device): void {
-    const updates = new Map<string, TwinUpdate>();
-    for (const { name, desired } of device.spec.properties ?? []) {
-      if (desired?.value === undefined || desired.value === entry.twins.get(name)?.expected?.value) continue;
-      updates.set(name, { expected: desired.value, ...typeOf(entry, name) });
-    }
-    if (updates.size === 0) return;
-    const merged = this.merge(entry, updates);
-    if ('refused' in merged) {
-      const fault = { property: [...updates.keys()].join(', '), desired: '', fault: merged.refused.reason };
-      this.reportWrites(entry.id, [fault]);
-      return;
-    }
-    adopt(entry, merged.changes, () => true);
-    this.records.noteTwins(entry, [...updates.keys()]);
-    this.announce(entry, merged.changes, { event_id: '', timestamp: this.deps.clock.now() });
+    if (!entry.model) return;
+    const { changes, refused } = desiredOf(entry, device, this.moment());
+    if (refused.length > 0) this.reportWrites(entry.id, refused);
+    if (changes.length === 0) return;
+    adopt(entry, changes, () => true);
+    this.records.noteTwins(
+      entry,
+      changes.map((c) => c.name),
+    );
+    this.announce(entry, changes, { event_id: '', timestamp: this.deps.clock.now() });
   }
 
-  /** All updates or none. */
-  private merge(entry: DeviceEntry, updates: ReadonlyMap<string, TwinUpdate>): Merged {
+  private moment(): SideMetadata {
     const { clock, time } = this.deps;
-    const now = time.isTrusted ? { timestamp: clock.now() } : { timestamp: clock.now(), ...time.moment() };
-    const changes: TwinChange[] = [];
-    for (const [name, update] of updates) {
-      const last = entry.twins.get(name);
-      const current = mergeTwin(name, last, update, now);
-      if ('refused' in current) return current;
-      changes.push({ name, last, current });
-    }
-    return { changes };
+    return time.isTrusted ? { timestamp: clock.now() } : { timestamp: clock.now(), ...time.moment() };
+  }
+
+  /** @param fault undefined when nothing is wrong any more
+   * @returns whether that is news */
+  private noteFault(entry: DeviceEntry, kind: FaultKind, property: string, fault?: string): boolean {
+    const { faults } = entry;
+    const isNews = fault === undefined ? faults.clear(kind, property) : faults.set(kind, property, fault);
+    if (isNews) entry.stateUnsynced = true;
+    if (isNews && fault) this.log.warn(faultLine[kind], { device: entry.id, property, reason: fault });
+    return isNews;
   }
 
   /** A device that left meanwhile must not come back from the disk, nor what a later one of its name has. */
@@ -348,7 +359,7 @@ export class DeviceTwin implements DeviceManager {
     for (const { topic, payload } of twinEvents(base, changes, entry.twins)) {
       this.deps.publish(`${topicOf(entry.id)}/${topic}`, payload);
     }
-    this.changed(entry);
+    this.changed(entry, changes.some(isAwaited) ? 'now' : undefined);
   }
 
   private restamp(boot: string, epoch: number): void {
@@ -361,6 +372,7 @@ export class DeviceTwin implements DeviceManager {
   }
 
   private setState(entry: DeviceEntry, state: DeviceState, reason: string, base: EventBase): void {
+    const isNews = entry.state !== state || entry.reason !== reason;
     entry.state = state;
     entry.reason = reason;
     if (isOnline(state)) entry.lastOnline = kubeTime(base.timestamp);
@@ -370,15 +382,15 @@ export class DeviceTwin implements DeviceManager {
       ...base,
       device: { name: entry.name, state, lastOnlineTime: lastOnlineOf(entry) },
     });
-    this.changed(entry);
+    this.changed(entry, isNews ? 'now' : undefined);
   }
 
-  private changed(entry: DeviceEntry): void {
-    this.sync.push(entry);
+  private changed(entry: DeviceEntry, when?: 'now'): void {
+    this.sync.push(entry, when);
     for (const listener of this.listeners) listener();
   }
 
-  private pushAll(): void {
-    for (const entry of this.entries.values()) this.sync.push(entry);
+  private pushAll(when?: 'now'): void {
+    for (const entry of this.entries.values()) this.sync.push(entry, when);
   }
 }

@@ -28,6 +28,10 @@ export class Mappers {
     });
   }
 
+  serves(device: Device): boolean {
+    return this.byProtocol.has(protocolOf(device));
+  }
+
   /** Gives a device to its mapper. Without one somebody else may serve it over MQTT or the DMI socket: no fault.
    * @returns why it cannot be served */
   apply(device: Device, model: DeviceModel): string | undefined {

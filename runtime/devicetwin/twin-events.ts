@@ -4,6 +4,12 @@ import type { EventBase } from './twin-request.ts';
 /** One property before and after an update. */
 export type TwinChange = { readonly name: string; readonly last: Twin | undefined; readonly current: Twin };
 
+/** Whether somebody waits to see it: another value is wanted, or what was wanted is there. */
+export function isAwaited({ last, current }: TwinChange): boolean {
+  if (last?.expected?.value !== current.expected?.value) return true;
+  return last !== undefined && differs(last) && !differs(current);
+}
+
 /** What an update says on MQTT: topic suffix below `$hw/events/device/<ns>/<name>` and payload. */
 export type TwinEvent = { readonly topic: string; readonly payload: unknown };
 

@@ -1,3 +1,4 @@
+import { shortened } from '../core/devices.ts';
 import { isRecord } from '../core/message.ts';
 import type { DeviceId } from '../core/units.ts';
 import type { TwinRefusal, TwinType, TwinUpdate } from './twin.ts';
@@ -58,7 +59,7 @@ function parseUpdate(raw: unknown): TwinUpdate | { refused: string } {
   if (!isRecord(raw)) return { refused: 'want an object or null' };
   const type = isRecord(raw.metadata) ? raw.metadata.type : undefined;
   if (type !== undefined && (typeof type !== 'string' || types[type.toLowerCase()] === undefined)) {
-    return { refused: `${JSON.stringify(type)} is no twin type: want string, int, float or boolean` };
+    return { refused: `${shortened(type)} is no twin type: want string, int, float or boolean` };
   }
   const sides: { expected?: string; actual?: string } = {};
   for (const side of ['expected', 'actual'] as const) {

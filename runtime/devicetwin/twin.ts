@@ -1,4 +1,4 @@
-import type { PropertyType } from '../core/devices.ts';
+import { type PropertyType, shortened } from '../core/devices.ts';
 
 /** One side of a twin: what is wanted (`expected`) or what is (`actual`). */
 export type TwinSide = { readonly value: string; readonly metadata: SideMetadata };
@@ -48,7 +48,7 @@ export function mergeTwin(
   for (const side of ['expected', 'actual'] as const) {
     const value = update[side];
     const fault = value === undefined ? undefined : valueFault(value, type);
-    if (fault) return refuse(`twin ${name}: ${side} ${JSON.stringify(value)} ${fault}`);
+    if (fault) return refuse(`twin ${name}: ${side} ${shortened(value)} ${fault}`);
   }
   return {
     ...sideOf('expected', current, update.expected, now),

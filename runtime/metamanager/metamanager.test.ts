@@ -171,10 +171,10 @@ const poison: [string, ObjectChange][] = [
   ['of another name than its resource', change('insert', 'pod', 'other', pod('1'))],
   ['that is a device without spec', change('insert', 'device', 'plc', { metadata: { name: 'plc' } })],
   [
-    'that is a model with a type that there is not',
+    'that is a model whose properties are no list',
     change('insert', 'devicemodel', 'm', {
       metadata: { name: 'm' },
-      spec: { properties: [{ name: 'p', type: 'COLOUR' }] },
+      spec: { properties: 'COLOUR' },
     }),
   ],
 ];

@@ -1,5 +1,5 @@
 import type { Clock } from '../core/clock.ts';
-import { type Device, type DeviceModel, parseDevice, parseDeviceModel } from '../core/devices.ts';
+import { type Device, type DeviceModel, objectFault } from '../core/devices.ts';
 import { EdgeError } from '../core/errors.ts';
 import type {
   ConfigMap,
@@ -314,11 +314,6 @@ export class MetaManager {
 function faultOf({ type, object, name }: ObjectChange): string | undefined {
   if (!isRecord(object) || !isRecord(object.metadata)) return 'no object with metadata';
   if (object.metadata.name !== name) return `metadata.name is ${JSON.stringify(object.metadata.name)}`;
-  if (type === 'device') return refusal(parseDevice(object));
-  if (type === 'devicemodel') return refusal(parseDeviceModel(object));
+  if (type === 'device' || type === 'devicemodel') return objectFault(object);
   return undefined;
-}
-
-function refusal(parsed: Device | DeviceModel | { refused: string }): string | undefined {
-  return 'refused' in parsed ? parsed.refused : undefined;
 }

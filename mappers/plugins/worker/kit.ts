@@ -1,4 +1,5 @@
-import { decodeValue, encodeValue, modelFault } from '../../kit/convert.ts';
+import { desiredFault } from '../../../runtime/core/devices.ts';
+import { decodeValue, encodeValue } from '../../kit/convert.ts';
 import { DRIVER_CONTRACT, type Driver } from '../../kit/driver.ts';
 import { WireError } from '../../kit/wire-error.ts';
 import { noSerial, type serialOpener } from './open-serial.ts';
@@ -15,7 +16,7 @@ export type PluginKit = {
   readonly points: typeof pointsOf;
   readonly decodeValue: typeof decodeValue;
   readonly encodeValue: typeof encodeValue;
-  readonly modelFault: typeof modelFault;
+  readonly modelFault: typeof desiredFault;
   /** Lines for edgecore's log; of too many some are left out. */
   readonly log: { info(text: string): void; warn(text: string): void };
 };
@@ -34,7 +35,7 @@ export function newKit(outside: Partial<Pick<PluginKit, 'openSerial' | 'log'>> =
     points: pointsOf,
     decodeValue,
     encodeValue,
-    modelFault,
+    modelFault: desiredFault,
     log: { info: () => {}, warn: () => {} },
     ...outside,
   };

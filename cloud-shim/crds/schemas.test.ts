@@ -1,0 +1,106 @@
+import { readFileSync } from 'node:fs';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { parse } from 'yaml';
+import { prune } from '../mini-master/schema/prune.ts';
+import type { Schema } from '../mini-master/schema/schema.ts';
+import { validateSchema } from '../mini-master/schema/validate.ts';
+
+type Definition = {
+  spec: {
+    names: { plural: string; shortNames: string[] };
+    versions: { schema: { openAPIV3Schema: Schema } }[];
+  };
+};
+type Kind = 'devicemodels' | 'devices' | 'devicestatuses';
+
+const definitions = new Map(
+  (['devicemodels', 'devices', 'devicestatuses'] as const).map((kind) => {
+    const text = readFileSync(new URL(`${kind}.yaml`, import.meta.url), 'utf8');
+    return [kind, parse(text) as Definition];
+  }),
+);
+const schemaOf = (kind: Kind): Schema =>
+  definitions.get(kind)?.spec.versions[0]?.schema.openAPIV3Schema ?? {};
+const model = (...properties: object[]) => ({ metadata: { name: 'm' }, spec: { properties } }) as never;
+const device = (...properties: object[]) => ({ metadata: { name: 'd' }, spec: { properties } }) as never;
+
+/** Objects in the form that KubeEdge's documentation and mappers use. */
+const accepted: [Kind, never][] = [
+  ['devicemodels', model()],
+  [
+    'devicemodels',
+    model({
+      name: 'temp',
+      description: 't',
+      type: 'INT',
+      accessMode: 'ReadWrite',
+      minimum: '1',
+      maximum: '100',
+      unit: 'degree celsius',
+    }),
+  ],
+  [
+    'devicemodels',
+    model({ name: 'x', type: 'FLOAT', minimum: '', maximum: '-1.5e3' }, { name: 'y', type: 'STREAM' }),
+  ],
+  ['devices', device()],
+  [
+    'devices',
+    device({
+      name: 'temp',
+      collectCycle: 10_000,
+      reportCycle: 10_000,
+      reportToCloud: true,
+      desired: { value: '15', metadata: { timestamp: '1', type: 'int' } },
+      visitors: { protocolName: 'modbus', configData: { register: 'HoldingRegister', offset: 2, limit: 1 } },
+      pushMethod: {
+        mqtt: { address: 'tcp://127.0.0.1:1883', topic: 'temp', qos: 0, retained: false },
+        dbMethod: {
+          influxdb2: { influxdb2DataConfig: { measurement: 'm', tag: { unit: 'C' }, fieldKey: 't' } },
+        },
+      },
+    }),
+  ],
+  ['devicestatuses', { metadata: { name: 'd' }, spec: {}, status: { state: 'ok', twins: [{}] } } as never],
+];
+for (const [kind, object] of accepted) {
+  test(`${kind}: ${JSON.stringify(object).slice(0, 70)} is taken as it is`, () => {
+    assert.equal(validateSchema(object, schemaOf(kind)), []);
+    assert.equal(prune(object, schemaOf(kind)).unknown, []);
+  });
+}
+
+const refused: [Kind, never, string][] = [
+  ['devicemodels', model({ name: 'a', type: 'INT' }, { name: 'a', type: 'INT' }), 'spec.properties[1]'],
+  ['devicemodels', model({ name: 'a', type: 'WORD' }), 'spec.properties[0].type'],
+  ['devicemodels', model({ name: 'a', accessMode: 'WriteOnly' }), 'spec.properties[0].accessMode'],
+  ['devicemodels', model({ name: 'a', minimum: 'little' }), 'spec.properties[0].minimum'],
+  ['devicemodels', model({ name: '' }), 'spec.properties[0].name'],
+  ['devicemodels', model({ type: 'INT' }), 'spec.properties[0].name'],
+  ['devices', device({ name: 'a' }, { name: 'a' }), 'spec.properties[1]'],
+  ['devices', device({ name: 'a', collectCycle: -1 }), 'spec.properties[0].collectCycle'],
+  ['devices', device({ name: 'a', reportCycle: '1s' }), 'spec.properties[0].reportCycle'],
+  ['devices', device({ name: 'a', desired: {} }), 'spec.properties[0].desired.value'],
+  ['devices', device({ name: 'a', desired: { value: 5 } }), 'spec.properties[0].desired.value'],
+  [
+    'devices',
+    device({ name: 'a', pushMethod: { mqtt: { qos: 3 } } }),
+    'spec.properties[0].pushMethod.mqtt.qos',
+  ],
+];
+for (const [kind, object, field] of refused) {
+  test(`${kind}: ${JSON.stringify(object).slice(0, 90)} is refused at ${field}`, () => {
+    assert.equal(
+      validateSchema(object, schemaOf(kind)).map((cause) => cause.field),
+      [field],
+    );
+  });
+}
+
+test('short names differ', () => {
+  const names = [...definitions.values()].flatMap(({ spec }) => spec.names.shortNames);
+  assert.is(new Set(names).size, definitions.size);
+});
+
+test.run();

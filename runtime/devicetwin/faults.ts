@@ -1,0 +1,50 @@
+/** What of a property is wrong: how the objects of the cluster describe it, what a mapper read, what is wanted of it. */
+export type FaultKind = 'object' | 'reading' | 'desired';
+
+/** What the log says of each. */
+export const faultLine: Readonly<Record<FaultKind, string>> = {
+  object: 'a property cannot be served',
+  reading: 'a reading was refused',
+  desired: 'a desired value did not reach the device',
+};
+
+/** Why properties of a device cannot be read or written, as an operator is told. */
+export class PropertyFaults {
+  private readonly kinds: Record<FaultKind, Map<string, string>> = {
+    object: new Map(),
+    reading: new Map(),
+    desired: new Map(),
+  };
+
+  /** @returns whether it is news */
+  set(kind: FaultKind, property: string, fault: string): boolean {
+    if (this.kinds[kind].get(property) === fault) return false;
+    this.kinds[kind].set(property, fault);
+    return true;
+  }
+
+  /** @returns whether there was one */
+  clear(kind: FaultKind, property: string): boolean {
+    return this.kinds[kind].delete(property);
+  }
+
+  /** Puts all faults of a kind in place of those before. @returns whether that is news */
+  replace(kind: FaultKind, faults: ReadonlyMap<string, string>): boolean {
+    const before = JSON.stringify([...this.kinds[kind]]);
+    this.kinds[kind] = new Map(faults);
+    return JSON.stringify([...faults]) !== before;
+  }
+
+  /** All that is wrong with a property. */
+  get(property: string): string | undefined {
+    const found = Object.values(this.kinds).flatMap((faults) => faults.get(property) ?? []);
+    return found.length > 0 ? found.join('; ') : undefined;
+  }
+
+  /** By property; undefined when nothing is wrong. */
+  all(): Record<string, string> | undefined {
+    const names = new Set(Object.values(this.kinds).flatMap((faults) => [...faults.keys()]));
+    if (names.size === 0) return undefined;
+    return Object.fromEntries([...names].map((name) => [name, this.get(name) ?? '']));
+  }
+}
