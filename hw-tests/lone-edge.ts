@@ -105,6 +105,7 @@ export class LoneEdge {
           tlsPrivateKeyFile: join(data, 'server.key'),
         },
         eventBus: { mqttServerInternal: `tcp://127.0.0.1:${mqtt}`, ...this.options.eventBus, ...eventBus },
+        deviceTwin: { dmiSockPath: data },
         console: { address: `127.0.0.1:${console}` },
       },
     };

@@ -4,7 +4,7 @@ import * as v from 'valibot';
  * @source KubeEdge api/apis/componentconfig/edgecore/v1alpha2 DeviceTwin */
 export const deviceTwinConfig = v.strictObject({
   enable: v.optional(v.literal(true, 'devices need it'), true),
-  /** Directory of the DMI socket. */
+  /** The folder of `dmi.sock`, where mappers register. */
   dmiSockPath: v.optional(v.string(), '/etc/kubeedge/'),
 });
 

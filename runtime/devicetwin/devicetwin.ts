@@ -166,22 +166,24 @@ export class DeviceTwin implements DeviceManager {
 
   // --- from mappers
 
-  reportDeviceStatus(id: DeviceId, readings: readonly Reading[]): void {
+  /** @returns why the readings were refused, all of them */
+  reportDeviceStatus(id: DeviceId, readings: readonly Reading[]): string | undefined {
     const entry = this.entries.get(id);
-    if (!entry) return;
+    if (!entry) return `device ${id} is not on this node`;
     const updates = new Map<string, TwinUpdate>();
     for (const { property, value } of readings)
       updates.set(property, { actual: value, ...typeOf(entry, property) });
     const merged = this.merge(entry, updates);
     if ('refused' in merged) {
       this.log.warn('a reading was refused', { device: id, reason: merged.refused.reason });
-      return;
+      return merged.refused.reason;
     }
     const names = merged.changes.map((c) => c.name);
     adopt(entry, merged.changes, (name) => reportsToCloud(entry, name));
     // Sampled again anyway, so the disk is not waited for.
     this.records.noteTwins(entry, names);
     this.announce(entry, merged.changes, { event_id: '', timestamp: this.deps.clock.now() });
+    return undefined;
   }
 
   reportDeviceState(id: DeviceId, state: DeviceState, reason = ''): void {
