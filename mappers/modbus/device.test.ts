@@ -113,6 +113,15 @@ for (const code of [ILLEGAL_VALUE, ILLEGAL_ADDRESS]) {
   });
 }
 
+test('a register that changes among others that do not is read anew, and changes back', async () => {
+  const { cycle, bank } = rig(at(0, 1, 2));
+  assert.equal(await cycle(), { p0: '0', p1: '1', p2: '2' });
+  bank.holding.writeUInt16BE(77, 2);
+  assert.equal(await cycle(), { p0: '0', p1: '77', p2: '2' });
+  bank.holding.writeUInt16BE(1, 2);
+  assert.equal(await cycle(), { p0: '0', p1: '1', p2: '2' });
+});
+
 test('limits of the configuration hold from the first request', async () => {
   const { cycle, asked } = rig(at(0, 1, 2, 3, 20), { maxRegisters: 2, maxGap: 0 });
   await cycle();

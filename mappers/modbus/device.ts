@@ -32,6 +32,7 @@ export class ModbusDevice implements DriverDevice<ModbusConnection> {
   private readonly holes: Hole[] = [];
   /** Properties that were refused on their own, how, and how many turns ago. */
   private readonly refused = new Map<string, { readonly fault: string; turns: number }>();
+  private readonly last = new WeakMap<Block, { readonly raw: Buffer; readonly values: readonly Value[] }>();
   private plans = new WeakMap<readonly Point[], readonly Exchange<ModbusConnection>[]>();
 
   constructor(config: ModbusConfig) {
@@ -81,7 +82,7 @@ export class ModbusDevice implements DriverDevice<ModbusConnection> {
     return { most: this.most, gap: this.gap, holes: this.holes, apart: new Set(this.refused.keys()) };
   }
 
-  private async run(connection: ModbusConnection, block: Block): Promise<Value[]> {
+  private async run(connection: ModbusConnection, block: Block): Promise<readonly Value[]> {
     const [only] = block.points;
     const refusal = only && this.refused.get(only.property);
     if (!only || !refusal) return this.read(connection, block);
@@ -91,12 +92,12 @@ export class ModbusDevice implements DriverDevice<ModbusConnection> {
     return values;
   }
 
-  private async read(connection: ModbusConnection, block: Block): Promise<Value[]> {
+  private async read(connection: ModbusConnection, block: Block): Promise<readonly Value[]> {
     try {
       if (block.area === 'identification') return await this.identify(connection, block);
       const range = { area: block.area, address: block.address, count: block.count };
       const raw = await this.patiently(() => connection.read(this.slave, range));
-      return block.points.map((point) => readingOf(point, slice(raw, block, point)));
+      return this.decode(block, raw);
     } catch (error) {
       if (!(error instanceof WireError) || error.kind !== 'exception') throw error;
       const cut = SPLITS.has(error.code) ? halve(block) : undefined;
@@ -105,6 +106,24 @@ export class ModbusDevice implements DriverDevice<ModbusConnection> {
       if (only && block.points.length === 1 && SPLITS.has(error.code)) this.convict(only, error.message);
       return block.points.map(({ property }) => ({ property, fault: error.message }));
     }
+  }
+
+  /** Makes values of what came. Most registers are as they were: their values are the objects of the last time, so that a
+   * steady plant makes no garbage. */
+  private decode(block: Block, raw: Buffer): readonly Value[] {
+    const last = this.last.get(block);
+    if (last?.raw.equals(raw)) return last.values;
+    const values = block.points.map((point, i) => {
+      const [from, to] = placeIn(block, point);
+      const known = last?.values[i];
+      const isSame = known !== undefined && last?.raw.compare(raw, from, to, from, to) === 0;
+      return isSame ? known : readingOf(point, raw.subarray(from, to));
+    });
+    // A copy of its own: a view would keep the larger piece of memory that the answer came in.
+    const kept = last?.raw.length === raw.length ? last.raw : Buffer.alloc(raw.length);
+    raw.copy(kept);
+    this.last.set(block, { raw: kept, values });
+    return values;
   }
 
   /** A read of several points was refused: for its length, for one of them, or for what lies between them. */
@@ -185,7 +204,8 @@ function bitText({ encoding }: Point, on: boolean): string {
   return encoding.format === 'bool' ? String(on) : on ? '1' : '0';
 }
 
-function slice(raw: Buffer, block: Block, point: Point): Buffer {
+/** Where a point's bytes lie in those of its block, from and to. */
+function placeIn(block: Block, point: Point): [number, number] {
   const at = point.address - block.address;
-  return isBits(point.area) ? raw.subarray(at, at + 1) : raw.subarray(at * 2, (at + point.count) * 2);
+  return isBits(point.area) ? [at, at + 1] : [at * 2, (at + point.count) * 2];
 }

@@ -27,6 +27,7 @@ export function newFraming(name: FramingName, isDatagram: boolean): Framing {
   }
 }
 
+const EMPTY = Buffer.alloc(0);
 const NOTHING: Input = { kind: 'none' };
 /** Longer than any frame with its echo; noise beyond is forgotten from the front. */
 const MOST_BYTES = 1200;
@@ -150,7 +151,8 @@ class MbapFraming implements Framing {
       if (this.data.length < 6 + length) break;
       const isMine = this.data.readUInt16BE(0) === this.transaction;
       const bytes = this.data.subarray(6, 6 + length);
-      this.data = this.data.subarray(6 + length);
+      // An empty view would keep the whole chunk.
+      this.data = this.data.length === 6 + length ? EMPTY : this.data.subarray(6 + length);
       if (isMine) return this.answer(bytes);
     }
     return NOTHING;

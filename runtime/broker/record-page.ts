@@ -1,4 +1,4 @@
-import { type MessageRecord, readRecord, recordStarts, seqAt } from './record.ts';
+import { type MessageRecord, readRecord, recordStarts, seqOf } from './record.ts';
 
 /** The messages of one row, each decoded when it is asked for: the objects of a whole row would outlive V8's young
  * generation, and fill the old one with what is done a moment later. */
@@ -21,9 +21,8 @@ export class RecordPage {
     let [low, high] = [0, this.starts.length - 1];
     while (low <= high) {
       const middle = (low + high) >> 1;
-      const start = this.starts[middle] as number;
-      const there = seqAt(this.body, start);
-      if (there === seq) return readRecord(this.body, start, this.epoch);
+      const there = seqOf(this.body, this.starts, middle);
+      if (there === seq) return this.read(middle, seq);
       if (there < seq) low = middle + 1;
       else high = middle - 1;
     }
@@ -31,6 +30,10 @@ export class RecordPage {
   }
 
   *[Symbol.iterator](): Generator<MessageRecord> {
-    for (const start of this.starts) yield readRecord(this.body, start, this.epoch);
+    for (const i of this.starts.keys()) yield this.read(i, seqOf(this.body, this.starts, i));
+  }
+
+  private read(i: number, seq: number): MessageRecord {
+    return readRecord(this.body, this.starts[i] as number, seq, this.epoch);
   }
 }

@@ -54,6 +54,28 @@ test('records lie one behind the other, also in the middle of a larger buffer', 
   assert.equal(decodeRecords(new Uint8Array(), EPOCH), []);
 });
 
+test('numbers that follow each other, or do not, come back as they were', () => {
+  const message = makeMessage({ topic: 't', payload: Buffer.of(1), qos: 1, retain: false });
+  const numbers = [7, 8, 9, 12, 13, 2 ** 40, 2 ** 40 + 1];
+  const bytes = encodeRecords(
+    numbers.map((seq) => ({ seq, message, targets: [] })),
+    EPOCH,
+  );
+  assert.equal(
+    decodeRecords(bytes, EPOCH).map(({ seq }) => seq),
+    numbers,
+  );
+  const page = new RecordPage(bytes, EPOCH);
+  assert.equal(
+    [...page].map(({ seq }) => seq),
+    numbers,
+  );
+  assert.equal(
+    [12, 11, 2 ** 40].map((seq) => page.find(seq)?.seq),
+    [12, undefined, 2 ** 40],
+  );
+});
+
 test('an expiry is kept as wall-clock time: the next process has another monotonic clock', () => {
   const message = makeMessage({
     topic: 't',

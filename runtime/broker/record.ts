@@ -15,10 +15,12 @@ export type MessageRecord = {
   readonly targets: readonly RecordTarget[];
 };
 
-/** Fixed part of a record, little-endian: u32 length of the whole, f64 number, u8 QoS and marks, u16 targets, u32 length
+/** Fixed part of a record, little-endian: u32 length of the whole, f64 number (of those behind the first: how much more it
+ * is than the first's and the place, which is mostly nothing, and so takes no room once compressed), u8 QoS and marks, u16 targets, u32 length
  * of topic, of payload and of the rest, which is JSON and mostly absent. Behind it, for each target: u32 sid, u8 QoS and
  * mark, u8 how many subscription identifiers, u32 each; then topic, payload and rest. */
 const FIXED = 27;
+const NUMBER = 4;
 const RETAIN = 4;
 
 /** What most messages do not have. */
@@ -38,7 +40,11 @@ export function encodeRecords(records: readonly MessageRecord[], epoch: number):
   for (const [i, record] of records.entries()) size += sizeOfRecord(record, rests[i] ?? '');
   const bytes = Buffer.allocUnsafeSlow(size);
   let at = 0;
-  for (const [i, record] of records.entries()) at = writeRecord(bytes, at, record, rests[i] ?? '');
+  const first = records[0]?.seq ?? 0;
+  for (const [i, record] of records.entries()) {
+    const number = i === 0 ? first : record.seq - first - i;
+    at = writeRecord(bytes, at, { number, record, rest: rests[i] ?? '' });
+  }
   return bytes;
 }
 
@@ -49,7 +55,8 @@ export function encodeRecord(record: MessageRecord, epoch: number): Buffer {
 /** @throws Error when the bytes are not what {@link encodeRecords} made */
 export function decodeRecords(bytes: Uint8Array, epoch: number): MessageRecord[] {
   const body = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return recordStarts(body).map((start) => readRecord(body, start, epoch));
+  const starts = recordStarts(body);
+  return starts.map((start, i) => readRecord(body, start, seqOf(body, starts, i), epoch));
 }
 
 /** Where each record begins.
@@ -65,9 +72,10 @@ export function recordStarts(body: Buffer): number[] {
   return starts;
 }
 
-/** The number of the record that begins at `start`. */
-export function seqAt(body: Buffer, start: number): number {
-  return body.readDoubleLE(start + 4);
+/** The number of the record that begins at `starts[i]`. */
+export function seqOf(body: Buffer, starts: readonly number[], i: number): number {
+  const number = body.readDoubleLE((starts[i] as number) + NUMBER);
+  return i === 0 ? number : body.readDoubleLE((starts[0] as number) + NUMBER) + i + number;
 }
 
 export function deliveryOf(message: Message, { qos, retain, subscriptionIds }: RecordTarget): Delivery {
@@ -80,8 +88,12 @@ function sizeOfRecord({ message, targets }: MessageRecord, rest: string): number
   return size;
 }
 
-function writeRecord(bytes: Buffer, start: number, record: MessageRecord, rest: string): number {
-  const { seq, message, targets } = record;
+function writeRecord(
+  bytes: Buffer,
+  start: number,
+  { number, record, rest }: { number: number; record: MessageRecord; rest: string },
+): number {
+  const { message, targets } = record;
   let at = start + FIXED;
   for (const { sid, qos, retain, subscriptionIds } of targets) {
     at = bytes.writeUInt32LE(sid, at);
@@ -95,7 +107,7 @@ function writeRecord(bytes: Buffer, start: number, record: MessageRecord, rest: 
   const restBytes = rest === '' ? 0 : bytes.write(rest, at);
   at += restBytes;
   bytes.writeUInt32LE(at - start, start);
-  bytes.writeDoubleLE(seq, start + 4);
+  bytes.writeDoubleLE(number, start + NUMBER);
   bytes.writeUInt8(message.qos | (message.retain ? RETAIN : 0), start + 12);
   bytes.writeUInt16LE(targets.length, start + 13);
   bytes.writeUInt32LE(topicBytes, start + 15);
@@ -106,7 +118,7 @@ function writeRecord(bytes: Buffer, start: number, record: MessageRecord, rest: 
 
 /** The record that begins at `start`.
  * @throws Error when it is cut, or what is rare in it is no JSON */
-export function readRecord(body: Buffer, start: number, epoch: number): MessageRecord {
+export function readRecord(body: Buffer, start: number, seq: number, epoch: number): MessageRecord {
   const marks = body.readUInt8(start + 12);
   const targets: RecordTarget[] = [];
   let at = start + FIXED;
@@ -132,7 +144,7 @@ export function readRecord(body: Buffer, start: number, epoch: number): MessageR
     expiresAt: rest.e === undefined ? undefined : rest.e - epoch,
     from: rest.from,
   };
-  return { seq: seqAt(body, start), message, targets };
+  return { seq, message, targets };
 }
 
 function restOf({ expiresAt, from, properties, retain }: Message, epoch: number): string {

@@ -23,6 +23,8 @@ export class Checkpoints {
 
   constructor(deps: CheckpointDeps) {
     this.deps = deps;
+    // What earlier processes left there counts: one that is killed again and again must not make it grow for ever.
+    this.weigh(deps.volume.walBytes);
   }
 
   get isDue(): boolean {

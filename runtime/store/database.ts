@@ -2,6 +2,7 @@ import { copyFileSync, existsSync, renameSync, rmSync } from 'node:fs';
 import sqlite from 'node-sqlite3-wasm';
 import { EdgeError, errorText } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
+import { mebibytes } from '../core/units.ts';
 import { isDiskTrouble, keepNewest, roomFor, syncDirectory, syncFileNow } from './files.ts';
 import { migrations, sumOldRows } from './migrations.ts';
 import { rowSum } from './row-sum.ts';
@@ -128,6 +129,9 @@ function corrupt(path: string, what: string): EdgeError {
   return new EdgeError('STORE_CORRUPT', { detail: `${path}: ${what}` });
 }
 
+/** What the WAL keeps between two checkpoints. */
+const WAL_BYTES = mebibytes(8);
+
 function configure(db: Database): void {
   db.exec(`PRAGMA page_size = ${PAGE_SIZE}`);
   // WAL without shared memory, which the library does not have, needs the exclusive mode, set first.
@@ -140,6 +144,8 @@ function configure(db: Database): void {
   // Pages of an open transaction must not reach the WAL before its commit, and checkpoints are Store's to time.
   db.exec('PRAGMA cache_spill = OFF');
   db.exec('PRAGMA wal_autocheckpoint = 0');
+  // One that has grown beyond what checkpoints are timed for gives its blocks back when it starts over.
+  db.exec(`PRAGMA journal_size_limit = ${WAL_BYTES}`);
   db.exec('PRAGMA cache_size = -512');
   db.exec('PRAGMA temp_store = MEMORY');
 }

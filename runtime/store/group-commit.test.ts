@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -210,6 +210,27 @@ test('under steady load checkpoints come, and the WAL does not grow', async (con
   assert.equal(warnings, []);
   assert.ok(commits.checkpointCount >= 1);
   await stop();
+});
+
+test('a WAL that killed processes left behind is checkpointed with the first commit, and is small again', async (context) => {
+  const first = start(context, systemClock);
+  for (let i = 0; i < 10; i++) await first.commits.durable(first.put(`${i}`.padEnd(1024 * 1024, 'x')));
+  // What a kill leaves.
+  const dir = mkdtempSync(join(tmpdir(), 'commit-killed-'));
+  const path = join(dir, 'test.db');
+  for (const part of ['', '-wal']) copyFileSync(`${context.path}${part}`, `${path}${part}`);
+  await first.stop();
+  const home = new Home({ path, now: () => 0, log: silentLogger });
+  const { commits, put, kept, stop } = start({ home, db: home.open().db }, systemClock);
+  assert.ok(statSync(`${path}-wal`).size > 10 * 1024 * 1024);
+  // The second may still go into the WAL before the checkpoint that is due with the first, the third starts it over.
+  for (const value of ['first', 'second', 'third']) await commits.durable(put(value));
+  assert.is(commits.checkpointCount, 1);
+  assert.ok(statSync(`${path}-wal`).size <= 8 * 1024 * 1024);
+  assert.is(kept().length, 13);
+  await stop();
+  home.leave();
+  rmSync(dir, { recursive: true });
 });
 
 test('a close checkpoints also what an earlier process left in the WAL', async (context) => {

@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import { rewriteDatabase } from './database.ts';
 import { syncFileNow } from './files.ts';
 import type { Home } from './home.ts';
@@ -23,6 +24,11 @@ export class Volume {
   /** Whether the open database is the file, not a copy in memory. */
   get isAtHome(): boolean {
     return !this.home.isSheltered;
+  }
+
+  /** What the WAL file takes, bytes. */
+  get walBytes(): number {
+    return statSync(`${this.path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
   }
 
   /** Whether no sync has failed: after one that did, the kernel may call clean what never reached the disk. */

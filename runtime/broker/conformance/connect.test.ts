@@ -175,6 +175,19 @@ test('enhanced authentication is refused with 0x8c [MQTT-4.12.0-1]', async ({ br
   await client.ended();
 });
 
+test('a client that takes no packet of the size of our CONNACK is refused with 0x95, or closed where not even that fits [MQTT-3.1.2-24]', async ({
+  broker,
+}) => {
+  const client = new TestClient(broker, 5);
+  const connack = await client.connect('small', { properties: { maximumPacketSize: 12 } });
+  assert.is(connack.reasonCode, 0x95);
+  await client.ended();
+  const smaller = new TestClient(broker, 5);
+  smaller.write(packet(0x10, connectHead(5, 2, Buffer.of(0x27, 0, 0, 0, 4)), 'smaller'));
+  await smaller.ended();
+  assert.is(smaller.frames.length, 0);
+});
+
 test('AUTH from a client that named no method is a protocol error [MQTT-4.12.0-6]', async ({ join }) => {
   const client = await join('c');
   client.write(packet(0xf0, 0x18, properties()));

@@ -54,7 +54,7 @@ export class ValidSessions {
     return {
       sessionExpiryInterval: random.pick([0, 10, 1000, 0xffff_ffff]),
       ...(random.oneIn(2) ? { receiveMaximum: 1 + random.below(100) } : {}),
-      ...(random.oneIn(4) ? { maximumPacketSize: 1 + random.below(5000) } : {}),
+      ...(random.oneIn(4) ? { maximumPacketSize: 100 + random.below(5000) } : {}),
       ...(random.oneIn(2) ? { topicAliasMaximum: random.below(10) } : {}),
       ...(random.oneIn(2) ? { requestProblemInformation: random.oneIn(2) } : {}),
       ...(random.oneIn(3) ? { userProperties: { name: 'value', list: ['1', '2'] } } : {}),

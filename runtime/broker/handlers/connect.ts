@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
+import type { IConnackPacket } from 'mqtt-packet';
 import { mayPublish } from '../auth.ts';
+import { encode } from '../codec.ts';
 import type { Connection } from '../connection.ts';
 import type { ConnectPacket, WillFields } from '../decode/connect-packet.ts';
 import { makeMessage } from '../message.ts';
@@ -11,17 +13,22 @@ import { isTopic, overLimit } from '../topics.ts';
 
 const MAX_RECEIVE = 65_535;
 const NEVER = 0xffff_ffff;
+/** Of a CONNACK with all its properties, and some more. */
+const LARGEST_CONNACK = 128;
 
 /** CONNECT, step by step: each step may refuse, and then nothing of the session has changed.
  * @source MQTT 5 §3.1.4, MQTT 3.1.1 §3.1.4 */
 export function handleConnect(connection: Connection, packet: ConnectPacket): void {
   connection.version = packet.version;
+  // Our answer, whatever it is, has to be that small, too.
+  connection.maximumPacketSize = packet.properties.maximumPacketSize ?? Number.POSITIVE_INFINITY;
   const refusal = checkClientId(connection, packet) ?? checkMethod(packet) ?? checkWill(connection, packet);
   if (refusal !== undefined) return refuse(connection, refusal);
   const assigned = packet.clientId === '' ? `auto-${randomUUID()}` : undefined;
   const clientId = assigned ?? packet.clientId;
   const denied = authenticate(connection, packet, clientId) ?? checkCapacity(connection, packet, clientId);
   if (denied !== undefined) return refuse(connection, denied);
+  if (!takesAnswer(connection, packet, assigned)) return refuse(connection, reason.packetTooLarge);
   establish(connection, packet, clientId, assigned);
 }
 
@@ -83,6 +90,22 @@ function checkCapacity({ hub }: Connection, packet: ConnectPacket, clientId: str
   return undefined;
 }
 
+/** A client that takes no packet of the size of our CONNACK cannot be told what it has to keep to. [MQTT-3.1.2-24] */
+function takesAnswer(connection: Connection, packet: ConnectPacket, assigned: string | undefined): boolean {
+  const most = connection.maximumPacketSize;
+  return most >= LARGEST_CONNACK || encode(answer(connection, packet, assigned, false), 5).length <= most;
+}
+
+function answer(
+  connection: Connection,
+  packet: ConnectPacket,
+  assigned: string | undefined,
+  sessionPresent: boolean,
+): IConnackPacket {
+  const properties = packet.version === 5 ? { properties: offer(connection, packet, assigned) } : {};
+  return { cmd: 'connack', returnCode: 0, reasonCode: 0, sessionPresent, ...properties };
+}
+
 function establish(
   connection: Connection,
   packet: ConnectPacket,
@@ -93,7 +116,6 @@ function establish(
   const { properties, clean } = packet;
   const five = packet.version === 5;
   connection.receiveMaximum = Math.min(properties.receiveMaximum ?? MAX_RECEIVE, hub.limits.inflight);
-  connection.maximumPacketSize = properties.maximumPacketSize ?? Number.POSITIVE_INFINITY;
   connection.wantsReasons = properties.requestProblemInformation !== 0;
   connection.isBridge = packet.isBridge && !five;
   const aliases = Math.min(properties.topicAliasMaximum ?? 0, hub.limits.topicAliases);
@@ -104,12 +126,7 @@ function establish(
   connection.session = session;
   const keepalive = Math.min(packet.keepAlive || Number.POSITIVE_INFINITY, hub.limits.keepAlive);
   // MQTT 3.1 has no such flag: the byte is reserved there.
-  const returnCode = { returnCode: 0, reasonCode: 0, sessionPresent: present && packet.version > 3 };
-  connection.send({
-    cmd: 'connack',
-    ...returnCode,
-    ...(five ? { properties: offer(connection, packet, assigned) } : {}),
-  });
+  connection.send(answer(connection, packet, assigned, present && packet.version > 3));
   // Before MQTT 5 a client cannot be told another keep-alive than its own.
   connection.accepted(five && Number.isFinite(keepalive) ? keepalive : packet.keepAlive);
   session.resume();
