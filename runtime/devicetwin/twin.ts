@@ -48,7 +48,7 @@ export function mergeTwin(
   for (const side of ['expected', 'actual'] as const) {
     const value = update[side];
     const fault = value === undefined ? undefined : valueFault(value, type);
-    if (fault) return refuse(`twin ${name}: ${side} ${JSON.stringify(value)} ${fault}`);
+    if (fault) return refuse(`twin ${name}: ${side} ${shown(value ?? '')} ${fault}`);
   }
   return {
     ...sideOf('expected', current, update.expected, now),
@@ -56,6 +56,13 @@ export function mergeTwin(
     optional: current?.optional ?? update.optional ?? true,
     metadata: { type },
   };
+}
+
+const SHOWN = 64;
+
+/** A text from outside as an error shows it: quoted, and not longer than helps. */
+export function shown(text: string): string {
+  return JSON.stringify(text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text);
 }
 
 /** True when something is wanted and it is not what is. */

@@ -163,6 +163,8 @@ export class Delivery {
   }
 
   private async removeModels(): Promise<void> {
+    // A device that went meanwhile goes before its model: in the next pass.
+    if ([...this.devices.keys()].some((id) => !this.deps.wanted.has(id))) return;
     const used = new Set([...this.deps.wanted.values()].map(({ modelKey }) => modelKey));
     for (const key of [...this.models.keys()]) {
       if (used.has(key)) continue;

@@ -5,6 +5,7 @@ import type { managerMethods } from '../../wire/dmi-messages.ts';
 import { GrpcError, grpcStatus } from '../../wire/grpc-status.ts';
 import type { Out } from '../../wire/protobuf.ts';
 import { isState } from '../device.ts';
+import { shown } from '../twin.ts';
 
 type Status = NonNullable<Out<(typeof managerMethods)['ReportDeviceStatus']['request']>['reportedDevice']>;
 
@@ -35,10 +36,4 @@ export function stateOf(text: string, id: DeviceId): DeviceState {
 
 function invalid(id: DeviceId, text: string): GrpcError {
   return new GrpcError(grpcStatus.invalid, `device ${id}: ${text}`);
-}
-
-const SHOWN = 64;
-
-function shown(text: string): string {
-  return JSON.stringify(text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text);
 }
