@@ -89,8 +89,10 @@ export class TestMapper {
     const answer = await this.call('MapperRegister', { with_data: withData, mapper });
     if (answer.code !== 0) return answer;
     const { models, devices } = answer.value as { models: Model[]; devices: Device[] };
+    // The framework keeps these models under another name than it looks for later.
     for (const model of models) this.models.set(`${model.namespace}/${model.name}`, model);
     for (const device of devices) this.serve(device);
+    this.models.clear();
     return answer;
   }
 

@@ -26,8 +26,8 @@ export class GrpcClient {
     const session = this.connected();
     if (this.greeted === session) return Promise.resolve();
     return new Promise((resolve, reject) => {
-      const silent = new Error(`${this.path}: no HTTP/2 within ${limit} ms`);
-      let reason = `${this.path}: the connection closed at once`;
+      const silent = new Error(`no HTTP/2 within ${limit} ms`);
+      let reason = 'the connection closed at once';
       const timer = setTimeout(() => session.destroy(silent), limit);
       session.once('error', (error: Error) => {
         reason = error.message;
@@ -82,7 +82,7 @@ export class GrpcClient {
   private connected(): ClientHttp2Session {
     if (this.session && !this.session.closed && !this.session.destroyed) return this.session;
     const session = connect('http://localhost', { createConnection: () => connectSocket(this.path) });
-    let reason = `${this.path}: the connection was closed`;
+    let reason = 'the connection was closed';
     // The streams report it, too; without a listener it would end the process.
     session.on('error', (error: Error) => {
       reason = error.message;

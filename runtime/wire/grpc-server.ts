@@ -1,8 +1,8 @@
-import type { ServerHttp2Session } from 'node:http2';
 import { createServer, type Http2Server, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import { errorText } from '../core/errors.ts';
 import { type Bytes, type Millis, millis, minutes, seconds } from '../core/units.ts';
+import { withAnyAuthority } from './authority-filter.ts';
 import { escaped, GrpcError, grpcStatus } from './grpc-status.ts';
 
 /** Answers one call. @throws GrpcError what the caller is told; anything else is told as internal */
@@ -29,12 +29,12 @@ const units: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 10
 export class GrpcServer {
   private readonly options: GrpcServerOptions;
   private readonly server: Http2Server;
-  private readonly sessions = new Set<ServerHttp2Session>();
+  private readonly sockets = new Set<Socket>();
 
   constructor(options: GrpcServerOptions) {
     this.options = options;
     this.server = createServer({ settings: { maxConcurrentStreams: CALLS_AT_ONCE } });
-    this.server.on('session', (session) => this.opened(session));
+    this.server.on('session', (session) => session.setTimeout(IDLE, () => session.close()));
     // Bytes that are no HTTP/2 end their connection, and nothing else.
     this.server.on('sessionError', () => {});
     this.server.on('stream', (stream, headers) => this.called(stream, headers));
@@ -42,19 +42,15 @@ export class GrpcServer {
 
   accept(socket: Socket): void {
     socket.on('error', () => {});
-    if (this.sessions.size >= CONNECTIONS) socket.destroy();
-    else this.server.emit('connection', socket);
+    if (this.sockets.size >= CONNECTIONS) return void socket.destroy();
+    this.sockets.add(socket);
+    socket.on('close', () => this.sockets.delete(socket));
+    this.server.emit('connection', withAnyAuthority(socket));
   }
 
   /** Ends every connection; calls under way are lost. */
   close(): void {
-    for (const session of this.sessions) session.destroy();
-  }
-
-  private opened(session: ServerHttp2Session): void {
-    this.sessions.add(session);
-    session.on('close', () => this.sessions.delete(session));
-    session.setTimeout(IDLE, () => session.close());
+    for (const socket of this.sockets) socket.destroy();
   }
 
   private called(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {

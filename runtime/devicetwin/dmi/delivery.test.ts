@@ -150,7 +150,7 @@ test('models come before devices, and go after them', async ({ mapper, wanted, m
   ]);
 });
 
-test('what it was given when it registered is not sent again, only what has changed since', async ({
+test('a device that it was given when it registered is not sent again, only what has changed since; models are', async ({
   mapper,
   wanted,
   make,
@@ -162,7 +162,11 @@ test('what it was given when it registered is not sent again, only what has chan
   wanted.set(ID, carried(2, 2));
   delivery.wake();
   await mapper.until(2);
-  assert.equal(mapper.calls, ['UpdateDeviceModel model-2', 'UpdateDevice oven-2']);
+  assert.equal(mapper.calls, ['CreateDeviceModel model-2', 'UpdateDevice oven-2']);
+  wanted.set(ID, carried(2, 3));
+  delivery.wake();
+  await mapper.until(3);
+  assert.is(mapper.calls[2], 'UpdateDeviceModel model-3');
 });
 
 test('what may be there already is updated, and registered when it is not there', async ({
@@ -171,11 +175,16 @@ test('what may be there already is updated, and registered when it is not there'
   make,
 }) => {
   await mapper.listen();
-  mapper.answer = async (call) => (call === 'UpdateDevice oven-1' ? 'device not found' : undefined);
+  mapper.answer = async (call) =>
+    call === 'UpdateDevice oven-1' && mapper.calls.length === 2 ? 'device not found' : undefined;
   wanted.set(ID, carried(1));
   make([], false).wake();
-  await mapper.until(3);
-  assert.equal(mapper.calls, ['CreateDeviceModel model-1', 'UpdateDevice oven-1', 'RegisterDevice oven-1']);
+  await mapper.until(4);
+  assert.equal(
+    mapper.calls,
+    ['CreateDeviceModel model-1', 'UpdateDevice oven-1', 'RegisterDevice oven-1', 'UpdateDevice oven-1'],
+    'a yes to a register may mean the version that was there',
+  );
 });
 
 test('of several versions while one is under way the last one is sent', async ({ mapper, wanted, make }) => {
@@ -190,14 +199,14 @@ test('of several versions while one is under way the last one is sent', async ({
   wanted.set(ID, carried(2));
   const delivery = make([carried(1)]);
   delivery.wake();
-  await mapper.until(1);
+  await mapper.until(2);
   for (const version of [3, 4, 5]) {
     wanted.set(ID, carried(version));
     delivery.wake();
   }
   go();
-  await mapper.until(2);
-  assert.equal(mapper.calls, ['UpdateDevice oven-2', 'UpdateDevice oven-5']);
+  await mapper.until(3);
+  assert.equal(mapper.calls.slice(1), ['UpdateDevice oven-2', 'UpdateDevice oven-5']);
 });
 
 test('a mapper that does not listen yet is tried again, and away after five seconds', async ({
@@ -238,14 +247,15 @@ test('after a loss what it has is in doubt: everything is brought again', async 
   wanted.set(ID, carried(1));
   make([carried(1)]).wake();
   await heard('connected');
+  await mapper.until(1);
   await mapper.close();
   await mapper.listen();
-  for (let n = 0; n < 40 && mapper.calls.length < 2; n++) {
+  for (let n = 0; n < 40 && mapper.calls.length < 3; n++) {
     for (let m = 0; m < 20; m++) await settle();
     await clock.advance(500);
   }
-  await mapper.until(2);
-  assert.equal(mapper.calls.slice(0, 2), ['CreateDeviceModel model-1', 'UpdateDevice oven-1']);
+  await mapper.until(3);
+  assert.equal(mapper.calls.slice(1, 3), ['CreateDeviceModel model-1', 'UpdateDevice oven-1']);
 });
 
 test('a device that is refused is told, tried again later, and told when it is taken', async ({
@@ -267,7 +277,7 @@ test('a device that is refused is told, tried again later, and told when it is t
   await mapper.until(3);
   assert.equal(
     mapper.calls,
-    ['UpdateDevice oven-2', 'RegisterDevice oven-2', 'RegisterDevice other-1'],
+    ['CreateDeviceModel model-1', 'UpdateDevice oven-2', 'RegisterDevice other-1'],
     'the others are not held up',
   );
   refusing = false;

@@ -25,6 +25,8 @@ export type DeliveryDeps = {
   readonly refused: (id: DeviceId, reason: string | undefined) => void;
 };
 
+const REGISTER_FIRST = ['RegisterDevice', 'UpdateDevice'] as const;
+const UPDATE_FIRST = ['UpdateDevice', 'RegisterDevice'] as const;
 const CALL_LIMIT: Millis = seconds(10);
 /** A mapper that is started again is back before its devices are called unknown. */
 export const GRACE: Millis = seconds(5);
@@ -36,7 +38,7 @@ export class Delivery {
   private readonly deps: DeliveryDeps;
   private readonly client: GrpcClient;
   private readonly devices: Map<DeviceId, Buffer | undefined>;
-  private readonly models: Map<string, Buffer | undefined>;
+  private readonly models = new Map<string, Buffer | undefined>();
   private readonly refusals = new Set<DeviceId>();
   private fresh: boolean;
   private isConnected = false;
@@ -47,14 +49,13 @@ export class Delivery {
   private retry: Timer | undefined;
   private grace: Timer | undefined;
 
-  /** @param has what it has been given already
+  /** @param has devices that it has been given already. Their models are sent again: mappers of KubeEdge's framework keep
+   *   those of the register's answer under names that they do not find later.
    * @param fresh it has nothing else; false when it may have taken things in an earlier life of edgecore */
   constructor(deps: DeliveryDeps, has: Iterable<Carried>, fresh: boolean) {
-    const given = [...has];
     this.deps = deps;
     this.fresh = fresh;
-    this.devices = new Map(given.map(({ id, device }) => [id, device]));
-    this.models = new Map(given.map(({ modelKey, model }) => [modelKey, model]));
+    this.devices = new Map([...has].map(({ id, device }) => [id, device]));
     this.client = new GrpcClient(deps.path, (reason) => this.lost(reason));
     this.delays = backoffDelays(RETRY, deps.random);
   }
@@ -140,15 +141,23 @@ export class Delivery {
     for (const { id, device } of [...this.deps.wanted.values()]) {
       const has = this.devices.get(id);
       if (has?.equals(device)) continue;
-      const isNew = !has && this.fresh && !this.devices.has(id);
-      this.devices.set(id, undefined);
-      let refusal = await this.answered(isNew ? 'RegisterDevice' : 'UpdateDevice', { device });
-      // Mappers of KubeEdge's framework pass over RegisterDevice for what they have, in whatever version.
-      if (refusal !== undefined)
-        refusal = await this.answered(isNew ? 'UpdateDevice' : 'RegisterDevice', { device });
+      const isNew = this.fresh && !this.devices.has(id);
+      if (!has) this.devices.set(id, undefined);
+      const refusal = await this.bringDevice(device, isNew ? 'new' : has ? 'known' : 'unsure');
       if (this.stopped) return;
       this.took(id, device, refusal);
     }
+  }
+
+  /** Mappers of KubeEdge's framework answer RegisterDevice for what they have with yes, and keep the version that they have;
+   * UpdateDevice for what they do not have is a register. Others may refuse that.
+   * @returns the mapper's refusal */
+  private async bringDevice(device: Buffer, how: 'new' | 'known' | 'unsure'): Promise<string | undefined> {
+    const [first, second] = how === 'new' ? REGISTER_FIRST : UPDATE_FIRST;
+    const refusal = await this.answered(first, { device });
+    if (refusal === undefined || how === 'known') return refusal;
+    if ((await this.answered(second, { device })) !== undefined) return refusal;
+    return how === 'unsure' ? this.answered('UpdateDevice', { device }) : undefined;
   }
 
   private took(id: DeviceId, device: Buffer, refusal: string | undefined): void {
