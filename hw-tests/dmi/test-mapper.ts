@@ -159,7 +159,9 @@ export class TestMapper {
     bytes: Buffer,
     deserialize: (bytes: Buffer) => unknown = (b) => b,
   ): Promise<Answer & { value?: unknown }> {
-    const client = new Client(`unix:${this.options.dmi}`, credentials.createInsecure());
+    // As grpc-go before 1.58 does: the host is the path.
+    const options = { 'grpc.default_authority': this.options.dmi };
+    const client = new Client(`unix:${this.options.dmi}`, credentials.createInsecure(), options);
     const deadline = Date.now() + 5000;
     try {
       return await new Promise((resolve) => {
