@@ -52,6 +52,10 @@ export class LoneEdge {
     await this.program.ready();
   }
 
+  get pid(): number {
+    return this.program?.pid ?? 0;
+  }
+
   async stop(): Promise<void> {
     await this.program?.stop();
   }

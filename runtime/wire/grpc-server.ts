@@ -34,7 +34,6 @@ export class GrpcServer {
   constructor(options: GrpcServerOptions) {
     this.options = options;
     this.server = createServer({ settings: { maxConcurrentStreams: CALLS_AT_ONCE } });
-    this.server.on('session', (session) => session.setTimeout(IDLE, () => session.close()));
     // Bytes that are no HTTP/2 end their connection, and nothing else.
     this.server.on('sessionError', () => {});
     this.server.on('stream', (stream, headers) => this.called(stream, headers));
@@ -45,6 +44,8 @@ export class GrpcServer {
     if (this.sockets.size >= CONNECTIONS) return void socket.destroy();
     this.sockets.add(socket);
     socket.on('close', () => this.sockets.delete(socket));
+    // The socket's own timer: that of an HTTP/2 session outlives it, with all that it refers to.
+    socket.setTimeout(IDLE, () => socket.destroy());
     this.server.emit('connection', withAnyAuthority(socket));
   }
 
