@@ -90,8 +90,19 @@ export function contractPage(resultOf: (id: PromiseId) => string): string {
     const { promise, limit, test } = promises[id];
     return `## ${id}\n\n${promise}.\n\n- Limit: ${limit}.\n- Proven by: "${test}" in hw-tests/outage.\n- Last result: ${resultOf(id)}\n`;
   });
-  return `# The outage contract\n\nWhat edgecore promises when the cloud, the link, the power or the process fails. This page is written by the tests that\nprove it: \`EDGECORE_WRITE_CONTRACT=true npm run hw-test -- outage --long\`.\n\n${rows.join('\n')}`;
+  return `# The outage contract\n\nWhat edgecore promises when the cloud, the link, the power or the process fails. This page is written by the tests that\nprove it: \`EDGECORE_WRITE_CONTRACT=true npm run hw-test -- outage --long\`.\n\n${rows.join('\n')}\n${ELSEWHERE}`;
 }
+
+/** What other suites prove. */
+const ELSEWHERE = `## elsewhere
+
+- A disk that is full, read-only or failing, and a database that is cut or has flipped bits: [decisions/0003](decisions/0003-a-disk-that-fails.md),
+  proven by hw-tests/store.
+- MQTT messages and sessions over kills and power cuts: hw-tests/kill.
+- Which waiting messages give way in a long outage, and a day of it in simulated time: [cloud-link.md](cloud-link.md),
+  runtime/edgehub/outbox.test.ts.
+- Slow, lossy and moving links, restarts and new addresses of the cloud: hw-tests/link.
+`;
 
 function earlierResult(page: string, id: PromiseId): string {
   const part = page.split(`## ${id}\n`)[1] ?? '';

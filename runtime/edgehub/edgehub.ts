@@ -167,7 +167,9 @@ export class EdgeHub {
 
   /** Sends a message when there is a link; false when there is none, or no room. */
   send(message: Message, notices: FrameNotices = {}): boolean {
-    return this.online && this.gate.push({ text: encodeMessage(message), ...notices });
+    return (
+      this.online && this.gate.push({ text: encodeMessage(message), isUrgent: isUrgent(message), ...notices })
+    );
   }
 
   /** Asks the cloud.
@@ -273,4 +275,10 @@ export class EdgeHub {
   private acknowledge(message: Message): void {
     this.send(replyTo(message, 'OK', this.deps.clock.now()));
   }
+}
+
+/** What the cloud waits for before it sends the next object, and what tells it that the node lives: behind the reports of
+ * many devices they would come seconds late. */
+function isUrgent({ header, route }: Message): boolean {
+  return Boolean(header.parent_msg_id) || /(^|\/)(lease|node|nodepatch)\//.test(route.resource);
 }

@@ -52,6 +52,15 @@ test('who comes later does not overtake who waits', async ({ gate, passed, clock
   assert.equal(passed.slice(3), ['4', '5']);
 });
 
+test('what is urgent goes before what waits, at the same rate', async ({ gate, passed, clock }) => {
+  push(gate, 1, 5);
+  gate.push({ text: 'ack 1', isUrgent: true });
+  gate.push({ text: 'ack 2', isUrgent: true });
+  assert.is(gate.isIdle, false);
+  await clock.advance(400);
+  assert.equal(passed, ['1', '2', '3', 'ack 1', 'ack 2', '4', '5']);
+});
+
 test('quiet time saves up one burst, not more', async ({ gate, passed, clock }) => {
   push(gate, 1, 3);
   await clock.advance(minutes(1));
