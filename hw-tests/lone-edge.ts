@@ -52,6 +52,10 @@ export class LoneEdge {
     await this.program.ready();
   }
 
+  get pid(): number {
+    return this.program?.pid ?? 0;
+  }
+
   async stop(): Promise<void> {
     await this.program?.stop();
   }
@@ -105,6 +109,7 @@ export class LoneEdge {
           tlsPrivateKeyFile: join(data, 'server.key'),
         },
         eventBus: { mqttServerInternal: `tcp://127.0.0.1:${mqtt}`, ...this.options.eventBus, ...eventBus },
+        deviceTwin: { dmiSockPath: data },
         console: { address: `127.0.0.1:${console}` },
       },
     };

@@ -275,6 +275,7 @@ export class Stack {
           tlsTunnelPrivateKeyFile: join(certs, 'server.key'),
         },
         eventBus: { mqttServerInternal: `tcp://127.0.0.1:${ports.mqtt}` },
+        deviceTwin: { dmiSockPath: this.edgeDir },
         metaManager: { metaServer: { enable: metaServer, server: `127.0.0.1:${ports.api}` } },
         console: { address: `127.0.0.1:${ports.console}` },
       } as Record<string, Record<string, unknown>>,

@@ -20,6 +20,7 @@ import { Metrics } from './core/metrics.ts';
 import type { Module } from './core/module.ts';
 import type { TimeTrust } from './core/time-trust.ts';
 import { DeviceTwin } from './devicetwin/devicetwin.ts';
+import { Dmi, type DmiDeps } from './devicetwin/dmi/dmi.ts';
 import { Edged } from './edged/edged.ts';
 import { type CloudHandlers, EdgeHub } from './edgehub/edgehub.ts';
 import { EdgeStream } from './edgestream/edgestream.ts';
@@ -124,8 +125,8 @@ export class EdgeCore {
     this.broker = broker;
     const first = [clock, ...page, this.authority, broker, bus];
     const scada = modbusServer(deps, { twins, objects: meta, metrics });
-    const plugins = mapperPlugins({ ...shared, manager: twins, registry: twins }, deps, mappers);
-    const devices = [...mappers, twins, plugins, ...scada, ...(local ? [local] : [])];
+    const { plugins, dmi } = mappersBeside({ ...shared, twins, store }, deps, mappers);
+    const devices = [...mappers, twins, plugins, dmi, ...scada, ...(local ? [local] : [])];
     this.modules = [...first, ...devices, agent, hub, ...this.tunnel({ ...deps, ...shared }, hub, agent)];
   }
 
@@ -258,19 +259,30 @@ function modbusServer(
     : [];
 }
 
-/** Mappers that are installed beside those that are built in. */
-function mapperPlugins(
-  shared: Pick<PluginsDeps, 'manager' | 'registry' | 'clock' | 'log' | 'metrics' | 'random'>,
+/** Mappers that come and go: plugins in workers, others in processes of their own. A protocol has one mapper. */
+function mappersBeside(
+  shared: Pick<PluginsDeps, 'clock' | 'log' | 'metrics' | 'random'> &
+    Pick<DmiDeps, 'store'> & { twins: DeviceTwin },
   { config, assets }: EdgeCoreDeps,
   builtIn: readonly DriverMapper[],
-): Plugins {
-  return new Plugins({
+): { plugins: Plugins; dmi: Dmi } {
+  const builtInFor = (protocol: string): string | undefined =>
+    builtIn.find(({ protocols }) => protocols.includes(protocol))?.name;
+  const plugins: Plugins = new Plugins({
     ...shared,
+    manager: shared.twins,
+    registry: shared.twins,
     directory: pluginsDirectory(config),
     program: assets.map((folder) => join(folder, 'mapper-worker.mjs')).find((path) => existsSync(path)),
     rss: () => process.memoryUsage.rss(),
-    builtIn: new Map(builtIn.flatMap(({ protocols, name }) => protocols.map((protocol) => [protocol, name]))),
+    others: { get: (protocol) => builtInFor(protocol) ?? dmi.mapperFor(protocol) },
   });
+  const dmi = new Dmi({
+    ...shared,
+    sockPath: config.modules.deviceTwin.dmiSockPath,
+    taken: (protocol) => builtInFor(protocol) ?? plugins.servedBy(protocol),
+  });
+  return { plugins, dmi };
 }
 
 function localApi(

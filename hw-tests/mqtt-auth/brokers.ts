@@ -72,6 +72,7 @@ export async function edgecore(dir: string, files: AccessFiles): Promise<Running
         ...certificates,
       },
       eventBus: { mqttServerInternal: `tcp://127.0.0.1:${mqtt}`, allowAnonymous: true, ...files },
+      deviceTwin: { dmiSockPath: data },
       console: { enable: false },
     },
   };

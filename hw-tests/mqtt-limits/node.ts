@@ -105,6 +105,7 @@ function configOf(
         websocket: { server: `127.0.0.1:${ports.cloudhub}` },
         ...certificates,
       },
+      deviceTwin: { dmiSockPath: data },
       eventBus: {
         mqttServerInternal: `tcp://127.0.0.1:${ports.mqtt}`,
         listeners: [{ type: 'tcp', address: `127.0.0.1:${open}`, ...wideOpen }],

@@ -93,6 +93,7 @@ export class NodeAlone {
           websocket: { server: `127.0.0.1:${ports.cloudhub}` },
         },
         eventBus: { mqttServerInternal: `tcp://127.0.0.1:${ports.mqtt}`, listeners },
+        deviceTwin: { dmiSockPath: state },
         console: { address: `127.0.0.1:${ports.console}` },
         ...modules,
       },

@@ -17,8 +17,8 @@ export type PluginsDeps = Omit<PluginDeps, 'desk' | 'restarts' | 'dropped' | 'pr
   readonly metrics: MetricSource;
   /** How often the folder is looked at. */
   readonly every?: Millis;
-  /** Mappers that are built in, by protocol. */
-  readonly builtIn: ReadonlyMap<string, string>;
+  /** Mappers that are no plugins, by protocol. */
+  readonly others: Pick<ReadonlyMap<string, string>, 'get'>;
   /** Where mappers are known. */
   readonly registry: {
     addMapper(mapper: DeviceMapper): void;
@@ -211,7 +211,7 @@ export class Plugins {
 
   private taken(name: string, protocols: readonly string[]): string | undefined {
     for (const protocol of protocols) {
-      const other = this.deps.builtIn.get(protocol) ?? this.pluginFor(protocol, name);
+      const other = this.deps.others.get(protocol) ?? this.pluginFor(protocol, name);
       if (other !== undefined)
         return `mapper.json: protocols: ${protocol} is served by mapper ${other}: remove that one, or name another protocol`;
     }
@@ -239,6 +239,11 @@ export class Plugins {
     // Somebody may have been refused for the sake of its protocols.
     for (const other of this.entries.values()) if (other.refused !== '') other.judged = undefined;
     this.deps.log.info('a plugin runs no more', { plugin: plugin.kept.manifest.name, reason });
+  }
+
+  /** The plugin that serves a protocol. */
+  servedBy(protocol: string): string | undefined {
+    return this.pluginFor(protocol, '');
   }
 
   private count(state: PluginStatus['state']): number {

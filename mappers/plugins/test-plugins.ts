@@ -149,7 +149,7 @@ export class TestPlugins implements DeviceManager {
       metrics: this.metrics,
       random: () => 0.5,
       rss: () => process.memoryUsage.rss(),
-      builtIn: new Map([['modbus', 'modbus']]),
+      others: new Map([['modbus', 'modbus']]),
       manager: this,
       registry: this,
     });

@@ -5,7 +5,7 @@ import { positive } from '../core/config-fields.ts';
  * @source KubeEdge api/apis/componentconfig/edgecore/v1alpha2 DeviceTwin; `cloudReport` is ours */
 export const deviceTwinConfig = v.strictObject({
   enable: v.optional(v.literal(true, 'devices need it'), true),
-  /** Directory of the DMI socket. */
+  /** The folder of `dmi.sock`, where mappers register. */
   dmiSockPath: v.optional(v.string(), '/etc/kubeedge/'),
   /** How often the cluster hears of values. States, faults and desired values are told at once. */
   cloudReport: v.optional(

@@ -176,9 +176,10 @@ export class DeviceTwin implements DeviceManager {
 
   // --- from mappers
 
-  reportDeviceStatus(id: DeviceId, readings: readonly Reading[]): void {
+  /** @returns why one of them was refused; the others are taken */
+  reportDeviceStatus(id: DeviceId, readings: readonly Reading[]): string | undefined {
     const entry = this.entries.get(id);
-    if (!entry) return;
+    if (!entry) return `device ${id} is not on this node`;
     const updates = new Map<string, TwinUpdate>();
     for (const { property, value } of readings)
       updates.set(property, { actual: value, ...typeOf(entry, property) });
@@ -186,13 +187,16 @@ export class DeviceTwin implements DeviceManager {
     let isNews = false;
     for (const property of updates.keys())
       isNews = this.noteFault(entry, 'reading', property, refused.get(property)?.reason) || isNews;
-    if (changes.length === 0) return isNews ? this.changed(entry, 'now') : undefined;
-    const names = changes.map((c) => c.name);
-    adopt(entry, changes, (name) => reportsToCloud(entry, name));
-    // Sampled again anyway, so the disk is not waited for.
-    this.records.noteTwins(entry, names);
-    if (isNews) this.sync.push(entry, 'now');
-    this.announce(entry, changes, { event_id: '', timestamp: this.deps.clock.now() });
+    if (changes.length > 0) {
+      const names = changes.map((c) => c.name);
+      adopt(entry, changes, (name) => reportsToCloud(entry, name));
+      // Sampled again anyway, so the disk is not waited for.
+      this.records.noteTwins(entry, names);
+      if (isNews) this.sync.push(entry, 'now');
+      this.announce(entry, changes, { event_id: '', timestamp: this.deps.clock.now() });
+    } else if (isNews) this.changed(entry, 'now');
+    const [first] = refused.values();
+    return first?.reason;
   }
 
   reportDeviceState(id: DeviceId, state: DeviceState, reason = ''): void {

@@ -4,7 +4,7 @@ import { EdgeError, errorText } from '../core/errors.ts';
 import type { Container, Pod } from '../core/pod.ts';
 import { minutes, seconds } from '../core/units.ts';
 import type { CriCall } from '../wire/cri.ts';
-import { GrpcError, grpcStatus } from '../wire/grpc-client.ts';
+import { GrpcError, grpcStatus } from '../wire/grpc-status.ts';
 import { containerConfig, terminationLog } from './container-config.ts';
 import { parseLogLine } from './container-log.ts';
 import { environment } from './env.ts';

@@ -1,7 +1,7 @@
 import type { Clock } from '../core/clock.ts';
 import type { Cri, CriCall } from '../wire/cri.ts';
 import { containerState, sandboxState } from '../wire/cri-messages.ts';
-import { GrpcError, grpcStatus } from '../wire/grpc-client.ts';
+import { GrpcError, grpcStatus } from '../wire/grpc-status.ts';
 
 type Labels = Readonly<Record<string, string>>;
 type Sandbox = {

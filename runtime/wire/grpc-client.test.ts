@@ -7,12 +7,14 @@ import {
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2';
+import { createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { millis, seconds } from '../core/units.ts';
-import { GrpcClient, GrpcError } from './grpc-client.ts';
+import { GrpcClient } from './grpc-client.ts';
+import { GrpcError } from './grpc-status.ts';
 
 type Call = { readonly headers: IncomingHttpHeaders; readonly body: Buffer };
 type Answer = (stream: ServerHttp2Stream, call: Call) => void;
@@ -218,6 +220,44 @@ test('a runtime that is not there is unavailable, and named by its path', async 
 test('closing fails what is under way', async ({ client, answer }) => {
   answer.with = () => client.close();
   assert.is((await failure(call(client)))[0], 14);
+});
+
+test('a connection that is only held is told of when it ends, and not when it is closed here', async ({
+  path,
+  sessions,
+}) => {
+  const told: string[] = [];
+  let ended = (): void => {};
+  const end = new Promise<void>((resolve) => {
+    ended = resolve;
+  });
+  const held = new GrpcClient(path, (reason) => {
+    told.push(reason);
+    ended();
+  });
+  await held.connect(seconds(10));
+  await held.connect(seconds(10));
+  assert.is(sessions.size, 1);
+  for (const session of sessions) session.destroy();
+  await end;
+  assert.is(told.length, 1);
+  await held.connect(seconds(10));
+  held.close();
+  assert.is(told.length, 1);
+});
+
+test('connecting to nobody, or to somebody who is silent, is unavailable', async ({ dir }) => {
+  const nobody = new GrpcClient(join(dir, 'nobody.sock'));
+  assert.match((await failure(nobody.connect(seconds(10))))[1], 'nobody.sock');
+  const path = join(dir, 'silent.sock');
+  const silent = createTcpServer((socket) => socket.on('error', () => {}).resume());
+  silent.listen(path);
+  await once(silent, 'listening');
+  const [status, message] = await failure(new GrpcClient(path).connect(millis(20)));
+  assert.is(status, 14);
+  assert.match(message, 'no HTTP/2 within 20 ms');
+  silent.close();
+  await once(silent, 'close');
 });
 
 test.run();

@@ -1,20 +1,7 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from 'node:http2';
 import { connect as connectSocket } from 'node:net';
 import { type Millis, mebibytes } from '../core/units.ts';
-
-/** A call that did not succeed. Codes are gRPC's: 4 deadline, 5 not found, 12 unimplemented, 14 unavailable.
- * @source gRPC status codes */
-export class GrpcError extends Error {
-  readonly status: number;
-
-  constructor(status: number, message: string) {
-    super(message);
-    this.name = 'GrpcError';
-    this.status = status;
-  }
-}
-
-export const grpcStatus = { ok: 0, unknown: 2, deadline: 4, notFound: 5, unavailable: 14 } as const;
+import { GrpcError, grpcStatus, unescaped } from './grpc-status.ts';
 
 const LARGEST_ANSWER = mebibytes(16);
 
@@ -22,11 +9,39 @@ const LARGEST_ANSWER = mebibytes(16);
  * @source gRPC over HTTP/2 */
 export class GrpcClient {
   readonly path: string;
+  private readonly lost: (reason: string) => void;
   private session: ClientHttp2Session | undefined;
+  private greeted: ClientHttp2Session | undefined;
 
-  /** @param path of the unix socket */
-  constructor(path: string) {
+  /** @param path of the unix socket
+   * @param lost called when the connection has ended, or could not be made; not after {@link close} */
+  constructor(path: string, lost: (reason: string) => void = () => {}) {
     this.path = path;
+    this.lost = lost;
+  }
+
+  /** Connects without a call.
+   * @returns resolves when the other side has spoken HTTP/2; rejects with GrpcError unavailable */
+  connect(limit: Millis): Promise<void> {
+    const session = this.connected();
+    if (this.greeted === session) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const silent = new Error(`no HTTP/2 within ${limit} ms`);
+      let reason = 'the connection closed at once';
+      const timer = setTimeout(() => session.destroy(silent), limit);
+      session.once('error', (error: Error) => {
+        reason = error.message;
+      });
+      session.once('remoteSettings', () => {
+        clearTimeout(timer);
+        this.greeted = session;
+        resolve();
+      });
+      session.once('close', () => {
+        clearTimeout(timer);
+        reject(new GrpcError(grpcStatus.unavailable, reason));
+      });
+    });
   }
 
   /** Makes one call.
@@ -49,8 +64,9 @@ export class GrpcClient {
   }
 
   close(): void {
-    this.session?.destroy();
+    const { session } = this;
     this.session = undefined;
+    session?.destroy();
   }
 
   private open(method: string, timeout: Millis): ClientHttp2Stream {
@@ -66,9 +82,17 @@ export class GrpcClient {
   private connected(): ClientHttp2Session {
     if (this.session && !this.session.closed && !this.session.destroyed) return this.session;
     const session = connect('http://localhost', { createConnection: () => connectSocket(this.path) });
-    // The streams report it; without a listener it would end the process.
-    session.on('error', () => {});
+    let reason = 'the connection was closed';
+    // The streams report it, too; without a listener it would end the process.
+    session.on('error', (error: Error) => {
+      reason = error.message;
+    });
     session.on('goaway', () => session.close());
+    session.on('close', () => {
+      if (this.session !== session) return;
+      this.session = undefined;
+      this.lost(reason);
+    });
     this.session = session;
     return session;
   }
@@ -104,7 +128,8 @@ class Answer {
 
   data(chunk: Buffer): void {
     this.size += chunk.length;
-    if (this.size > LARGEST_ANSWER) this.fail(8, `an answer of more than ${LARGEST_ANSWER} bytes`);
+    if (this.size > LARGEST_ANSWER)
+      this.fail(grpcStatus.exhausted, `an answer of more than ${LARGEST_ANSWER} bytes`);
     else this.chunks.push(chunk);
   }
 
@@ -138,12 +163,4 @@ class Answer {
 /** A stream fails because its connection did: that is what an operator can act on. */
 function reasonOf(error: Error): string {
   return error.cause instanceof Error ? error.cause.message : error.message;
-}
-
-function unescaped(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
 }

@@ -4,10 +4,12 @@ import {
   bool,
   decode,
   encode,
+  float,
   int64,
   int64s,
   many,
   message,
+  messageMap,
   one,
   raw,
   str,
@@ -77,5 +79,18 @@ for (const hex of ['0a05616263', '0a', '10', '10ffffffffffffffffffffff', '0b', '
     assert.throws(() => decode(Sample, Buffer.from(hex, 'hex')), RangeError);
   });
 }
+
+test('floats take four bytes, and maps may hold messages', () => {
+  const Reading = message({ value: float(1), by: messageMap(2, Inner) });
+  const bytes = encode(Reading, { value: 21.5, by: { a: { value: 7 }, b: {} } });
+  assert.is(encode(Reading, { value: 21.5 }).toString('hex'), '0d0000ac41');
+  assert.equal(decode(Reading, bytes), { value: 21.5, by: { a: { value: 7 }, b: { value: 0 } } });
+  assert.throws(() => decode(Reading, Buffer.from('0d0000', 'hex')), /ends within a number/);
+  assert.equal(
+    decode(Reading, Buffer.from('0801', 'hex')),
+    { value: 0, by: {} },
+    'another wire type is passed over',
+  );
+});
 
 test.run();

@@ -1,7 +1,7 @@
 /** Protocol Buffers (proto3) from tables of field numbers: no generated code, no reflection at start.
  * @source Protocol Buffers encoding guide */
 
-type Scalar = 'string' | 'bytes' | 'bool' | 'int32' | 'int64' | 'uint32' | 'uint64' | 'enum';
+type Scalar = 'string' | 'bytes' | 'bool' | 'int32' | 'int64' | 'uint32' | 'uint64' | 'enum' | 'float';
 type Shape = 'one' | 'many' | 'map';
 
 /** A field of a message; `In` is what may be given to encode, `Out` what decoding yields. */
@@ -40,6 +40,8 @@ export const int64 = (no: number): Field<number, number> => ({ no, type: 'int64'
 export const uint32 = (no: number): Field<number, number> => ({ no, type: 'uint32', shape: 'one' });
 export const uint64 = (no: number): Field<number, number> => ({ no, type: 'uint64', shape: 'one' });
 export const enumeration = (no: number): Field<number, number> => ({ no, type: 'enum', shape: 'one' });
+/** 32 bits: seven digits. */
+export const float = (no: number): Field<number, number> => ({ no, type: 'float', shape: 'one' });
 export const one = <T extends Table<Fields>>(no: number, table: T): Field<In<T>, Out<T> | undefined> => ({
   no,
   type: table,
@@ -55,6 +57,11 @@ export const strings = (no: number): Field<readonly string[], string[]> => ({
   type: 'string',
   shape: 'many',
 });
+export const raws = (no: number): Field<readonly Uint8Array[], Buffer[]> => ({
+  no,
+  type: 'bytes',
+  shape: 'many',
+});
 export const int64s = (no: number): Field<readonly number[], number[]> => ({
   no,
   type: 'int64',
@@ -68,11 +75,20 @@ export const stringMap = (
   shape: 'map',
 });
 
+export const messageMap = <T extends Table<Fields>>(
+  no: number,
+  table: T,
+): Field<Readonly<Record<string, In<T>>>, Readonly<Record<string, Out<T> | undefined>>> => ({
+  no,
+  type: table,
+  shape: 'map',
+});
+
 const VARINT = 0;
 const FIXED64 = 1;
 const LENGTH = 2;
 const FIXED32 = 5;
-const mapEntry = message({ key: str(1), value: str(2) });
+const mapKey = str(1);
 
 /** Encodes a message; fields that are undefined or have the default are left out. */
 export function encode<F extends Fields>(table: Table<F>, value: In<Table<F>>): Buffer {
@@ -83,11 +99,17 @@ export function encode<F extends Fields>(table: Table<F>, value: In<Table<F>>): 
     if (item === undefined || item === null) continue;
     if (field.shape === 'many') for (const element of item as unknown[]) put(parts, field, element);
     else if (field.shape === 'map') {
-      for (const [key, text] of Object.entries(item as Record<string, string>))
-        putBytes(parts, field.no, encode(mapEntry, { key, value: text }));
+      for (const [key, value] of Object.entries(item as object))
+        putBytes(parts, field.no, encode(mapEntry(field), { key, value }));
     } else if (!isDefault(item)) put(parts, field, item);
   }
   return Buffer.concat(parts);
+}
+
+/** An entry of a map is a message of its own.
+ * @source Protocol Buffers encoding guide, maps */
+function mapEntry({ type }: Field<unknown, unknown>): Table<Fields> {
+  return message({ key: mapKey, value: { no: 2, type, shape: 'one' } });
 }
 
 /** Decodes a message; unknown fields are passed over.
@@ -113,7 +135,14 @@ function put(parts: Buffer[], field: Field<unknown, unknown>, item: unknown): vo
   if (typeof type === 'object') putBytes(parts, no, encode(type, item as In<Table<Fields>>));
   else if (type === 'string') putBytes(parts, no, Buffer.from(String(item)));
   else if (type === 'bytes') putBytes(parts, no, Buffer.from(item as Uint8Array));
+  else if (type === 'float') putFloat(parts, no, Number(item));
   else parts.push(varint(no * 8 + VARINT), varint(Number(item)));
+}
+
+function putFloat(parts: Buffer[], no: number, value: number): void {
+  const bytes = Buffer.alloc(4);
+  bytes.writeFloatLE(value);
+  parts.push(varint(no * 8 + FIXED32), bytes);
 }
 
 function putBytes(parts: Buffer[], no: number, bytes: Buffer): void {
@@ -154,7 +183,7 @@ function take(
   wire: number,
 ): void {
   const scalar = typeof field.type !== 'object' && field.type !== 'string' && field.type !== 'bytes';
-  if (wire !== (scalar ? VARINT : LENGTH)) {
+  if (wire !== wireOf(field.type)) {
     // Packed repeated numbers come as one block of bytes.
     if (!scalar || field.shape !== 'many' || wire !== LENGTH) return skip(buffer, at, wire);
     const end = { offset: 0 };
@@ -163,13 +192,18 @@ function take(
     return;
   }
   if (field.shape === 'map') {
-    const entry = decode(mapEntry, readBytes(buffer, at));
-    (result[name] as Record<string, string>)[entry.key] = entry.value;
+    const entry = decode(mapEntry(field), readBytes(buffer, at));
+    (result[name] as Record<string, unknown>)[String(entry.key)] = entry.value;
     return;
   }
   const value = scalar ? readScalar(field.type, buffer, at) : readBlock(field.type, readBytes(buffer, at));
   if (field.shape === 'many') (result[name] as unknown[]).push(value);
   else result[name] = value;
+}
+
+function wireOf(type: Field<unknown, unknown>['type']): number {
+  if (typeof type === 'object' || type === 'string' || type === 'bytes') return LENGTH;
+  return type === 'float' ? FIXED32 : VARINT;
 }
 
 function readBlock(type: Field<unknown, unknown>['type'], bytes: Buffer): unknown {
@@ -179,11 +213,19 @@ function readBlock(type: Field<unknown, unknown>['type'], bytes: Buffer): unknow
 
 function readScalar(type: Field<unknown, unknown>['type'], buffer: Buffer, at: { offset: number }): unknown {
   if (type === 'bool') return readVarint(buffer, at) !== 0;
+  if (type === 'float') return readFloat(buffer, at);
   const start = at.offset;
   const value = readVarint(buffer, at);
   // Only a negative number takes ten bytes; it is read again exactly.
   if (at.offset - start < 10 || type === 'uint64' || type === 'uint32') return value;
   return Number(BigInt.asIntN(64, bigVarint(buffer, start)));
+}
+
+function readFloat(buffer: Buffer, at: { offset: number }): number {
+  if (at.offset + 4 > buffer.length) throw new RangeError('the message ends within a number');
+  const value = buffer.readFloatLE(at.offset);
+  at.offset += 4;
+  return value;
 }
 
 function readVarint(buffer: Buffer, at: { offset: number }): number {
