@@ -3,7 +3,6 @@ import {
   Client,
   credentials,
   type handleUnaryCall,
-  loadPackageDefinition,
   Metadata,
   Server,
   ServerCredentials,
@@ -229,6 +228,3 @@ function unwrap({ config }: Protocol): Record<string, unknown> {
     }),
   );
 }
-
-// The definitions are complete: what refers to nothing would only show when it is used.
-loadPackageDefinition(proto);

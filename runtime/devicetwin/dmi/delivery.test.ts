@@ -258,6 +258,31 @@ test('after a loss what it has is in doubt: everything is brought again', async 
   assert.equal(mapper.calls.slice(1, 3), ['CreateDeviceModel model-1', 'UpdateDevice oven-1']);
 });
 
+test('what went while the mapper was away is removed when it is back', async ({
+  clock,
+  mapper,
+  wanted,
+  make,
+  heard,
+}) => {
+  await mapper.listen();
+  wanted.set(ID, carried(1));
+  const delivery = make([carried(1)]);
+  delivery.wake();
+  await heard('connected');
+  await mapper.until(1);
+  await mapper.close();
+  wanted.delete(ID);
+  delivery.forget(ID);
+  await mapper.listen();
+  for (let n = 0; n < 40 && mapper.calls.length < 3; n++) {
+    for (let m = 0; m < 20; m++) await settle();
+    await clock.advance(500);
+  }
+  await mapper.until(3);
+  assert.equal(mapper.calls.slice(1), ['RemoveDevice oven', 'RemoveDeviceModel model']);
+});
+
 test('a device that is refused is told, tried again later, and told when it is taken', async ({
   clock,
   mapper,
