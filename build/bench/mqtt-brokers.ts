@@ -20,7 +20,7 @@ const INFLIGHT = 32;
 export async function startEdgecore(): Promise<RunningBroker> {
   const dir = mkdtempSync(join(tmpdir(), 'edgecore-bench-'));
   const ports = await freePorts();
-  const limits = { inflight: INFLIGHT, clients: 2000, queueCount: 1_000_000, queueBytes: 256 * 1024 * 1024 };
+  const limits = { inflight: INFLIGHT, clients: 2000, queueCount: 10_000_000, queueBytes: 2 ** 30 };
   const stack = new Stack({
     dir,
     ports,
