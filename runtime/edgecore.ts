@@ -28,8 +28,10 @@ import type { EventBusConfig } from './eventbus/config.ts';
 import { type BusBroker, EventBus } from './eventbus/eventbus.ts';
 import { externalBroker, externalLinks } from './eventbus/external.ts';
 import { HostClock, type HostClockDeps } from './host/host-clock.ts';
+import { localRules } from './local-rules.ts';
 import { MetaManager } from './metamanager/metamanager.ts';
 import { MetaServer } from './metamanager/metaserver/metaserver.ts';
+import type { Rules } from './rules/rules.ts';
 import { snapshotOf } from './snapshot.ts';
 import { Store } from './store/store.ts';
 import { type TwinRegisterDeps, twinRegisters } from './twin-registers.ts';
@@ -92,12 +94,14 @@ export class EdgeCore {
       link: hub,
       outbox: hub.outbox,
     });
+    const rules = localRules({ ...shared, store, parts, hub, all: deps.config, brokers: () => brokers });
     const twins = new DeviceTwin({
       ...shared,
       config: deviceTwin,
       store,
       link: hub,
       publish: (topic, payload) => bus.publish(topic, payload),
+      observer: rules,
       objects: meta,
     });
     const drivers = [modbusDriver, new SerialDriver(shared)];
@@ -116,17 +120,17 @@ export class EdgeCore {
       cri: connectCri(edged.tailoredKubeletConfig.containerRuntimeEndpoint),
       store,
     });
-    meta.connect({ pods: agent, devices: twins });
+    meta.connect({ pods: agent, devices: twins, rules });
     const local = localApi(deps, { store, link: hub, pods: agent, own: meta });
     if (local) meta.mirrorTo(local);
 
     // The page's port also carries MQTT over WebSocket: it opens first and closes after the broker has said goodbye.
-    const page = this.console({ ...deps, clock }, { metrics, twins, broker, hub, agent, store });
+    const page = this.console({ ...deps, clock }, { metrics, twins, broker, hub, agent, store, rules });
     this.broker = broker;
     const first = [clock, ...page, this.authority, broker, bus];
     const scada = modbusServer(deps, { twins, objects: meta, metrics });
     const { plugins, dmi } = mappersBeside({ ...shared, twins, store }, deps, mappers);
-    const devices = [...mappers, twins, plugins, dmi, ...scada, ...(local ? [local] : [])];
+    const devices = [...mappers, twins, plugins, dmi, ...scada, rules, ...(local ? [local] : [])];
     this.modules = [...first, ...devices, agent, hub, ...this.tunnel({ ...deps, ...shared }, hub, agent)];
   }
 
@@ -190,7 +194,9 @@ export class EdgeCore {
         snapshot: () => snapshotOf({ ...parts, node, version, startedAt, now: clock.now() }),
         metrics: () => parts.metrics.render(),
         onChange: (listener) => {
-          const stops = [parts.twins, parts.agent, parts.store].map((part) => part.onChange(listener));
+          const stops = [parts.twins, parts.agent, parts.store, parts.rules].map((part) =>
+            part.onChange(listener),
+          );
           return () => {
             for (const stop of stops) stop();
           };
@@ -213,6 +219,7 @@ type ConsoleParts = {
   readonly hub: EdgeHub;
   readonly agent: Edged;
   readonly store: Store;
+  readonly rules: Rules;
 };
 
 type CloudParts = {

@@ -25,6 +25,7 @@ const of = (devices: DeviceEntry[] = [], statuses: (PodStatus | undefined)[] = [
       runtime: { fault, version: 'containerd://1' },
       pods: () => statuses.map((status) => ({ ref, status })),
     },
+    rules: { list: () => [] },
   };
   return snapshotOf(parts);
 };
@@ -42,6 +43,7 @@ test('node, link, runtime and broker', () => {
     store: { state: 'degraded', since: 6, reason: 'disk full' },
     devices: [],
     pods: [],
+    rules: [],
     mqtt: { clients: 3, received: 1, sent: 2, dropped: 4 },
   });
 });

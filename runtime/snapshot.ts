@@ -13,6 +13,7 @@ export type SnapshotParts = {
   readonly broker: { readonly clients: number; readonly counters: BrokerCounters };
   readonly store: { health(): ConsoleSnapshot['store'] };
   readonly hub: { readonly state: LinkState };
+  readonly rules: { list(): ConsoleSnapshot['rules'] };
   readonly agent: {
     readonly runtime: { readonly fault: string | undefined; readonly version: string };
     pods(): Iterable<{ readonly ref: PodRef; readonly status: PodStatus | undefined }>;
@@ -21,7 +22,7 @@ export type SnapshotParts = {
 
 /** Gathers what the console shows from the modules. */
 export function snapshotOf(parts: SnapshotParts): ConsoleSnapshot {
-  const { node, version, startedAt, now, twins, broker, hub, agent, store } = parts;
+  const { node, version, startedAt, now, twins, broker, hub, agent, store, rules } = parts;
   const { fault, version: runtimeVersion } = agent.runtime;
   const { received, sent, dropped } = broker.counters;
   return {
@@ -35,6 +36,7 @@ export function snapshotOf(parts: SnapshotParts): ConsoleSnapshot {
     store: store.health(),
     devices: [...twins.list()].map(deviceOf),
     pods: [...agent.pods()].map(podOf),
+    rules: rules.list(),
     mqtt: {
       clients: broker.clients,
       received: received.value,

@@ -9,6 +9,7 @@ import { edgeHubConfig } from '../edgehub/config.ts';
 import { edgeStreamConfig } from '../edgestream/config.ts';
 import { type EventBusConfig, eventBusConfig } from '../eventbus/config.ts';
 import { metaManagerConfig } from '../metamanager/config.ts';
+import { rulesConfig } from '../rules/config.ts';
 
 /** A module of KubeEdge's that is not offered: it may stand in the file, switched off. */
 const notOffered = (name: string) =>
@@ -42,6 +43,7 @@ export const edgeCoreConfig = v.strictObject({
       metaManager: v.optional(metaManagerConfig, {}),
       deviceTwin: v.optional(deviceTwinConfig, {}),
       mappers: v.optional(mappersConfig, {}),
+      rules: v.optional(rulesConfig, {}),
       console: v.optional(consoleConfig, {}),
       modbusServer: v.optional(modbusServerConfig, {}),
       serviceBus: notOffered('serviceBus'),

@@ -47,6 +47,7 @@ const snapshot: ConsoleSnapshot = {
   runtime: { ready: true, message: '' },
   devices: [],
   pods: [],
+  rules: [],
   mqtt: { clients: 0, received: 0, sent: 0, dropped: 0 },
 };
 

@@ -18,6 +18,7 @@ export type ConsoleSnapshot = {
   readonly store: { readonly state: string; readonly since: number; readonly reason?: string };
   readonly devices: readonly ConsoleDevice[];
   readonly pods: readonly ConsolePod[];
+  readonly rules: readonly ConsoleRule[];
   readonly mqtt: {
     readonly clients: number;
     readonly received: number;
@@ -51,4 +52,17 @@ export type ConsolePod = {
   readonly ready: string;
   readonly restarts: number;
   readonly reason: string;
+};
+
+export type ConsoleRule = {
+  readonly id: string;
+  /** `cluster` or `file`. */
+  readonly origin: string;
+  /** refused, waiting, pending, active or stopped. */
+  readonly state: string;
+  readonly fired: number;
+  /** ms since epoch. */
+  readonly firedAt?: number;
+  readonly reason?: string;
+  readonly lastError?: string;
 };

@@ -36,7 +36,7 @@ import { type Membership, membershipEvent } from './membership.ts';
 import { Models } from './models.ts';
 import { DeviceRecords, type DeviceStore } from './records.ts';
 import type { SideMetadata, TwinUpdate } from './twin.ts';
-import { isAwaited, refusalPayload, type TwinChange, twinEvents } from './twin-events.ts';
+import { isAwaited, refusalPayload, type TwinChange, type TwinObserver, twinEvents } from './twin-events.ts';
 import { type EventBase, eventBase, notFound, parseEvent, parseTwinRequest } from './twin-request.ts';
 
 export type DeviceTwinDeps = {
@@ -50,6 +50,8 @@ export type DeviceTwinDeps = {
   readonly metrics: MetricSource;
   /** Publishes a JSON payload on an MQTT topic. */
   readonly publish: (topic: string, payload: unknown) => void;
+  /** Who acts on what devices report. */
+  readonly observer?: TwinObserver;
   /** What there is in the store of the cluster's objects, at boot. */
   readonly objects: { devices(): readonly Device[]; models(): readonly DeviceModel[] };
 };
@@ -137,7 +139,7 @@ export class DeviceTwin implements DeviceManager {
 
   membership(added: readonly Membership[], removed: readonly Membership[]): void {
     for (const { id, name, description } of added) this.entryOf(id as DeviceId, name, description);
-    for (const { id } of removed) this.forget(id as DeviceId);
+    for (const { id } of removed) this.removeDevice(id as DeviceId);
     const base = { event_id: randomUUID(), timestamp: this.deps.clock.now() };
     this.deps.publish(
       `$hw/events/node/${this.deps.node}/membership/updated`,
@@ -166,7 +168,13 @@ export class DeviceTwin implements DeviceManager {
   }
 
   removeDevice(id: DeviceId): void {
-    this.forget(id);
+    const entry = this.entries.get(id);
+    if (!entry) return;
+    if (entry.device) this.mappers.forget(id, entry.device);
+    this.entries.delete(id);
+    this.sync.forget(entry);
+    this.records.remove(entry);
+    for (const listener of this.listeners) listener();
   }
 
   /** A device of this node. */
@@ -293,16 +301,6 @@ export class DeviceTwin implements DeviceManager {
     return entry;
   }
 
-  private forget(id: DeviceId): void {
-    const entry = this.entries.get(id);
-    if (!entry) return;
-    if (entry.device) this.mappers.forget(id, entry.device);
-    this.entries.delete(id);
-    this.sync.forget(entry);
-    this.records.remove(entry);
-    for (const listener of this.listeners) listener();
-  }
-
   /** Gives the device to its mapper, or says why nobody serves it. */
   private hand(entry: DeviceEntry, device: Device): void {
     const model = this.models.of(device);
@@ -363,6 +361,7 @@ export class DeviceTwin implements DeviceManager {
     for (const { topic, payload } of twinEvents(base, changes, entry.twins)) {
       this.deps.publish(`${topicOf(entry.id)}/${topic}`, payload);
     }
+    this.deps.observer?.heard(entry.id, changes);
     this.changed(entry, changes.some(isAwaited) ? 'now' : undefined);
   }
 
@@ -386,6 +385,7 @@ export class DeviceTwin implements DeviceManager {
       ...base,
       device: { name: entry.name, state, lastOnlineTime: lastOnlineOf(entry) },
     });
+    if (isNews) this.deps.observer?.heardState(entry.id, state);
     this.changed(entry, isNews ? 'now' : undefined);
   }
 
