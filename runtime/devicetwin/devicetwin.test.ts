@@ -827,7 +827,11 @@ test('a desired value that came before its model is judged when that comes', ({ 
   assert.is(twinOf(twins, 'setpoint')?.expected?.value, '99');
 });
 
-test('who acts on values hears each of them, and each state that is news', async ({ twins, observed, clock }) => {
+test('who acts on values hears each of them, and each state that is news', async ({
+  twins,
+  observed,
+  clock,
+}) => {
   twins.applyModel(model);
   twins.applyDevice(device());
   observed.length = 0;
