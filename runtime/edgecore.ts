@@ -13,12 +13,12 @@ import { tcpListener } from './broker/listeners/config.ts';
 import type { BrokerStore } from './broker/persistence.ts';
 import { pluginsDirectory } from './config/config.ts';
 import type { Config } from './config/schema.ts';
-import { Console } from './console/console.ts';
 import type { Clock } from './core/clock.ts';
 import type { Logger } from './core/log.ts';
 import { Metrics } from './core/metrics.ts';
 import type { Module } from './core/module.ts';
 import type { TimeTrust } from './core/time-trust.ts';
+import { Desires } from './desires.ts';
 import { DeviceTwin } from './devicetwin/devicetwin.ts';
 import { Dmi, type DmiDeps } from './devicetwin/dmi/dmi.ts';
 import { Edged } from './edged/edged.ts';
@@ -28,14 +28,12 @@ import type { EventBusConfig } from './eventbus/config.ts';
 import { type BusBroker, EventBus } from './eventbus/eventbus.ts';
 import { externalBroker, externalLinks } from './eventbus/external.ts';
 import { HostClock, type HostClockDeps } from './host/host-clock.ts';
+import { localPages } from './local-pages.ts';
 import { MetaManager } from './metamanager/metamanager.ts';
 import { MetaServer } from './metamanager/metaserver/metaserver.ts';
-import { snapshotOf } from './snapshot.ts';
 import { Store } from './store/store.ts';
 import { type TwinRegisterDeps, twinRegisters } from './twin-registers.ts';
 import { connectCri } from './wire/cri.ts';
-import { NodeHttpServer } from './wire/http/node-server.ts';
-import { loadUws, UwsHttpServer } from './wire/http/uws-server.ts';
 
 export type EdgeCoreDeps = {
   readonly config: Config;
@@ -121,11 +119,13 @@ export class EdgeCore {
     if (local) meta.mirrorTo(local);
 
     // The page's port also carries MQTT over WebSocket: it opens first and closes after the broker has said goodbye.
-    const page = this.console({ ...deps, clock }, { metrics, twins, broker, hub, agent, store });
-    this.broker = broker;
-    const first = [clock, ...page, this.authority, broker, bus];
-    const scada = modbusServer(deps, { twins, objects: meta, metrics });
     const { plugins, dmi } = mappersBeside({ ...shared, twins, store }, deps, mappers);
+    const desires = new Desires({ twins, objects: meta });
+    const shown = { metrics, twins, desires, plugins, broker, hub, agent, store };
+    const pages = localPages({ ...deps, clock }, shown);
+    this.broker = broker;
+    const first = [clock, ...pages, this.authority, broker, bus];
+    const scada = modbusServer(deps, { twins, desires, metrics });
     const devices = [...mappers, twins, plugins, dmi, ...scada, ...(local ? [local] : [])];
     this.modules = [...first, ...devices, agent, hub, ...this.tunnel({ ...deps, ...shared }, hub, agent)];
   }
@@ -172,48 +172,7 @@ export class EdgeCore {
     });
     return [this.stream];
   }
-
-  private console(deps: EdgeCoreDeps, parts: ConsoleParts): Module[] {
-    const config = deps.config.modules.console;
-    if (!config.enable) return [];
-    const { clock, log, assets } = deps;
-    const uws = loadUws(assets);
-    if (!uws) log.info('uWebSockets.js does not load here: the console is served by node:http');
-    const startedAt = clock.now();
-    const { version } = deps;
-    const node = deps.config.modules.edged.hostnameOverride;
-    return [
-      new Console({
-        config,
-        clock,
-        log,
-        snapshot: () => snapshotOf({ ...parts, node, version, startedAt, now: clock.now() }),
-        metrics: () => parts.metrics.render(),
-        onChange: (listener) => {
-          const stops = [parts.twins, parts.agent, parts.store].map((part) => part.onChange(listener));
-          return () => {
-            for (const stop of stops) stop();
-          };
-        },
-        openServer: (handler) => {
-          const server = uws ? new UwsHttpServer(uws, handler) : new NodeHttpServer(handler);
-          for (const route of parts.broker.routes) server.upgrade(route);
-          return server;
-        },
-      }),
-    ];
-  }
 }
-
-/** What the console shows. */
-type ConsoleParts = {
-  readonly metrics: Metrics;
-  readonly twins: DeviceTwin;
-  readonly broker: Broker;
-  readonly hub: EdgeHub;
-  readonly agent: Edged;
-  readonly store: Store;
-};
 
 type CloudParts = {
   readonly meta: MetaManager;

@@ -14,6 +14,7 @@ const usage = `edgecore ${version}: a Kubernetes edge node
 
   edgecore [OPTIONS]     run the node
   edgecore mapper …      install mappers and look at them: edgecore mapper --help
+  edgecore device …      look at devices and write to them: edgecore device --help
 
   --config FILE     configuration, default ${DEFAULT_CONFIG}
   --minconfig       print the least configuration and exit

@@ -58,6 +58,11 @@ export class DriverMapper implements DeviceMapper {
     this.serveRefused();
   }
 
+  async write(id: DeviceId, property: string, value: string): Promise<string | undefined> {
+    const served = this.devices.get(id);
+    return served ? served.polled.write(property, value) : 'the device is not served';
+  }
+
   async start(): Promise<void> {}
 
   async stop(): Promise<void> {

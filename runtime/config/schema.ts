@@ -3,6 +3,7 @@ import { modbusServerConfig } from '../../mappers/modbus/server-config.ts';
 import { mappersConfig } from '../../mappers/plugins/config.ts';
 import { type ConsoleConfig, consoleConfig } from '../console/config.ts';
 import { pathOf } from '../core/config-fields.ts';
+import { deviceApiConfig } from '../deviceapi/config.ts';
 import { deviceTwinConfig } from '../devicetwin/config.ts';
 import { edgedConfig } from '../edged/config.ts';
 import { edgeHubConfig } from '../edgehub/config.ts';
@@ -43,6 +44,7 @@ export const edgeCoreConfig = v.strictObject({
       deviceTwin: v.optional(deviceTwinConfig, {}),
       mappers: v.optional(mappersConfig, {}),
       console: v.optional(consoleConfig, {}),
+      deviceApi: v.optional(deviceApiConfig, {}),
       modbusServer: v.optional(modbusServerConfig, {}),
       serviceBus: notOffered('serviceBus'),
       edgeStream: v.optional(edgeStreamConfig, {}),

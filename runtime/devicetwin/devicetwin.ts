@@ -137,7 +137,7 @@ export class DeviceTwin implements DeviceManager {
 
   membership(added: readonly Membership[], removed: readonly Membership[]): void {
     for (const { id, name, description } of added) this.entryOf(id as DeviceId, name, description);
-    for (const { id } of removed) this.forget(id as DeviceId);
+    for (const { id } of removed) this.removeDevice(id as DeviceId);
     const base = { event_id: randomUUID(), timestamp: this.deps.clock.now() };
     this.deps.publish(
       `$hw/events/node/${this.deps.node}/membership/updated`,
@@ -166,7 +166,19 @@ export class DeviceTwin implements DeviceManager {
   }
 
   removeDevice(id: DeviceId): void {
-    this.forget(id);
+    const entry = this.entries.get(id);
+    if (!entry) return;
+    if (entry.device) this.mappers.forget(id, entry.device);
+    this.entries.delete(id);
+    this.sync.forget(entry);
+    this.records.remove(entry);
+    for (const listener of this.listeners) listener();
+  }
+
+  /** How a value is brought to a device at once; absent when nobody here can. */
+  writerOf(id: DeviceId): ReturnType<Mappers['writerOf']> {
+    const device = this.entries.get(id)?.device;
+    return device && this.mappers.writerOf(id, device);
   }
 
   /** A device of this node. */
@@ -291,16 +303,6 @@ export class DeviceTwin implements DeviceManager {
     this.entries.set(id, entry);
     this.records.keepDevice(entry);
     return entry;
-  }
-
-  private forget(id: DeviceId): void {
-    const entry = this.entries.get(id);
-    if (!entry) return;
-    if (entry.device) this.mappers.forget(id, entry.device);
-    this.entries.delete(id);
-    this.sync.forget(entry);
-    this.records.remove(entry);
-    for (const listener of this.listeners) listener();
   }
 
   /** Gives the device to its mapper, or says why nobody serves it. */

@@ -35,6 +35,11 @@ export class PropertyFaults {
     return JSON.stringify([...faults]) !== before;
   }
 
+  /** What of one kind is wrong with a property. */
+  of(kind: FaultKind, property: string): string | undefined {
+    return this.kinds[kind].get(property);
+  }
+
   /** All that is wrong with a property. */
   get(property: string): string | undefined {
     const found = Object.values(this.kinds).flatMap((faults) => faults.get(property) ?? []);
