@@ -1,17 +1,11 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-import { DriverMapper } from '../mappers/kit/mapper.ts';
-import { modbusDriver } from '../mappers/modbus/modbus.ts';
 import { ModbusServer } from '../mappers/modbus/server.ts';
-import { Plugins, type PluginsDeps } from '../mappers/plugins/plugins.ts';
-import { SerialDriver } from '../mappers/serial/serial.ts';
+import type { PushEnvironment } from '../mappers/push/config.ts';
 import { FileAuthority } from './broker/auth/file-authority.ts';
 import { bridgeOptions } from './broker/bridge/config.ts';
 import { Broker, type BrokerDeps } from './broker/broker.ts';
 import type { BrokerLimits } from './broker/config.ts';
 import { tcpListener } from './broker/listeners/config.ts';
 import type { BrokerStore } from './broker/persistence.ts';
-import { pluginsDirectory } from './config/config.ts';
 import type { Config } from './config/schema.ts';
 import { Console } from './console/console.ts';
 import type { Clock } from './core/clock.ts';
@@ -19,8 +13,8 @@ import type { Logger } from './core/log.ts';
 import { Metrics } from './core/metrics.ts';
 import type { Module } from './core/module.ts';
 import type { TimeTrust } from './core/time-trust.ts';
+import { deviceMappers } from './device-mappers.ts';
 import { DeviceTwin } from './devicetwin/devicetwin.ts';
-import { Dmi, type DmiDeps } from './devicetwin/dmi/dmi.ts';
 import { Edged } from './edged/edged.ts';
 import { type CloudHandlers, EdgeHub } from './edgehub/edgehub.ts';
 import { EdgeStream } from './edgestream/edgestream.ts';
@@ -49,6 +43,8 @@ export type EdgeCoreDeps = {
   readonly log: Logger;
   /** [0, 1) */
   readonly random: () => number;
+  /** Secrets that KubeEdge's mappers read there. */
+  readonly environment: PushEnvironment;
   /** The join token was used. */
   readonly joined: () => void;
 };
@@ -100,10 +96,8 @@ export class EdgeCore {
       publish: (topic, payload) => bus.publish(topic, payload),
       objects: meta,
     });
-    const drivers = [modbusDriver, new SerialDriver(shared)];
-    const mappers = drivers.map((driver) => new DriverMapper({ ...shared, driver, manager: twins }));
-    for (const mapper of mappers) twins.addMapper(mapper);
     const broker = newBroker({ ...shared, authority: this.authority }, deps, store);
+    const mappers = deviceMappers({ ...shared, twins, broker, store }, deps);
     const { mqttQOS: qos, mqttRetain: retain } = eventBus;
     const brokers = busBrokers(eventBus.mqttMode, broker);
     const bus = new EventBus({ ...shared, brokers, qos, retain, store, twins, outbox: hub.outbox });
@@ -125,8 +119,7 @@ export class EdgeCore {
     this.broker = broker;
     const first = [clock, ...page, this.authority, broker, bus];
     const scada = modbusServer(deps, { twins, objects: meta, metrics });
-    const { plugins, dmi } = mappersBeside({ ...shared, twins, store }, deps, mappers);
-    const devices = [...mappers, twins, plugins, dmi, ...scada, ...(local ? [local] : [])];
+    const devices = [...mappers.before, twins, ...mappers.after, ...scada, ...(local ? [local] : [])];
     this.modules = [...first, ...devices, agent, hub, ...this.tunnel({ ...deps, ...shared }, hub, agent)];
   }
 
@@ -257,32 +250,6 @@ function modbusServer(
   return config.enable
     ? [new ModbusServer({ config, log, version, metrics: parts.metrics, twins: twinRegisters(parts) })]
     : [];
-}
-
-/** Mappers that come and go: plugins in workers, others in processes of their own. A protocol has one mapper. */
-function mappersBeside(
-  shared: Pick<PluginsDeps, 'clock' | 'log' | 'metrics' | 'random'> &
-    Pick<DmiDeps, 'store'> & { twins: DeviceTwin },
-  { config, assets }: EdgeCoreDeps,
-  builtIn: readonly DriverMapper[],
-): { plugins: Plugins; dmi: Dmi } {
-  const builtInFor = (protocol: string): string | undefined =>
-    builtIn.find(({ protocols }) => protocols.includes(protocol))?.name;
-  const plugins: Plugins = new Plugins({
-    ...shared,
-    manager: shared.twins,
-    registry: shared.twins,
-    directory: pluginsDirectory(config),
-    program: assets.map((folder) => join(folder, 'mapper-worker.mjs')).find((path) => existsSync(path)),
-    rss: () => process.memoryUsage.rss(),
-    others: { get: (protocol) => builtInFor(protocol) ?? dmi.mapperFor(protocol) },
-  });
-  const dmi = new Dmi({
-    ...shared,
-    sockPath: config.modules.deviceTwin.dmiSockPath,
-    taken: (protocol) => builtInFor(protocol) ?? plugins.servedBy(protocol),
-  });
-  return { plugins, dmi };
 }
 
 function localApi(

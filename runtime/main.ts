@@ -55,6 +55,7 @@ async function run(config: ReturnType<typeof loadConfig>, path: string, log: Log
     host: { boot: bootId(), uptime, builtAt, isSynchronised },
     log,
     random: Math.random,
+    environment: process.env,
     joined: () => forgetToken(path, log),
   });
   process.on('SIGHUP', () => core.reload());

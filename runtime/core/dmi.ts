@@ -32,6 +32,12 @@ export interface DeviceMapper {
   removeDevice(id: DeviceId): void;
 }
 
+/** Takes readings to where the `pushMethod` of their property says. */
+export interface ReadingSink {
+  /** Readings that are due to be pushed, also those that did not change. */
+  push(id: DeviceId, readings: readonly Reading[]): void;
+}
+
 /** What a mapper tells edgecore. Calls do not wait for the disk. */
 export interface DeviceManager {
   /** New readings; the mapper has already left out what did not change. */
