@@ -71,6 +71,7 @@ async function run(
     manager,
     log,
     random: Math.random,
+    environment: process.env,
     joined: () => forgetToken(path, log),
   });
   process.on('SIGHUP', () => core.reload());
