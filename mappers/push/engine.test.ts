@@ -4,7 +4,7 @@ import type { Device, DeviceModel } from '../../runtime/core/devices.ts';
 import { FakeClock } from '../../runtime/core/fake-clock.ts';
 import { silentLogger } from '../../runtime/core/log.ts';
 import { Metrics } from '../../runtime/core/metrics.ts';
-import { trustedTime } from '../../runtime/core/time-trust.ts';
+import { type TimeTrust, trustedTime } from '../../runtime/core/time-trust.ts';
 import { type DeviceId, deviceId } from '../../runtime/core/units.ts';
 import { type Channel, PushError } from './channel.ts';
 import { PushEngine } from './engine.ts';
@@ -16,6 +16,7 @@ import { addressOf, type Target } from './target.ts';
 class Fakes {
   readonly has = new Map<string, string[]>();
   readonly opened: string[] = [];
+  readonly times: number[] = [];
   away = new Set<string>();
   refuses = new Set<string>();
   /** Settles each send; without it they succeed at once. */
@@ -36,6 +37,7 @@ class Fakes {
     await this.hold;
     if (this.away.has(address)) throw new PushError('away', 'connection lost');
     if (samples.some(({ value }) => this.refuses.has(value))) throw new PushError('refused', 'no such value');
+    this.times.push(...samples.map(({ at }) => at));
     this.has.set(address, [...this.values(address), ...samples.map(({ value }) => value)]);
   }
 }
@@ -47,7 +49,7 @@ type Context = {
   metrics: Metrics;
   faults: Map<DeviceId, Record<string, string>>;
   engine: PushEngine;
-  start: (maxBytes?: number) => PushEngine;
+  start: (maxBytes?: number, time?: TimeTrust) => PushEngine;
 };
 const test = suite<Context>('values on their way to targets');
 
@@ -65,7 +67,7 @@ test.before.each((context) => {
   context.fakes = new Fakes();
   context.metrics = new Metrics();
   context.faults = new Map();
-  context.start = (maxBytes = 3000) =>
+  context.start = (maxBytes = 3000, time = trustedTime) =>
     new PushEngine({
       config: { maxBytes, maxAge: 600, drainRate: 100, credentials: [] },
       environment: {},
@@ -73,7 +75,7 @@ test.before.each((context) => {
       broker: { isAt: () => false, publish: async () => {} },
       report: (device, faults) => void context.faults.set(device, Object.fromEntries(faults)),
       clock: context.clock,
-      time: trustedTime,
+      time,
       log: silentLogger,
       metrics: context.metrics,
       random: () => 0.5,
@@ -304,6 +306,40 @@ test('devices that name the same target share it, and it is left when nobody nam
   await clock.advance(10);
   assert.equal(fakes.opened, ['a:1', 'a:1']);
   assert.equal(fakes.values('a:1'), ['1', '2', '4']);
+});
+
+test('values read while the clock is wrong wait for the time, and go out with their true one', async (context) => {
+  const { clock, fakes } = context;
+  const arrivals: ((boot: string, epoch: number) => void)[] = [];
+  const trust = { isTrusted: false, moment: () => ({ boot: 'b', mono: Math.round(clock.monotonic()) }) };
+  const time = Object.assign(trust, {
+    onArrival: (listener: (typeof arrivals)[0]) => void arrivals.push(listener),
+  });
+  context.engine = context.start(3000, time);
+  context.engine.applyDevice(device(redis('a:1')), model);
+  const began = clock.monotonic();
+  push(context, '1');
+  await clock.advance(5000);
+  push(context, '2');
+  await clock.advance(1000);
+  assert.equal(fakes.values('a:1'), []);
+  trust.isTrusted = true;
+  for (const arrive of arrivals) arrive('b', 1_000_000);
+  await clock.advance(2000);
+  assert.equal(fakes.values('a:1'), ['1', '2']);
+  assert.equal(fakes.times, [1_000_000 + began, 1_000_000 + began + 5000]);
+});
+
+test('a clock that stays wrong holds values up for a minute', async (context) => {
+  const { clock, fakes } = context;
+  const never = { isTrusted: false, moment: () => ({ boot: 'b', mono: 0 }), onArrival: () => {} };
+  context.engine = context.start(3000, never);
+  context.engine.applyDevice(device(redis('a:1')), model);
+  push(context, '1');
+  await clock.advance(59_000);
+  assert.equal(fakes.values('a:1'), []);
+  await clock.advance(3000);
+  assert.equal(fakes.values('a:1'), ['1']);
 });
 
 test('what has waited goes out at a limited rate', async (context) => {

@@ -14,6 +14,10 @@ export type LaneDeps = {
   readonly target: Target;
   /** @throws PushError */
   readonly open: (target: Target) => Promise<Channel>;
+  /** Whether values can be sent with the time that they have now. */
+  readonly knowsTime: () => boolean;
+  /** A sample with its true time. */
+  readonly timed: (sample: Sample) => Sample;
   readonly box: Box;
   readonly figures: PushFigures;
   /** Values a second of those that were stored. */
@@ -46,6 +50,7 @@ const MOST_IN_MEMORY = kibibytes(512);
 const MOST_TOGETHER = 200;
 const ROWS_TOGETHER = 32;
 const RETRY = { first: seconds(1), factor: 2, cap: seconds(30), jitter: 0.2 };
+const TIME_CHECK = seconds(1);
 /** An outage is told after so many attempts: a restart of the target is none. */
 const TELL_AFTER = 3;
 /** What is under way when edgecore stops has so long. */
@@ -147,6 +152,10 @@ export class Lane {
       if (this.abort.signal.aborted) return;
       this.head ??= this.next();
       if (!this.head) return;
+      if (!this.deps.knowsTime()) {
+        await sleep(this.deps.clock, TIME_CHECK, this.abort.signal);
+        continue;
+      }
       if (await this.attempt(this.head)) waits = undefined;
       else {
         waits ??= backoffDelays(RETRY, this.deps.random);
@@ -206,7 +215,7 @@ export class Lane {
 
   private async send(samples: readonly Sample[], confirmed: (count: number) => void): Promise<void> {
     this.channel ??= await this.deps.open(this.target);
-    await this.channel.send(samples, confirmed);
+    await this.channel.send(samples.map(this.deps.timed), confirmed);
   }
 
   private async pace(count: number): Promise<void> {
