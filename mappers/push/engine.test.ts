@@ -6,7 +6,7 @@ import { silentLogger } from '../../runtime/core/log.ts';
 import { Metrics } from '../../runtime/core/metrics.ts';
 import { type TimeTrust, trustedTime } from '../../runtime/core/time-trust.ts';
 import { type DeviceId, deviceId } from '../../runtime/core/units.ts';
-import { type Channel, PushError } from './channel.ts';
+import { type Channel, type Notes, PushError } from './channel.ts';
 import { PushEngine } from './engine.ts';
 import { MemoryPushStore } from './memory-push-store.ts';
 import type { Sample } from './sample.ts';
@@ -26,19 +26,21 @@ class Fakes {
     const address = addressOf(target);
     if (this.away.has(address)) throw new PushError('away', 'connection refused');
     this.opened.push(address);
-    return { send: (samples) => this.send(address, samples), close: () => {} };
+    return { send: (samples, notes) => this.send(address, samples, notes), close: () => {} };
   };
 
   values(address: string): string[] {
     return this.has.get(address) ?? [];
   }
 
-  private async send(address: string, samples: readonly Sample[]): Promise<void> {
+  private async send(address: string, samples: readonly Sample[], notes: Notes): Promise<void> {
     await this.hold;
     if (this.away.has(address)) throw new PushError('away', 'connection lost');
     if (samples.some(({ value }) => this.refuses.has(value))) throw new PushError('refused', 'no such value');
     this.times.push(...samples.map(({ at }) => at));
     this.has.set(address, [...this.values(address), ...samples.map(({ value }) => value)]);
+    const old = samples.filter(({ value }) => value === 'old').length;
+    if (old > 0) notes.rejected(old, 'too old');
   }
 }
 
@@ -233,14 +235,14 @@ test('what is too old is given up', async (context) => {
   engine.applyDevice(device(redis('a:1')), model);
   push(context, 'first', 'with it');
   await clock.advance(10_000);
-  push(context, 'old');
+  push(context, 'aged');
   await clock.advance(700_000);
   push(context, 'new');
   await clock.advance(10_000);
   assert.is(figure(context, 'edgecore_push_dropped_total{method="redis",reason="age"}'), 1);
   fakes.away.clear();
   await clock.advance(40_000);
-  assert.ok(!fakes.values('a:1').includes('old'));
+  assert.ok(!fakes.values('a:1').includes('aged'));
   assert.is(fakes.values('a:1').at(-1), 'new');
 });
 
@@ -273,6 +275,19 @@ test('one value that is refused is given up and named; those beside it arrive', 
   assert.match(faults.get(id)?.t ?? '', 'redis a:1 db 0 refuses a value: no such value');
   push(context, '4');
   await clock.advance(100);
+  assert.equal(faults.get(id), {});
+});
+
+test('what a target rejects of a parcel is counted and named, and not sent again', async (context) => {
+  const { engine, clock, fakes, faults } = context;
+  engine.applyDevice(device(redis('a:1')), model);
+  push(context, '1', 'old', '2');
+  await clock.advance(5000);
+  assert.equal(fakes.values('a:1'), ['1', 'old', '2']);
+  assert.is(figure(context, 'edgecore_push_dropped_total{method="redis",reason="refused"}'), 1);
+  assert.match(faults.get(id)?.t ?? '', 'refuses 1 of 3 values: too old');
+  push(context, '3');
+  await clock.advance(10);
   assert.equal(faults.get(id), {});
 });
 

@@ -5,7 +5,7 @@ import { backoffDelays } from '../../runtime/core/retry.ts';
 import { TokenBucket } from '../../runtime/core/token-bucket.ts';
 import { kibibytes, type Millis, millis, seconds } from '../../runtime/core/units.ts';
 import type { Box, RowHead } from './box.ts';
-import { type Channel, PushError } from './channel.ts';
+import { type Channel, type Notes, PushError } from './channel.ts';
 import type { PushFigures } from './figures.ts';
 import { type Sample, sizeOf } from './sample.ts';
 import { described, type Target } from './target.ts';
@@ -194,10 +194,17 @@ export class Lane {
     const part = parcel.isSingle ? parcel.samples.slice(0, 1) : parcel.samples;
     let confirmed = 0;
     try {
-      await this.send(part, (count) => {
-        confirmed = count;
+      let rejection: (() => void) | undefined;
+      await this.send(part, {
+        confirmed: (count) => {
+          confirmed = count;
+        },
+        rejected: (count, why) => {
+          rejection = () => this.rejected(part, count, why);
+        },
       });
       this.arrived(parcel, part.length);
+      rejection?.();
       this.wentWell();
       return true;
     } catch (error) {
@@ -213,9 +220,9 @@ export class Lane {
     }
   }
 
-  private async send(samples: readonly Sample[], confirmed: (count: number) => void): Promise<void> {
+  private async send(samples: readonly Sample[], notes: Notes): Promise<void> {
     this.channel ??= await this.deps.open(this.target);
-    await this.channel.send(samples.map(this.deps.timed), confirmed);
+    await this.channel.send(samples.map(this.deps.timed), notes);
   }
 
   private async pace(count: number): Promise<void> {
@@ -262,6 +269,16 @@ export class Lane {
     figures.dropped(this.target.method, 'refused', 1);
     this.gone(parcel, 1);
     this.refusals.set(keyOf(sample.route), `${target} refuses a value: ${why}`);
+    this.deps.changed();
+  }
+
+  /** The target has taken a parcel, and not all that is in it. */
+  private rejected(samples: readonly Sample[], count: number, why: string): void {
+    const target = described(this.target);
+    this.deps.log.warn('a target refuses values: given up', { target, count, reason: why });
+    this.deps.figures.dropped(this.target.method, 'refused', count);
+    for (const { route } of samples)
+      this.refusals.set(keyOf(route), `${target} refuses ${count} of ${samples.length} values: ${why}`);
     this.deps.changed();
   }
 
