@@ -42,6 +42,8 @@ export type Stored = { readonly head: RowHead; readonly samples: readonly Sample
 
 /** A row's columns beside its values. */
 const ROW_BYTES = 96;
+/** In place of an age that nobody knows. */
+const NEVER = Number.MAX_SAFE_INTEGER;
 const AGE_CHECK = minutes(1);
 /** Rows that are looked at together. */
 const PORTION = 32;
@@ -137,7 +139,8 @@ export class Box {
   private rowOf(target: string, samples: readonly Sample[]): PushRow {
     this.lastSeq++;
     const body = encodeSamples(samples);
-    const created = samples.reduce((last, { at }) => Math.max(last, at), 0);
+    const isTimed = samples.every(({ moment }) => moment === undefined);
+    const created = isTimed ? Math.max(...samples.map(({ at }) => at)) : NEVER;
     const bytes = Buffer.byteLength(body) + ROW_BYTES;
     return { seq: this.lastSeq, target, body, count: samples.length, bytes, created };
   }

@@ -4,11 +4,18 @@ import type { Sample } from './sample.ts';
 /** An open way to a target. Every wait within has a limit of its own. */
 export interface Channel {
   /** Brings samples to the target, in their order; resolves when it has confirmed all of them.
-   * @param confirmed the first `count` of them are confirmed, though more may fail
    * @throws PushError */
-  send(samples: readonly Sample[], confirmed: (count: number) => void): Promise<void>;
+  send(samples: readonly Sample[], notes: Notes): Promise<void>;
   /** Lets go, whatever is under way. */
   close(): void;
+}
+
+/** What a target says while it takes samples. */
+export interface Notes {
+  /** The first `count` of them are confirmed, though more may fail. */
+  confirmed(count: number): void;
+  /** It will never take `count` of them, and does not say which. */
+  rejected(count: number, why: string): void;
 }
 
 /** Secrets of a target; empty when there are none. */

@@ -4,9 +4,9 @@ import type { Device, DeviceModel } from '../../runtime/core/devices.ts';
 import { FakeClock } from '../../runtime/core/fake-clock.ts';
 import { silentLogger } from '../../runtime/core/log.ts';
 import { Metrics } from '../../runtime/core/metrics.ts';
-import { trustedTime } from '../../runtime/core/time-trust.ts';
+import { type TimeTrust, trustedTime } from '../../runtime/core/time-trust.ts';
 import { type DeviceId, deviceId } from '../../runtime/core/units.ts';
-import { type Channel, PushError } from './channel.ts';
+import { type Channel, type Notes, PushError } from './channel.ts';
 import { PushEngine } from './engine.ts';
 import { MemoryPushStore } from './memory-push-store.ts';
 import type { Sample } from './sample.ts';
@@ -16,6 +16,7 @@ import { addressOf, type Target } from './target.ts';
 class Fakes {
   readonly has = new Map<string, string[]>();
   readonly opened: string[] = [];
+  readonly times: number[] = [];
   away = new Set<string>();
   refuses = new Set<string>();
   /** Settles each send; without it they succeed at once. */
@@ -25,18 +26,21 @@ class Fakes {
     const address = addressOf(target);
     if (this.away.has(address)) throw new PushError('away', 'connection refused');
     this.opened.push(address);
-    return { send: (samples) => this.send(address, samples), close: () => {} };
+    return { send: (samples, notes) => this.send(address, samples, notes), close: () => {} };
   };
 
   values(address: string): string[] {
     return this.has.get(address) ?? [];
   }
 
-  private async send(address: string, samples: readonly Sample[]): Promise<void> {
+  private async send(address: string, samples: readonly Sample[], notes: Notes): Promise<void> {
     await this.hold;
     if (this.away.has(address)) throw new PushError('away', 'connection lost');
     if (samples.some(({ value }) => this.refuses.has(value))) throw new PushError('refused', 'no such value');
+    this.times.push(...samples.map(({ at }) => at));
     this.has.set(address, [...this.values(address), ...samples.map(({ value }) => value)]);
+    const old = samples.filter(({ value }) => value === 'old').length;
+    if (old > 0) notes.rejected(old, 'too old');
   }
 }
 
@@ -47,7 +51,7 @@ type Context = {
   metrics: Metrics;
   faults: Map<DeviceId, Record<string, string>>;
   engine: PushEngine;
-  start: (maxBytes?: number) => PushEngine;
+  start: (maxBytes?: number, time?: TimeTrust) => PushEngine;
 };
 const test = suite<Context>('values on their way to targets');
 
@@ -65,7 +69,7 @@ test.before.each((context) => {
   context.fakes = new Fakes();
   context.metrics = new Metrics();
   context.faults = new Map();
-  context.start = (maxBytes = 3000) =>
+  context.start = (maxBytes = 3000, time = trustedTime) =>
     new PushEngine({
       config: { maxBytes, maxAge: 600, drainRate: 100, credentials: [] },
       environment: {},
@@ -73,7 +77,7 @@ test.before.each((context) => {
       broker: { isAt: () => false, publish: async () => {} },
       report: (device, faults) => void context.faults.set(device, Object.fromEntries(faults)),
       clock: context.clock,
-      time: trustedTime,
+      time,
       log: silentLogger,
       metrics: context.metrics,
       random: () => 0.5,
@@ -231,14 +235,14 @@ test('what is too old is given up', async (context) => {
   engine.applyDevice(device(redis('a:1')), model);
   push(context, 'first', 'with it');
   await clock.advance(10_000);
-  push(context, 'old');
+  push(context, 'aged');
   await clock.advance(700_000);
   push(context, 'new');
   await clock.advance(10_000);
   assert.is(figure(context, 'edgecore_push_dropped_total{method="redis",reason="age"}'), 1);
   fakes.away.clear();
   await clock.advance(40_000);
-  assert.ok(!fakes.values('a:1').includes('old'));
+  assert.ok(!fakes.values('a:1').includes('aged'));
   assert.is(fakes.values('a:1').at(-1), 'new');
 });
 
@@ -274,6 +278,19 @@ test('one value that is refused is given up and named; those beside it arrive', 
   assert.equal(faults.get(id), {});
 });
 
+test('what a target rejects of a parcel is counted and named, and not sent again', async (context) => {
+  const { engine, clock, fakes, faults } = context;
+  engine.applyDevice(device(redis('a:1')), model);
+  push(context, '1', 'old', '2');
+  await clock.advance(5000);
+  assert.equal(fakes.values('a:1'), ['1', 'old', '2']);
+  assert.is(figure(context, 'edgecore_push_dropped_total{method="redis",reason="refused"}'), 1);
+  assert.match(faults.get(id)?.t ?? '', 'refuses 1 of 3 values: too old');
+  push(context, '3');
+  await clock.advance(10);
+  assert.equal(faults.get(id), {});
+});
+
 test('an outage is a fault of the properties that go there, until it ends', async (context) => {
   const { engine, clock, fakes, faults } = context;
   fakes.away.add('a:1');
@@ -304,6 +321,40 @@ test('devices that name the same target share it, and it is left when nobody nam
   await clock.advance(10);
   assert.equal(fakes.opened, ['a:1', 'a:1']);
   assert.equal(fakes.values('a:1'), ['1', '2', '4']);
+});
+
+test('values read while the clock is wrong wait for the time, and go out with their true one', async (context) => {
+  const { clock, fakes } = context;
+  const arrivals: ((boot: string, epoch: number) => void)[] = [];
+  const trust = { isTrusted: false, moment: () => ({ boot: 'b', mono: Math.round(clock.monotonic()) }) };
+  const time = Object.assign(trust, {
+    onArrival: (listener: (typeof arrivals)[0]) => void arrivals.push(listener),
+  });
+  context.engine = context.start(3000, time);
+  context.engine.applyDevice(device(redis('a:1')), model);
+  const began = clock.monotonic();
+  push(context, '1');
+  await clock.advance(5000);
+  push(context, '2');
+  await clock.advance(1000);
+  assert.equal(fakes.values('a:1'), []);
+  trust.isTrusted = true;
+  for (const arrive of arrivals) arrive('b', 1_000_000);
+  await clock.advance(2000);
+  assert.equal(fakes.values('a:1'), ['1', '2']);
+  assert.equal(fakes.times, [1_000_000 + began, 1_000_000 + began + 5000]);
+});
+
+test('a clock that stays wrong holds values up for a minute', async (context) => {
+  const { clock, fakes } = context;
+  const never = { isTrusted: false, moment: () => ({ boot: 'b', mono: 0 }), onArrival: () => {} };
+  context.engine = context.start(3000, never);
+  context.engine.applyDevice(device(redis('a:1')), model);
+  push(context, '1');
+  await clock.advance(59_000);
+  assert.equal(fakes.values('a:1'), []);
+  await clock.advance(3000);
+  assert.equal(fakes.values('a:1'), ['1']);
 });
 
 test('what has waited goes out at a limited rate', async (context) => {

@@ -4,7 +4,7 @@ import type { Reading } from '../../runtime/core/dmi.ts';
 import type { Logger } from '../../runtime/core/log.ts';
 import type { MetricSource } from '../../runtime/core/metrics.ts';
 import type { TimeTrust } from '../../runtime/core/time-trust.ts';
-import { type DeviceId, deviceId } from '../../runtime/core/units.ts';
+import { type DeviceId, deviceId, minutes } from '../../runtime/core/units.ts';
 import { Box, type PushStore } from './box.ts';
 import type { Channel, LocalBroker } from './channel.ts';
 import type { PushConfig, PushEnvironment } from './config.ts';
@@ -13,7 +13,7 @@ import { PushFigures, type Waiting } from './figures.ts';
 import { Lane } from './lane.ts';
 import { parsePushes } from './methods.ts';
 import { openChannel } from './open-channel.ts';
-import type { Route } from './sample.ts';
+import type { Route, Sample } from './sample.ts';
 import type { Method, Target } from './target.ts';
 
 export type PushDeps = {
@@ -33,6 +33,9 @@ export type PushDeps = {
   readonly open?: (target: Target) => Promise<Channel>;
 };
 
+/** How long after the start values wait for the clock to be right. */
+const TIME_LIMIT = minutes(1);
+
 type Way = { readonly lane: Lane; readonly route: Route };
 type Pushed = {
   readonly ways: ReadonlyMap<string, readonly Way[]>;
@@ -47,6 +50,9 @@ export class PushEngine {
   private readonly devices = new Map<DeviceId, Pushed>();
   private readonly lanes = new Map<string, Lane>();
   private count = 0;
+  private readonly startedAt: number;
+  /** What the clock would have shown at monotonic 0 of a boot, once it is known. */
+  private epoch: { readonly boot: string; readonly at: number } | undefined;
 
   constructor(deps: PushDeps) {
     this.deps = { ...deps, log: deps.log.child('push') };
@@ -57,6 +63,10 @@ export class PushEngine {
     this.box = new Box({
       ...deps,
       dropped: (target, reason, count) => this.figures.dropped(methodOf(target), reason, count),
+    });
+    this.startedAt = deps.clock.monotonic();
+    deps.time.onArrival((boot, at) => {
+      this.epoch = { boot, at };
     });
     // What waited when edgecore ended goes on, also of devices that are no more.
     for (const key of this.box.targets) this.laneOf(JSON.parse(key) as Target).pump();
@@ -87,9 +97,11 @@ export class PushEngine {
 
   push(id: DeviceId, readings: readonly Reading[]): void {
     const ways = this.devices.get(id)?.ways;
+    const { time } = this.deps;
+    const moment = time.isTrusted ? {} : { moment: time.moment() };
     for (const { property, value, at } of readings)
       for (const { lane, route } of ways?.get(property) ?? [])
-        lane.push({ route, at, n: this.count++, value });
+        lane.push({ route, at, n: this.count++, value, ...moment });
   }
 
   /** Puts on disk what was not confirmed. */
@@ -106,6 +118,8 @@ export class PushEngine {
         target,
         open: this.deps.open ?? ((wanted) => this.open(wanted)),
         box: this.box,
+        knowsTime: () => this.knowsTime(),
+        timed: (sample) => this.timed(sample),
         figures: this.figures,
         drainRate: this.deps.config.drainRate,
         changed: () => this.changed(made),
@@ -114,6 +128,19 @@ export class PushEngine {
       this.lanes.set(key, lane);
     }
     return lane;
+  }
+
+  /** A machine without a clock mostly hears of the time soon after it has started; one that never does is not waited for. */
+  private knowsTime(): boolean {
+    const { time, clock } = this.deps;
+    return time.isTrusted || clock.monotonic() - this.startedAt > TIME_LIMIT;
+  }
+
+  private timed(sample: Sample): Sample {
+    const { moment, ...rest } = sample;
+    const { epoch } = this;
+    if (!moment || moment.boot !== epoch?.boot) return sample;
+    return { ...rest, at: Math.round(epoch.at + moment.mono) };
   }
 
   private async open(target: Target): Promise<Channel> {

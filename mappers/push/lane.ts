@@ -5,7 +5,7 @@ import { backoffDelays } from '../../runtime/core/retry.ts';
 import { TokenBucket } from '../../runtime/core/token-bucket.ts';
 import { kibibytes, type Millis, millis, seconds } from '../../runtime/core/units.ts';
 import type { Box, RowHead } from './box.ts';
-import { type Channel, PushError } from './channel.ts';
+import { type Channel, type Notes, PushError } from './channel.ts';
 import type { PushFigures } from './figures.ts';
 import { type Sample, sizeOf } from './sample.ts';
 import { described, type Target } from './target.ts';
@@ -14,6 +14,10 @@ export type LaneDeps = {
   readonly target: Target;
   /** @throws PushError */
   readonly open: (target: Target) => Promise<Channel>;
+  /** Whether values can be sent with the time that they have now. */
+  readonly knowsTime: () => boolean;
+  /** A sample with its true time. */
+  readonly timed: (sample: Sample) => Sample;
   readonly box: Box;
   readonly figures: PushFigures;
   /** Values a second of those that were stored. */
@@ -46,6 +50,7 @@ const MOST_IN_MEMORY = kibibytes(512);
 const MOST_TOGETHER = 200;
 const ROWS_TOGETHER = 32;
 const RETRY = { first: seconds(1), factor: 2, cap: seconds(30), jitter: 0.2 };
+const TIME_CHECK = seconds(1);
 /** An outage is told after so many attempts: a restart of the target is none. */
 const TELL_AFTER = 3;
 /** What is under way when edgecore stops has so long. */
@@ -147,6 +152,10 @@ export class Lane {
       if (this.abort.signal.aborted) return;
       this.head ??= this.next();
       if (!this.head) return;
+      if (!this.deps.knowsTime()) {
+        await sleep(this.deps.clock, TIME_CHECK, this.abort.signal);
+        continue;
+      }
       if (await this.attempt(this.head)) waits = undefined;
       else {
         waits ??= backoffDelays(RETRY, this.deps.random);
@@ -185,10 +194,17 @@ export class Lane {
     const part = parcel.isSingle ? parcel.samples.slice(0, 1) : parcel.samples;
     let confirmed = 0;
     try {
-      await this.send(part, (count) => {
-        confirmed = count;
+      let rejection: (() => void) | undefined;
+      await this.send(part, {
+        confirmed: (count) => {
+          confirmed = count;
+        },
+        rejected: (count, why) => {
+          rejection = () => this.rejected(part, count, why);
+        },
       });
       this.arrived(parcel, part.length);
+      rejection?.();
       this.wentWell();
       return true;
     } catch (error) {
@@ -204,9 +220,9 @@ export class Lane {
     }
   }
 
-  private async send(samples: readonly Sample[], confirmed: (count: number) => void): Promise<void> {
+  private async send(samples: readonly Sample[], notes: Notes): Promise<void> {
     this.channel ??= await this.deps.open(this.target);
-    await this.channel.send(samples, confirmed);
+    await this.channel.send(samples.map(this.deps.timed), notes);
   }
 
   private async pace(count: number): Promise<void> {
@@ -253,6 +269,16 @@ export class Lane {
     figures.dropped(this.target.method, 'refused', 1);
     this.gone(parcel, 1);
     this.refusals.set(keyOf(sample.route), `${target} refuses a value: ${why}`);
+    this.deps.changed();
+  }
+
+  /** The target has taken a parcel, and not all that is in it. */
+  private rejected(samples: readonly Sample[], count: number, why: string): void {
+    const target = described(this.target);
+    this.deps.log.warn('a target refuses values: given up', { target, count, reason: why });
+    this.deps.figures.dropped(this.target.method, 'refused', count);
+    for (const { route } of samples)
+      this.refusals.set(keyOf(route), `${target} refuses ${count} of ${samples.length} values: ${why}`);
     this.deps.changed();
   }
 

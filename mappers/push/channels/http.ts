@@ -1,4 +1,4 @@
-import type { Channel, ChannelDeps } from '../channel.ts';
+import type { Channel, ChannelDeps, Notes } from '../channel.ts';
 import type { Sample } from '../sample.ts';
 import type { Target } from '../target.ts';
 import { Poster } from './post.ts';
@@ -21,10 +21,10 @@ export class HttpChannel implements Channel {
     };
   }
 
-  async send(samples: readonly Sample[], confirmed: (count: number) => void): Promise<void> {
+  async send(samples: readonly Sample[], notes: Notes): Promise<void> {
     for (const [i, sample] of samples.entries()) {
       await this.poster.post(sample.route.path ?? '/', this.headers, formOf(sample));
-      confirmed(i + 1);
+      notes.confirmed(i + 1);
     }
   }
 

@@ -8,6 +8,9 @@ export type Publication = {
   readonly retain: boolean;
 };
 
+/** Messages under way; mosquitto closes the connection when there are more than twenty. */
+const WINDOW = 10;
+
 const CONNECT = 0x10;
 const CONNACK = 2;
 const PUBLISH = 0x30;
@@ -32,6 +35,8 @@ const refusals: Readonly<Record<number, string>> = {
  * to a PINGREQ says that it has read what came before: the confirmation of QoS 0. */
 export class MqttPublisher {
   private readonly socket: PushSocket;
+  /** Packet ids under way. */
+  private readonly waiting = new Set<number>();
   private lastId = 0;
 
   constructor(socket: PushSocket) {
@@ -54,20 +59,23 @@ export class MqttPublisher {
 
   /** Resolves when all have arrived. @throws PushError away */
   async publish(messages: readonly Publication[]): Promise<void> {
-    const waiting = new Set<number>();
     for (const message of messages) {
+      while (this.waiting.size >= WINDOW) await this.hear();
       const id = message.qos > 0 ? this.nextId() : undefined;
-      if (id !== undefined) waiting.add(id);
+      if (id !== undefined) this.waiting.add(id);
       this.socket.write(encode(message, id));
     }
     this.socket.write(packet(PINGREQ));
-    let read = false;
-    while (!read || waiting.size > 0) {
-      const { type, body } = await this.read();
-      if (type === PINGRESP) read = true;
-      else if (type === PUBREC) this.socket.write(packet(PUBREL, body.subarray(0, 2)));
-      else if (type === PUBACK || type === PUBCOMP) waiting.delete(body.readUInt16BE(0));
-    }
+    for (let isRead = false; !isRead || this.waiting.size > 0; )
+      isRead = (await this.hear()) === PINGRESP || isRead;
+  }
+
+  /** Reads one packet. @returns its type */
+  private async hear(): Promise<number> {
+    const { type, body } = await this.read();
+    if (type === PUBREC) this.socket.write(packet(PUBREL, body.subarray(0, 2)));
+    else if (type === PUBACK || type === PUBCOMP) this.waiting.delete(body.readUInt16BE(0));
+    return type;
   }
 
   close(): void {

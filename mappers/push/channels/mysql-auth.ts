@@ -10,11 +10,11 @@ export function nativePassword(password: string, scramble: Buffer): Buffer {
   return xor(once, hash('sha1', Buffer.concat([scramble, hash('sha1', once)])));
 }
 
-/** SHA256(password) XOR SHA256(SHA256(SHA256(password)) + scramble). */
+/** SHA256(password) XOR SHA256(SHA256(SHA256(password)) + scramble). @param scramble the server's 20 bytes */
 export function cachingSha2Password(password: string, scramble: Buffer): Buffer {
   if (password === '') return Buffer.alloc(0);
   const once = hash('sha256', Buffer.from(password));
-  return xor(once, hash('sha256', Buffer.concat([hash('sha256', hash('sha256', once)), scramble])));
+  return xor(once, hash('sha256', Buffer.concat([hash('sha256', once), scramble])));
 }
 
 /** The password itself, for a server that has not seen it since it started, readable to nobody but the owner of the key.

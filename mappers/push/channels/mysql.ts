@@ -14,6 +14,8 @@ export async function openMysql(
 }
 
 /** A table for each property, `<namespace>/<device>/<property>`, a row for each value.
+ *
+ * Differs: KubeEdge leaves the character set to the server, where it may be one that has no place for most characters.
  * @source KubeEdge mapper-framework data/dbmethod/mysql client.go */
 class MysqlChannel implements Channel {
   private readonly connection: MysqlConnection;
@@ -52,7 +54,7 @@ class MysqlChannel implements Channel {
   private async make(table: string): Promise<void> {
     if (this.made.has(table)) return;
     const columns = 'id INT AUTO_INCREMENT PRIMARY KEY, ts DATETIME NOT NULL, field TEXT';
-    await this.connection.run(`CREATE TABLE IF NOT EXISTS ${table} (${columns})`);
+    await this.connection.run(`CREATE TABLE IF NOT EXISTS ${table} (${columns}) DEFAULT CHARSET = utf8mb4`);
     this.made.add(table);
   }
 }

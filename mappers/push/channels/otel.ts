@@ -9,7 +9,7 @@ import {
   one,
   str,
 } from '../../../runtime/wire/protobuf.ts';
-import { type Channel, type ChannelDeps, PushError } from '../channel.ts';
+import type { Channel, ChannelDeps, Notes } from '../channel.ts';
 import type { Sample } from '../sample.ts';
 import type { Target } from '../target.ts';
 import { Poster } from './post.ts';
@@ -48,11 +48,11 @@ export class OtelChannel implements Channel {
     };
   }
 
-  async send(samples: readonly Sample[]): Promise<void> {
+  async send(samples: readonly Sample[], notes: Notes): Promise<void> {
     const body = await this.poster.post(this.path, this.headers, encodeMetrics(samples));
     const { rejected = 0, errorMessage = '' } = partialSuccess(body) ?? {};
     // The protocol forbids to send them again.
-    if (rejected > 0) throw new PushError('refused', `${rejected} values were rejected: ${errorMessage}`);
+    if (rejected > 0) notes.rejected(rejected, errorMessage);
   }
 
   close(): void {
