@@ -3,6 +3,7 @@ import type { Config } from './config/schema.ts';
 import { type CoreEvent, type KubeObject, kubeTime } from './core/k8s.ts';
 import type { TimeTrust } from './core/time-trust.ts';
 import type { DeviceId } from './core/units.ts';
+import { undesirable } from './desires.ts';
 import type { DeviceTwin } from './devicetwin/devicetwin.ts';
 import type { EdgeHub } from './edgehub/edgehub.ts';
 import type { EventBus } from './eventbus/eventbus.ts';
@@ -13,7 +14,7 @@ import type { RuleView } from './rules/view.ts';
 
 export type LocalRulesDeps = Omit<
   RulesDeps,
-  'config' | 'outbox' | 'objects' | 'device' | 'desire' | 'current' | 'alarm'
+  'config' | 'outbox' | 'objects' | 'undesirable' | 'desire' | 'current' | 'alarm'
 > & {
   readonly all: Config;
   readonly time: TimeTrust;
@@ -31,7 +32,7 @@ export function localRules({ parts, hub, all, ...shared }: LocalRulesDeps): Rule
     config: all.modules.rules,
     outbox: hub.outbox,
     objects: () => parts().meta.localRules(),
-    device: (id) => twins.get(id),
+    undesirable: (id, property, value) => undesirable(twins.get(id), property, value),
     desire: (id, values) => parts().meta.desire(id, values),
     current: currentValues({ ...shared, twins }),
     alarm: (view, object) => {

@@ -78,17 +78,14 @@ export class DeviceTwin implements DeviceManager {
     this.log = deps.log.child('devicetwin');
     this.records = new DeviceRecords(deps.store, deps.clock);
     this.sync = new CloudSync({
-      link: deps.link,
-      clock: deps.clock,
+      ...deps,
       config: deps.config.cloudReport,
       log: this.log,
       confirmed: (entry, names) => this.note(entry, names),
     });
     deps.time.onArrival((boot, epoch) => this.restamp(boot, epoch));
     deps.metrics.gauge('edgecore_devices', 'Devices of this node.', () => this.entries.size);
-    deps.metrics.gauge('edgecore_devices_online', 'Devices that answer.', () =>
-      onlineAmong(this.entries.values()),
-    );
+    deps.metrics.gauge('edgecore_devices_online', 'Devices that answer.', () => onlineAmong(this.entries));
     const waiting = 'Devices with values that wait for their turn to be told to the cloud.';
     deps.metrics.gauge('edgecore_devices_waiting', waiting, () => this.sync.waiting);
   }
@@ -177,6 +174,12 @@ export class DeviceTwin implements DeviceManager {
     for (const listener of this.listeners) listener();
   }
 
+  /** How a value is brought to a device at once; absent when nobody here can. */
+  writerOf(id: DeviceId): ReturnType<Mappers['writerOf']> {
+    const device = this.entries.get(id)?.device;
+    return device && this.mappers.writerOf(id, device);
+  }
+
   /** A device of this node. */
   get(id: DeviceId): Readonly<DeviceEntry> | undefined {
     return this.entries.get(id);
@@ -223,6 +226,14 @@ export class DeviceTwin implements DeviceManager {
     this.changed(entry, 'now');
   }
 
+  /** What of a device's values cannot be pushed, by property. */
+  reportPushFaults(id: DeviceId, faults: ReadonlyMap<string, string>): void {
+    const entry = this.entries.get(id);
+    if (!entry?.faults.replace('push', faults)) return;
+    entry.stateUnsynced = true;
+    this.changed(entry, 'now');
+  }
+
   // --- from MQTT
 
   /** Takes a message on `$hw/events/device/<ns>/<name>/<action>`.
@@ -253,10 +264,8 @@ export class DeviceTwin implements DeviceManager {
     const result = `${topicOf(id)}/twin/update/result`;
     const request = parseTwinRequest(payload, now);
     if ('refused' in request) {
-      return this.deps.publish(
-        result,
-        refusalPayload(eventBase(parseEvent(payload) ?? {}, now), request.refused),
-      );
+      const unread = eventBase(parseEvent(payload) ?? {}, now);
+      return this.deps.publish(result, refusalPayload(unread, request.refused));
     }
     const entry = this.entries.get(id);
     const base = { event_id: request.event_id, timestamp: now };
@@ -330,10 +339,8 @@ export class DeviceTwin implements DeviceManager {
     if (refused.length > 0) this.reportWrites(entry.id, refused);
     if (changes.length === 0) return;
     adopt(entry, changes, () => true);
-    this.records.noteTwins(
-      entry,
-      changes.map((c) => c.name),
-    );
+    const names = changes.map((c) => c.name);
+    this.records.noteTwins(entry, names);
     this.announce(entry, changes, { event_id: '', timestamp: this.deps.clock.now() });
   }
 
@@ -345,8 +352,7 @@ export class DeviceTwin implements DeviceManager {
   /** @param fault undefined when nothing is wrong any more
    * @returns whether that is news */
   private noteFault(entry: DeviceEntry, kind: FaultKind, property: string, fault?: string): boolean {
-    const { faults } = entry;
-    const isNews = fault === undefined ? faults.clear(kind, property) : faults.set(kind, property, fault);
+    const isNews = entry.faults.set(kind, property, fault);
     if (isNews) entry.stateUnsynced = true;
     if (isNews && fault) this.log.warn(faultLine[kind], { device: entry.id, property, reason: fault });
     return isNews;
@@ -358,9 +364,8 @@ export class DeviceTwin implements DeviceManager {
   }
 
   private announce(entry: DeviceEntry, changes: readonly TwinChange[], base: EventBase): void {
-    for (const { topic, payload } of twinEvents(base, changes, entry.twins)) {
+    for (const { topic, payload } of twinEvents(base, changes, entry.twins))
       this.deps.publish(`${topicOf(entry.id)}/${topic}`, payload);
-    }
     this.deps.observer?.heard(entry.id, changes);
     this.changed(entry, changes.some(isAwaited) ? 'now' : undefined);
   }

@@ -1,5 +1,5 @@
 import { type Clock, sleep } from '../core/clock.ts';
-import { type Device, type DeviceModel, desiredFault, shortened } from '../core/devices.ts';
+import { shortened } from '../core/devices.ts';
 import { errorText } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import type { MetricSource } from '../core/metrics.ts';
@@ -14,9 +14,8 @@ export type ActionsDeps = {
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: MetricSource;
-  readonly device: (
-    id: DeviceId,
-  ) => { readonly device: Device | undefined; readonly model: DeviceModel | undefined } | undefined;
+  /** Why a property cannot be wanted to have a value; undefined when it can. */
+  readonly undesirable: (device: DeviceId, property: string, value: string) => string | undefined;
   /** Has a property wanted of a device, over restarts too. */
   readonly desire: (device: DeviceId, values: ReadonlyMap<string, string>) => Promise<void>;
   /** Publishes to every broker of the bus. @throws EdgeError */
@@ -117,13 +116,8 @@ export class Actions {
     value: string,
     chain: ReadonlySet<string>,
   ): Promise<string | undefined> {
-    const entry = this.deps.device(id);
-    if (!entry?.device) return `write: device ${id} is not on this node`;
-    const known = entry.device.spec.properties?.some(({ name }) => name === property);
-    const model = entry.model?.spec.properties?.find(({ name }) => name === property);
-    if (!known || !model) return `write: device ${id} has no property ${property}`;
-    const fault = desiredFault(value, model);
-    if (fault) return `write: ${id} ${property} ${shortened(value)}: ${fault}`;
+    const fault = this.deps.undesirable(id, property, value);
+    if (fault !== undefined) return `write: ${id} ${property} ${shortened(value)}: ${fault}`;
     this.deps.acted(propertyKey(id, property), value, chain);
     await this.deps.desire(id, new Map([[property, value]]));
     return undefined;

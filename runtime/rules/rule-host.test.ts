@@ -171,8 +171,8 @@ test('what cannot be written is the last error', async ({ node }) => {
     [
       'write: default/plc temperature "5": the property is ReadOnly',
       'write: default/plc switch "5": want true or false',
-      'write: device default/plc has no property nothing',
-      'write: device default/other is not on this node',
+      'write: default/plc nothing "5": it has no such property',
+      'write: default/other x "5": the device is not on this node',
     ],
   );
   assert.equal(node.done, []);

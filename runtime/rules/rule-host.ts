@@ -16,7 +16,7 @@ import { StatusReport, type StatusReportDeps } from './status-report.ts';
 import type { RuleOrigin, RuleView } from './view.ts';
 
 export type RuleHostDeps = Pick<StatusReportDeps, 'outbox'> &
-  Pick<ActionsDeps, 'device' | 'desire'> & {
+  Pick<ActionsDeps, 'undesirable' | 'desire'> & {
     readonly config: RulesConfig;
     readonly node: string;
     readonly clock: Clock;

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import type { Device, DeviceModel } from '../core/devices.ts';
+import { desiredFault, type ModelProperty } from '../core/devices.ts';
 import { FakeClock } from '../core/fake-clock.ts';
 import type { KubeObject } from '../core/k8s.ts';
 import { silentLogger } from '../core/log.ts';
@@ -91,7 +91,11 @@ export class TestNode {
         },
       },
       brokers: () => [this.broker],
-      device: (id) => (id === PLC ? { device, model } : undefined),
+      undesirable: (id, property, value) => {
+        if (id !== PLC) return 'the device is not on this node';
+        const model = properties.find(({ name }) => name === property);
+        return model ? desiredFault(value, model) : 'it has no such property';
+      },
       desire: async (id, values) => {
         for (const [property, value] of values) {
           this.done.push(`${id} ${property} ${value}`);
@@ -120,18 +124,8 @@ export class TestNode {
 }
 
 export const PLC: DeviceId = deviceId('default', 'plc');
-const names = ['temperature', 'switch', 'lamp'];
-const device = {
-  metadata: { name: 'plc', namespace: 'default' },
-  spec: { properties: names.map((name) => ({ name })) },
-} as Device;
-const model = {
-  metadata: { name: 'plc-model' },
-  spec: {
-    properties: [
-      { name: 'temperature', type: 'FLOAT', accessMode: 'ReadOnly' },
-      { name: 'switch', type: 'BOOLEAN', accessMode: 'ReadWrite' },
-      { name: 'lamp', type: 'BOOLEAN', accessMode: 'ReadWrite' },
-    ],
-  },
-} as DeviceModel;
+const properties: readonly ModelProperty[] = [
+  { name: 'temperature', type: 'FLOAT', accessMode: 'ReadOnly' },
+  { name: 'switch', type: 'BOOLEAN', accessMode: 'ReadWrite' },
+  { name: 'lamp', type: 'BOOLEAN', accessMode: 'ReadWrite' },
+];
