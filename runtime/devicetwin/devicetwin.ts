@@ -15,6 +15,7 @@ import {
   isOnline,
   isState,
   lastOnlineOf,
+  modelAbsence,
   modelKey,
   newDeviceEntry,
   onlineAmong,
@@ -311,7 +312,7 @@ export class DeviceTwin implements DeviceManager {
     const faults = new Map([...this.models.faultsFor(device), ...entry.objectFaults]);
     if (entry.faults.replace('object', faults)) entry.stateUnsynced = true;
     if (!model) {
-      this.unserved(entry, `DeviceModel ${modelKey(device)} is not here: create it in the cluster`);
+      this.unserved(entry, modelAbsence(device));
       return;
     }
     entry.model = model;
