@@ -314,4 +314,22 @@ test('commands that wait for a device which is removed are told so, and there ar
   await clock.advance(0);
 });
 
+test('an exchange that never ends shows as a standstill, an idle device and one that is away do not', async ({
+  clock,
+  start,
+}) => {
+  const device = new FakeDevice([fakePoint('a')]);
+  const polled = start(device);
+  await clock.advance(60_500);
+  assert.is(polled.stalledFor, 0);
+  device.fault = new WireError('timeout', 'no answer');
+  await clock.advance(600_000);
+  assert.is(polled.stalledFor, 0);
+  device.fault = undefined;
+  await clock.advance(60_000);
+  device.during = () => new Promise(() => {});
+  await clock.advance(61_000);
+  assert.ok(polled.stalledFor >= 60_000, `stalled for ${polled.stalledFor} ms`);
+});
+
 test.run();

@@ -1,6 +1,6 @@
 import type { Clock, Timer } from '../../runtime/core/clock.ts';
 import type { Device, DeviceModel } from '../../runtime/core/devices.ts';
-import type { DeviceManager, Reading, WriteResult } from '../../runtime/core/dmi.ts';
+import type { DeviceManager, Reading, ReadingSink, WriteResult } from '../../runtime/core/dmi.ts';
 import { errorText } from '../../runtime/core/errors.ts';
 import type { Logger } from '../../runtime/core/log.ts';
 import { backoffDelays } from '../../runtime/core/retry.ts';
@@ -10,6 +10,7 @@ import { Commands } from './commands.ts';
 import { sameValue } from './convert.ts';
 import { DesiredValues, unwritable } from './desired.ts';
 import type { Connection, DriverDevice, DriverPoint, Exchange, Value } from './driver.ts';
+import { type PushCycles, PushGate } from './push-gate.ts';
 import { Reporter } from './report.ts';
 import type { ReportRules } from './report-rules.ts';
 import { type Lag, Schedule } from './schedule.ts';
@@ -21,6 +22,8 @@ export type PolledDeviceDeps = {
   /** What is wrong with properties that are left out, as `spec.path: fault`. */
   readonly configFaults: readonly string[];
   readonly reportRules: ReportRules;
+  readonly pushCycles?: PushCycles;
+  readonly sink?: ReadingSink;
   readonly bus: Bus;
   readonly manager: DeviceManager;
   readonly clock: Clock;
@@ -48,6 +51,7 @@ const LAG_STEP = 1.25;
 export class PolledDevice {
   private readonly deps: PolledDeviceDeps;
   private readonly reporter: Reporter;
+  private readonly gate: PushGate;
   private readonly desired: DesiredValues;
   private readonly commands = new Commands();
   private readonly schedule: Schedule;
@@ -58,6 +62,8 @@ export class PolledDevice {
   private readonly unwatch: () => void;
   private timer: Timer | undefined;
   private busy = false;
+  /** When the next turn is due, or the one under way has begun, monotonic. */
+  private turnAt = Number.POSITIVE_INFINITY;
   private stopped = false;
   private quarantine: Generator<Millis, never> | undefined;
   private nextTry = 0;
@@ -76,6 +82,7 @@ export class PolledDevice {
     this.schedule = new Schedule(points, first, millis(now + deps.random() * shortest));
     this.desired = new DesiredValues(points);
     this.reporter = new Reporter(points, deps.reportRules);
+    this.gate = new PushGate(deps.pushCycles ?? new Map());
     for (const { property, writable } of points) if (writable) this.lastRead.set(property, undefined);
     deps.bus.members.add(this);
     this.unwatch = this.hear();
@@ -85,6 +92,12 @@ export class PolledDevice {
   /** The cycle that is not kept, when one is not. */
   get lag(): Lag | undefined {
     return this.schedule.lag;
+  }
+
+  /** Ms since when a turn is due or under way and nothing moves on its bus either; 0 while it gets on. */
+  get stalledFor(): number {
+    if (this.stopped) return 0;
+    return Math.max(0, this.deps.clock.monotonic() - Math.max(this.turnAt, this.deps.bus.lastMove));
   }
 
   /** Takes the desired values of the Device; one that is new or changed is written at once. */
@@ -137,12 +150,14 @@ export class PolledDevice {
     const now = this.deps.clock.monotonic();
     const due = this.desired.isEmpty && this.commands.isEmpty ? this.schedule.next : now;
     const at = this.quarantine ? this.nextTry : due;
+    this.turnAt = Math.max(at, now);
     if (at === Number.POSITIVE_INFINITY) return;
     this.timer = this.deps.clock.after(millis(Math.max(0, at - now)), () => void this.turn());
   }
 
   private async turn(): Promise<void> {
     this.busy = true;
+    this.turnAt = this.deps.clock.monotonic();
     const readings: Reading[] = [];
     try {
       await this.contact();
@@ -215,7 +230,7 @@ export class PolledDevice {
   /** Takes values as they come.
    * @returns those that are due to be reported */
   private note(values: readonly Value[]): Reading[] {
-    const { clock } = this.deps;
+    const { clock, id, sink } = this.deps;
     const good: { property: string; value: string }[] = [];
     for (const value of values) {
       if ('fault' in value) {
@@ -227,7 +242,14 @@ export class PolledDevice {
       good.push(value);
     }
     const at = clock.now();
-    const due = this.reporter.due(good, clock.monotonic());
+    const now = clock.monotonic();
+    const pushed = sink ? this.gate.due(good, now) : [];
+    if (pushed.length > 0)
+      sink?.push(
+        id,
+        pushed.map(({ property, value }) => ({ property, value, at })),
+      );
+    const due = this.reporter.due(good, now);
     return due.map(({ property, value }) => ({ property, value, at }));
   }
 

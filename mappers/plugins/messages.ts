@@ -48,6 +48,13 @@ export type FromWorker =
 export type DeviceFault = { readonly id: DeviceId; readonly fault: string };
 
 export type Report = {
+  /** For the `pushMethod`s, in the order in which they were read. `age` is ms since then. */
+  readonly pushes: readonly {
+    readonly id: DeviceId;
+    readonly property: string;
+    readonly value: string;
+    readonly age: number;
+  }[];
   readonly readings: readonly { readonly id: DeviceId; readonly property: string; readonly value: string }[];
   readonly states: readonly { readonly id: DeviceId; readonly state: DeviceState; readonly reason: string }[];
   readonly writes: readonly {
@@ -92,6 +99,7 @@ export function parseFromWorker(raw: unknown): FromWorker | undefined {
     case 'report':
       return {
         kind: 'report',
+        pushes: listOf(raw.pushes).flatMap(pushOf),
         readings: listOf(raw.readings).flatMap(readingOf),
         states: listOf(raw.states).flatMap(stateOf),
         writes: listOf(raw.writes).flatMap(writeOf),
@@ -116,6 +124,10 @@ function faultOf({ id, fault }: Entry): DeviceFault[] {
 
 function readingOf({ id, property, value }: Entry): Report['readings'][number][] {
   return isName(id) && isName(property) && isValue(value) ? [{ id: id as DeviceId, property, value }] : [];
+}
+
+function pushOf(entry: Entry): Report['pushes'][number][] {
+  return readingOf(entry).map((reading) => ({ ...reading, age: Math.max(0, countOf(entry.age)) }));
 }
 
 function stateOf({ id, state, reason }: Entry): Report['states'][number][] {

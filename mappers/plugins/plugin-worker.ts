@@ -1,6 +1,6 @@
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import type { Clock, Timer } from '../../runtime/core/clock.ts';
-import type { DeviceManager } from '../../runtime/core/dmi.ts';
+import type { DeviceManager, ReadingSink } from '../../runtime/core/dmi.ts';
 import type { Logger } from '../../runtime/core/log.ts';
 import { TokenBucket } from '../../runtime/core/token-bucket.ts';
 import { type DeviceId, millis, seconds } from '../../runtime/core/units.ts';
@@ -26,6 +26,7 @@ export type PluginWorkerDeps = {
   /** The devices of the plugin; nothing is believed of others. */
   readonly devices: ReadonlyMap<DeviceId, Handed>;
   readonly manager: DeviceManager;
+  readonly sink: ReadingSink;
   readonly desk: SerialDesk;
   readonly clock: Clock;
   readonly log: Logger;
@@ -194,20 +195,26 @@ export class PluginWorker {
     this.tell();
   }
 
-  private take({ readings, states, writes, dropped }: Report): void {
+  private take({ readings, states, writes, pushes, dropped }: Report): void {
     if (this.note) return; // It did not wait for its turn, so it is not the kit that speaks.
-    const { manager, devices, clock } = this.deps;
+    const { manager, sink, devices, clock } = this.deps;
     const at = clock.now();
     for (const [id, own] of groupBy(readings, devices))
       manager.reportDeviceStatus(
         id,
         own.map(({ property, value }) => ({ property, value, at })),
       );
+    for (const [id, own] of groupBy(pushes, devices))
+      sink.push(
+        id,
+        own.map(({ property, value, age }) => ({ property, value, at: millis(at - age) })),
+      );
     for (const { id, state, reason } of states)
       if (devices.has(id)) manager.reportDeviceState(id, state, reason);
     for (const [id, own] of groupBy(writes, devices)) manager.reportWrites(id, own);
     if (dropped > 0) this.deps.dropped(dropped);
-    for (let i = 0; i < readings.length + states.length + writes.length; i++) this.pace.take();
+    for (let i = 0; i < readings.length + states.length + writes.length + pushes.length; i++)
+      this.pace.take();
     this.note = clock.after(millis(Math.max(REPORT_GAP, this.pace.wait)), () => {
       this.note = undefined;
       this.post({ kind: 'noted' });

@@ -1,6 +1,6 @@
 import type { Clock, Timer } from '../../runtime/core/clock.ts';
 import type { Device, DeviceModel } from '../../runtime/core/devices.ts';
-import type { DeviceManager, DeviceMapper } from '../../runtime/core/dmi.ts';
+import type { DeviceManager, DeviceMapper, ReadingSink } from '../../runtime/core/dmi.ts';
 import type { Logger } from '../../runtime/core/log.ts';
 import type { Counter } from '../../runtime/core/metrics.ts';
 import { type DeviceId, deviceId, millis } from '../../runtime/core/units.ts';
@@ -13,6 +13,7 @@ import type { SerialDesk } from './serial-desk.ts';
 export type PluginDeps = {
   readonly program: string;
   readonly manager: DeviceManager;
+  readonly sink: ReadingSink;
   readonly desk: SerialDesk;
   readonly clock: Clock;
   readonly log: Logger;

@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { modbusServerConfig } from '../../mappers/modbus/server-config.ts';
 import { mappersConfig } from '../../mappers/plugins/config.ts';
+import { pushConfig } from '../../mappers/push/config.ts';
 import { type ConsoleConfig, consoleConfig } from '../console/config.ts';
 import { pathOf } from '../core/config-fields.ts';
 import { deviceApiConfig } from '../deviceapi/config.ts';
@@ -43,6 +44,7 @@ export const edgeCoreConfig = v.strictObject({
       metaManager: v.optional(metaManagerConfig, {}),
       deviceTwin: v.optional(deviceTwinConfig, {}),
       mappers: v.optional(mappersConfig, {}),
+      push: v.optional(pushConfig, {}),
       console: v.optional(consoleConfig, {}),
       deviceApi: v.optional(deviceApiConfig, {}),
       modbusServer: v.optional(modbusServerConfig, {}),

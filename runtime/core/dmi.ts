@@ -37,6 +37,12 @@ export interface DeviceMapper {
   write?(id: DeviceId, property: string, value: string): Promise<string | undefined>;
 }
 
+/** Takes readings to where the `pushMethod` of their property says. */
+export interface ReadingSink {
+  /** Readings that are due to be pushed, also those that did not change. */
+  push(id: DeviceId, readings: readonly Reading[]): void;
+}
+
 /** What a mapper tells edgecore. Calls do not wait for the disk. */
 export interface DeviceManager {
   /** New readings; the mapper has already left out what did not change. */

@@ -228,6 +228,14 @@ export class DeviceTwin implements DeviceManager {
     this.changed(entry, 'now');
   }
 
+  /** What of a device's values cannot be pushed, by property. */
+  reportPushFaults(id: DeviceId, faults: ReadonlyMap<string, string>): void {
+    const entry = this.entries.get(id);
+    if (!entry?.faults.replace('push', faults)) return;
+    entry.stateUnsynced = true;
+    this.changed(entry, 'now');
+  }
+
   // --- from MQTT
 
   /** Takes a message on `$hw/events/device/<ns>/<name>/<action>`.
@@ -258,10 +266,8 @@ export class DeviceTwin implements DeviceManager {
     const result = `${topicOf(id)}/twin/update/result`;
     const request = parseTwinRequest(payload, now);
     if ('refused' in request) {
-      return this.deps.publish(
-        result,
-        refusalPayload(eventBase(parseEvent(payload) ?? {}, now), request.refused),
-      );
+      const unread = eventBase(parseEvent(payload) ?? {}, now);
+      return this.deps.publish(result, refusalPayload(unread, request.refused));
     }
     const entry = this.entries.get(id);
     const base = { event_id: request.event_id, timestamp: now };
@@ -335,10 +341,8 @@ export class DeviceTwin implements DeviceManager {
     if (refused.length > 0) this.reportWrites(entry.id, refused);
     if (changes.length === 0) return;
     adopt(entry, changes, () => true);
-    this.records.noteTwins(
-      entry,
-      changes.map((c) => c.name),
-    );
+    const names = changes.map((c) => c.name);
+    this.records.noteTwins(entry, names);
     this.announce(entry, changes, { event_id: '', timestamp: this.deps.clock.now() });
   }
 
@@ -350,8 +354,7 @@ export class DeviceTwin implements DeviceManager {
   /** @param fault undefined when nothing is wrong any more
    * @returns whether that is news */
   private noteFault(entry: DeviceEntry, kind: FaultKind, property: string, fault?: string): boolean {
-    const { faults } = entry;
-    const isNews = fault === undefined ? faults.clear(kind, property) : faults.set(kind, property, fault);
+    const isNews = entry.faults.set(kind, property, fault);
     if (isNews) entry.stateUnsynced = true;
     if (isNews && fault) this.log.warn(faultLine[kind], { device: entry.id, property, reason: fault });
     return isNews;

@@ -64,10 +64,11 @@ function newPluginKit() {
 }
 
 function serve(made: PluginDriver): void {
-  const outbox = new ReportOutbox((report) => say({ kind: 'report', ...report }));
+  const outbox = new ReportOutbox((report) => say({ kind: 'report', ...report }), systemClock);
   const mapper = new DriverMapper({
     driver: { name, protocols, configure: (device, model) => made.configure(device, model) },
     manager: outbox,
+    sink: outbox,
     clock: systemClock,
     log: kitLog,
     metrics: new Metrics(),
