@@ -39,7 +39,7 @@ export class Mosquitto {
   ): Promise<void> {
     const { version = 'mqttv311', qos = 1, args = [] } = options;
     // By standard input, as an argument has at most 128 KiB.
-    const all = ['-V', version, '-q', `${qos}`, '-t', topic, '-s', ...args];
+    const all = ['-V', version, '-q', `${qos}`, '-t', topic, message === '' ? '-n' : '-s', ...args];
     const { status, stderr } = await this.run('mosquitto_pub', all, message);
     if (status !== 0) throw new Error(`mosquitto_pub: ${stderr}`);
   }

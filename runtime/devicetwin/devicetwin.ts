@@ -317,10 +317,7 @@ export class DeviceTwin implements DeviceManager {
     const model = this.models.of(device);
     const faults = new Map([...this.models.faultsFor(device), ...entry.objectFaults]);
     if (entry.faults.replace('object', faults)) entry.stateUnsynced = true;
-    if (!model) {
-      this.unserved(entry, modelAbsence(device));
-      return;
-    }
+    if (!model) return this.unserved(entry, modelAbsence(device));
     entry.model = model;
     const fault = this.mappers.apply(device, model);
     if (fault) this.unserved(entry, fault);
@@ -366,9 +363,8 @@ export class DeviceTwin implements DeviceManager {
   }
 
   private announce(entry: DeviceEntry, changes: readonly TwinChange[], base: EventBase): void {
-    for (const { topic, payload } of twinEvents(base, changes, entry.twins)) {
+    for (const { topic, payload } of twinEvents(base, changes, entry.twins))
       this.deps.publish(`${topicOf(entry.id)}/${topic}`, payload);
-    }
     this.changed(entry, changes.some(isAwaited) ? 'now' : undefined);
   }
 
