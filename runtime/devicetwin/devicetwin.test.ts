@@ -668,7 +668,7 @@ const bad: [string, Device, string, RegExp][] = [
     'reason',
     /DeviceModel default\/lost is not here/,
   ],
-  ['no model at all', strange({ deviceModelRef: undefined }), 'reason', /DeviceModel default\/ is not here/],
+  ['no model at all', strange({ deviceModelRef: undefined }), 'reason', /spec\.deviceModelRef\.name: missing/],
   [
     'an unknown protocol',
     strange({ protocol: { protocolName: 'telepathy' } }),
