@@ -11,7 +11,6 @@ import { SerialDriver } from '../mappers/serial/serial.ts';
 import type { Broker } from './broker/broker.ts';
 import { pluginsDirectory } from './config/config.ts';
 import type { Config } from './config/schema.ts';
-import type { Module } from './core/module.ts';
 import type { DeviceTwin } from './devicetwin/devicetwin.ts';
 import { Dmi, type DmiDeps } from './devicetwin/dmi/dmi.ts';
 
@@ -27,10 +26,17 @@ type Site = {
   readonly environment: PushEnvironment;
 };
 
-/** What speaks to devices, as modules.
- * @returns those that start before the twins and end after them, and those that come and go: plugins in workers, others in
- *   processes of their own. A protocol has one mapper */
-export function deviceMappers(shared: Shared, site: Site): { before: Module[]; after: Module[] } {
+/** What speaks to devices, as modules. A protocol has one mapper. */
+export type DeviceMappers = {
+  /** These start before the twins and end after them. */
+  readonly pusher: Pusher;
+  readonly builtIn: readonly DriverMapper[];
+  /** These come and go: plugins in workers, others in processes of their own. */
+  readonly plugins: Plugins;
+  readonly dmi: Dmi;
+};
+
+export function deviceMappers(shared: Shared, site: Site): DeviceMappers {
   const { twins } = shared;
   const { config, assets } = site;
   const pusher = newPusher(shared, site);
@@ -53,7 +59,7 @@ export function deviceMappers(shared: Shared, site: Site): { before: Module[]; a
     sockPath: config.modules.deviceTwin.dmiSockPath,
     taken: (protocol) => builtInFor(protocol) ?? plugins.servedBy(protocol),
   });
-  return { before: [pusher, ...builtIn], after: [plugins, dmi] };
+  return { pusher, builtIn, plugins, dmi };
 }
 
 /** Brings values to where `pushMethod`s say; the broker of this process is reached without a socket. */

@@ -7,13 +7,13 @@ import type { BrokerLimits } from './broker/config.ts';
 import { tcpListener } from './broker/listeners/config.ts';
 import type { BrokerStore } from './broker/persistence.ts';
 import type { Config } from './config/schema.ts';
-import { Console } from './console/console.ts';
 import type { Clock } from './core/clock.ts';
 import type { Logger } from './core/log.ts';
 import { Metrics } from './core/metrics.ts';
-import type { Module } from './core/module.ts';
+import { type Module, stopInOrder } from './core/module.ts';
 import type { TimeTrust } from './core/time-trust.ts';
-import { deviceMappers } from './device-mappers.ts';
+import { Desires } from './desires.ts';
+import { type DeviceMappers, deviceMappers } from './device-mappers.ts';
 import { DeviceTwin } from './devicetwin/devicetwin.ts';
 import { Edged } from './edged/edged.ts';
 import { type CloudHandlers, EdgeHub } from './edgehub/edgehub.ts';
@@ -22,14 +22,14 @@ import type { EventBusConfig } from './eventbus/config.ts';
 import { type BusBroker, EventBus } from './eventbus/eventbus.ts';
 import { externalBroker, externalLinks } from './eventbus/external.ts';
 import { HostClock, type HostClockDeps } from './host/host-clock.ts';
+import type { ServiceManager } from './host/service-manager.ts';
+import { localPages } from './local-pages.ts';
 import { MetaManager } from './metamanager/metamanager.ts';
 import { MetaServer } from './metamanager/metaserver/metaserver.ts';
-import { snapshotOf } from './snapshot.ts';
 import { Store } from './store/store.ts';
 import { type TwinRegisterDeps, twinRegisters } from './twin-registers.ts';
+import { watchdogOf } from './watchdog-of.ts';
 import { connectCri } from './wire/cri.ts';
-import { NodeHttpServer } from './wire/http/node-server.ts';
-import { loadUws, UwsHttpServer } from './wire/http/uws-server.ts';
 
 export type EdgeCoreDeps = {
   readonly config: Config;
@@ -40,6 +40,8 @@ export type EdgeCoreDeps = {
   readonly clock: Clock;
   /** What the machine knows of its time. */
   readonly host: Pick<HostClockDeps, 'boot' | 'uptime' | 'builtAt' | 'isSynchronised'>;
+  /** Who has started this process. */
+  readonly manager: ServiceManager;
   readonly log: Logger;
   /** [0, 1) */
   readonly random: () => number;
@@ -51,7 +53,7 @@ export type EdgeCoreDeps = {
 
 /** The whole node: every module is built here, once, and started in this order. */
 export class EdgeCore {
-  private readonly log: Logger;
+  private readonly deps: EdgeCoreDeps;
   private readonly store: Store;
   private readonly authority: FileAuthority;
   private readonly modules: readonly Module[];
@@ -65,7 +67,7 @@ export class EdgeCore {
     const { deviceTwin, edged, edgeHub, eventBus, metaManager } = config.modules;
     const node = edged.hostnameOverride;
     const metrics = new Metrics();
-    this.log = log;
+    this.deps = deps;
     this.authority = mqttAuthority(deps);
     this.store = new Store({ clock: deps.clock, log, metrics, path: config.database.dataSource });
     const { store } = this;
@@ -114,13 +116,27 @@ export class EdgeCore {
     const local = localApi(deps, { store, link: hub, pods: agent, own: meta });
     if (local) meta.mirrorTo(local);
 
-    // The page's port also carries MQTT over WebSocket: it opens first and closes after the broker has said goodbye.
-    const page = this.console({ ...deps, clock }, { metrics, twins, broker, hub, agent, store });
     this.broker = broker;
-    const first = [clock, ...page, this.authority, broker, bus];
-    const scada = modbusServer(deps, { twins, objects: meta, metrics });
-    const devices = [...mappers.before, twins, ...mappers.after, ...scada, ...(local ? [local] : [])];
-    this.modules = [...first, ...devices, agent, hub, ...this.tunnel({ ...deps, ...shared }, hub, agent)];
+    this.modules = this.inOrder(
+      { ...deps, ...shared },
+      { meta, twins, bus, agent, local, hub, broker, mappers },
+    );
+  }
+
+  /** What only listens and shows is built here. @returns every module, in the order in which they start */
+  private inOrder(shared: EdgeCoreDeps & Ordered, parts: CloudParts & OtherParts): Module[] {
+    const { clock, metrics, manager } = shared;
+    const { meta, twins, bus, agent, local, hub, broker } = parts;
+    const { store } = this;
+    const { pusher, builtIn, plugins, dmi } = parts.mappers;
+    const desires = new Desires({ twins, objects: meta });
+    // The page's port also carries MQTT over WebSocket: it opens first and closes after the broker has said goodbye.
+    const pages = localPages(shared, { metrics, twins, desires, plugins, broker, hub, agent, store });
+    const scada = modbusServer(shared, { twins, desires, metrics });
+    const devices = [pusher, ...builtIn, twins, plugins, dmi, ...scada, ...(local ? [local] : [])];
+    const watchdog = watchdogOf({ ...shared, manager, twins, hub, agent, store, mappers: builtIn });
+    const last = [agent, hub, ...this.tunnel(shared, hub, agent), watchdog];
+    return [clock, ...pages, this.authority, broker, bus, ...devices, ...last];
   }
 
   /** Starts every module in order; when one cannot, those before it are stopped again.
@@ -134,11 +150,7 @@ export class EdgeCore {
 
   /** Stops in the reverse order and closes the store last. */
   async stop(): Promise<void> {
-    for (const module of this.started.reverse()) {
-      await module.stop().catch((error) => {
-        this.log.error('a module did not stop cleanly', { resource: module.name, error });
-      });
-    }
+    await stopInOrder(this.started.reverse(), this.deps);
     this.started = [];
     await this.store.close();
   }
@@ -165,48 +177,7 @@ export class EdgeCore {
     });
     return [this.stream];
   }
-
-  private console(deps: EdgeCoreDeps, parts: ConsoleParts): Module[] {
-    const config = deps.config.modules.console;
-    if (!config.enable) return [];
-    const { clock, log, assets } = deps;
-    const uws = loadUws(assets);
-    if (!uws) log.info('uWebSockets.js does not load here: the console is served by node:http');
-    const startedAt = clock.now();
-    const { version } = deps;
-    const node = deps.config.modules.edged.hostnameOverride;
-    return [
-      new Console({
-        config,
-        clock,
-        log,
-        snapshot: () => snapshotOf({ ...parts, node, version, startedAt, now: clock.now() }),
-        metrics: () => parts.metrics.render(),
-        onChange: (listener) => {
-          const stops = [parts.twins, parts.agent, parts.store].map((part) => part.onChange(listener));
-          return () => {
-            for (const stop of stops) stop();
-          };
-        },
-        openServer: (handler) => {
-          const server = uws ? new UwsHttpServer(uws, handler) : new NodeHttpServer(handler);
-          for (const route of parts.broker.routes) server.upgrade(route);
-          return server;
-        },
-      }),
-    ];
-  }
 }
-
-/** What the console shows. */
-type ConsoleParts = {
-  readonly metrics: Metrics;
-  readonly twins: DeviceTwin;
-  readonly broker: Broker;
-  readonly hub: EdgeHub;
-  readonly agent: Edged;
-  readonly store: Store;
-};
 
 type CloudParts = {
   readonly meta: MetaManager;
@@ -215,6 +186,9 @@ type CloudParts = {
   readonly agent: Edged;
   readonly local: MetaServer | undefined;
 };
+
+type OtherParts = { readonly hub: EdgeHub; readonly broker: Broker; readonly mappers: DeviceMappers };
+type Ordered = { readonly clock: HostClock; readonly time: TimeTrust; readonly metrics: Metrics };
 
 /** Where what the cloud says goes. @param parts asked once they all exist */
 function cloudHandlers(parts: () => CloudParts, renewed: () => void): CloudHandlers {

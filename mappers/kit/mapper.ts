@@ -49,6 +49,11 @@ export class DriverMapper implements DeviceMapper {
     });
   }
 
+  /** Ms since when the device that waits longest does not get on; 0 while all do. */
+  stalledFor(): number {
+    return [...this.devices.values()].reduce((most, { polled }) => Math.max(most, polled.stalledFor), 0);
+  }
+
   applyDevice(device: Device, model: DeviceModel): string | undefined {
     const fault = this.serve(device, model);
     this.serveRefused();
@@ -59,6 +64,11 @@ export class DriverMapper implements DeviceMapper {
     this.refused.delete(id);
     this.drop(id);
     this.serveRefused();
+  }
+
+  async write(id: DeviceId, property: string, value: string): Promise<string | undefined> {
+    const served = this.devices.get(id);
+    return served ? served.polled.write(property, value) : 'the device is not served';
   }
 
   async start(): Promise<void> {}

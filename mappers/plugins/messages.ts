@@ -21,6 +21,14 @@ export type ToWorker =
   | { readonly kind: 'devices'; readonly apply: readonly Handed[]; readonly remove: readonly DeviceId[] }
   /** The last report was taken: the next one may come. */
   | { readonly kind: 'noted' }
+  /** Somebody waits to see a value written; answered by `wrote` of the same number. */
+  | {
+      readonly kind: 'write';
+      readonly number: number;
+      readonly id: DeviceId;
+      readonly property: string;
+      readonly value: string;
+    }
   | { readonly kind: 'stop' };
 
 export type Handed = { readonly device: Device; readonly model: DeviceModel };
@@ -33,6 +41,7 @@ export type FromWorker =
   /** The last devices were taken. */
   | { readonly kind: 'took'; readonly faults: readonly DeviceFault[] }
   | ({ readonly kind: 'report' } & Report)
+  | { readonly kind: 'wrote'; readonly number: number; readonly fault?: string }
   | { readonly kind: 'log'; readonly level: 'info' | 'warn'; readonly text: string }
   | { readonly kind: 'serial'; readonly options: SerialOptions; readonly port: MessagePort };
 
@@ -96,6 +105,10 @@ export function parseFromWorker(raw: unknown): FromWorker | undefined {
         writes: listOf(raw.writes).flatMap(writeOf),
         dropped: countOf(raw.dropped),
       };
+    case 'wrote': {
+      const fault = raw.fault === undefined ? {} : { fault: textOf(raw.fault) };
+      return { kind: 'wrote', number: countOf(raw.number), ...fault };
+    }
     case 'log':
       return { kind: 'log', level: raw.level === 'warn' ? 'warn' : 'info', text: textOf(raw.text) };
     case 'serial':

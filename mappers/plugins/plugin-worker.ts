@@ -4,6 +4,7 @@ import type { DeviceManager, ReadingSink } from '../../runtime/core/dmi.ts';
 import type { Logger } from '../../runtime/core/log.ts';
 import { TokenBucket } from '../../runtime/core/token-bucket.ts';
 import { type DeviceId, millis, seconds } from '../../runtime/core/units.ts';
+import { AskedWrites } from './asked-writes.ts';
 import type { Kept } from './folder.ts';
 import {
   type FromWorker,
@@ -63,6 +64,7 @@ export class PluginWorker {
   /** Devices of which the worker has not been told. */
   private readonly pending = new Set<DeviceId>();
   private telling = false;
+  private readonly writes = new AskedWrites();
   private readonly exited: Promise<void>;
   private readonly loaded: Promise<string | undefined>;
   private isLoaded: (refused?: string) => void = () => {};
@@ -119,6 +121,11 @@ export class PluginWorker {
     this.tell();
   }
 
+  /** @returns why the device does not have the value; undefined when it has */
+  write(id: DeviceId, property: string, value: string): Promise<string | undefined> {
+    return this.writes.ask((number) => this.post({ kind: 'write', number, id, property, value }));
+  }
+
   /** Asks it to let go of its devices, and ends it. */
   async stop(): Promise<void> {
     this.stopping = true;
@@ -155,6 +162,8 @@ export class PluginWorker {
         return this.took(message);
       case 'report':
         return this.take(message);
+      case 'wrote':
+        return this.writes.answered(message.number, message.fault);
       case 'log':
         return this.logText(message.level, message.text);
       case 'serial':
@@ -255,6 +264,7 @@ export class PluginWorker {
     this.port.close();
     const why = this.endedBy ?? `it ended itself with process.exit(${code})`;
     this.isLoaded(why);
+    this.writes.end(`its mapper ended: ${why}`);
     if (this.ready && !this.stopping) this.deps.ended(why);
   }
 

@@ -97,6 +97,12 @@ export class Plugin implements DeviceMapper {
     this.worker?.changed(id);
   }
 
+  async write(id: DeviceId, property: string, value: string): Promise<string | undefined> {
+    return this.worker
+      ? this.worker.write(id, property, value)
+      : this.condition.reason || 'its mapper is being changed';
+  }
+
   async stop(): Promise<void> {
     this.stopped = true;
     this.restart?.cancel();

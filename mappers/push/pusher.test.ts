@@ -132,6 +132,21 @@ test('a mapper that changes its protocols is known by those that it has', (conte
     .removeMapper(context.mapper, 'it goes');
 });
 
+test('commands reach a mapper as before, and one that takes none is known as such', async (context) => {
+  assert.is(register(context).write, undefined);
+  const written: string[] = [];
+  const commanded: DeviceMapper = {
+    ...context.mapper,
+    write: async (of, property, value) => {
+      written.push(`${of}/${property}=${value}`);
+      return undefined;
+    },
+  };
+  const known = register({ ...context, mapper: { ...commanded, protocols: ['two'] }, registered: [] });
+  assert.is(await known.write?.(id, 't', '1'), undefined);
+  assert.equal(written, ['default/d/t=1']);
+});
+
 /** Loading a module takes real time. */
 async function until({ clock }: Context, holds: () => boolean): Promise<void> {
   for (const end = performance.now() + 10_000; !holds(); ) {

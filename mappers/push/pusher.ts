@@ -51,6 +51,7 @@ export class Pusher implements ReadingSink {
   private over(mapper: DeviceMapper): DeviceMapper {
     const known = this.mappers.get(mapper);
     if (known) return known;
+    const write = mapper.write?.bind(mapper);
     const made: DeviceMapper = {
       get protocols() {
         return mapper.protocols;
@@ -63,6 +64,7 @@ export class Pusher implements ReadingSink {
         this.removeDevice(id);
         mapper.removeDevice(id);
       },
+      ...(write && { write }),
     };
     this.mappers.set(mapper, made);
     return made;

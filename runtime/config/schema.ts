@@ -4,6 +4,7 @@ import { mappersConfig } from '../../mappers/plugins/config.ts';
 import { pushConfig } from '../../mappers/push/config.ts';
 import { type ConsoleConfig, consoleConfig } from '../console/config.ts';
 import { pathOf } from '../core/config-fields.ts';
+import { deviceApiConfig } from '../deviceapi/config.ts';
 import { deviceTwinConfig } from '../devicetwin/config.ts';
 import { edgedConfig } from '../edged/config.ts';
 import { edgeHubConfig } from '../edgehub/config.ts';
@@ -45,6 +46,7 @@ export const edgeCoreConfig = v.strictObject({
       mappers: v.optional(mappersConfig, {}),
       push: v.optional(pushConfig, {}),
       console: v.optional(consoleConfig, {}),
+      deviceApi: v.optional(deviceApiConfig, {}),
       modbusServer: v.optional(modbusServerConfig, {}),
       serviceBus: notOffered('serviceBus'),
       edgeStream: v.optional(edgeStreamConfig, {}),

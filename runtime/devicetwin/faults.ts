@@ -19,8 +19,9 @@ export class PropertyFaults {
     push: new Map(),
   };
 
-  /** @returns whether it is news */
-  set(kind: FaultKind, property: string, fault: string): boolean {
+  /** @param fault undefined: nothing is wrong. @returns whether it is news */
+  set(kind: FaultKind, property: string, fault: string | undefined): boolean {
+    if (fault === undefined) return this.clear(kind, property);
     if (this.kinds[kind].get(property) === fault) return false;
     this.kinds[kind].set(property, fault);
     return true;
@@ -36,6 +37,11 @@ export class PropertyFaults {
     const before = JSON.stringify([...this.kinds[kind]]);
     this.kinds[kind] = new Map(faults);
     return JSON.stringify([...faults]) !== before;
+  }
+
+  /** What of one kind is wrong with a property. */
+  of(kind: FaultKind, property: string): string | undefined {
+    return this.kinds[kind].get(property);
   }
 
   /** All that is wrong with a property. */
