@@ -33,7 +33,7 @@ export type ClusterOptions = Partial<
   /** Suites about the API alone do without an edge. */
   readonly edge?: boolean;
   /** Puts something between edge and cloud: takes CloudHub's port and gives the one that the edge is to dial. */
-  readonly link?: (cloudhub: number) => Promise<number>;
+  readonly link?: (cloudhub: number, stack: () => Stack) => Promise<number>;
 };
 
 /** Starts cloud and edge, on mini-master or on the cluster of `KUBECONFIG`.
@@ -48,8 +48,10 @@ export async function startCluster(
   const node = `edge-test-${id}`;
   const namespace = `edge-test-${id}`;
   const ports = await freePorts();
-  const dialled = link && { edgeHub: { websocket: { server: `127.0.0.1:${await link(ports.cloudhub)}` } } };
-  const stack = new Stack({
+  const dialled = link && {
+    edgeHub: { websocket: { server: `127.0.0.1:${await link(ports.cloudhub, () => stack)}` } },
+  };
+  const stack: Stack = new Stack({
     dir,
     ports,
     node,

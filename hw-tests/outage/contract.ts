@@ -41,6 +41,18 @@ export const promises = {
     limit: '20 pods within 10 s of the last of three cuts',
     test: '20 pods at once, and the link fails meanwhile',
   },
+  'messages-lost': {
+    promise:
+      'Pods that are created at once all run, also when every tenth message is lost, in either direction',
+    limit: '20 pods within 10 s, each with a configmap, a secret and a token of its own',
+    test: '20 pods at once while single messages get lost',
+  },
+  'values-lost': {
+    promise:
+      'Values reach the cluster although messages are lost, also the last one of a device that falls silent',
+    limit: 'no older value is shown in the cluster after a newer one',
+    test: 'values come to the cloud while single messages get lost',
+  },
   'clock-jumps': {
     promise: 'The clock of a gateway may jump by hours in either direction: the link stays, values go on',
     limit: 'nothing expires or is sent twice for it',

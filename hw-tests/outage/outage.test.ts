@@ -7,6 +7,7 @@ import { busyboxPod } from '../kubernetes/busybox-pod.ts';
 import { type Cluster, startCluster } from '../kubernetes/cluster.ts';
 import { until } from '../program.ts';
 import { prove, writeContract } from './contract.ts';
+import { countedProperties, counterObjects } from './counters.ts';
 import { CutProxy, type LinkMode } from './cut-proxy.ts';
 import { random, seed } from './seed.ts';
 import { TwinPublisher } from './twin-publisher.ts';
@@ -21,7 +22,6 @@ const isLong = process.env.EDGECORE_LONG === 'true';
 const EDGE_KILLS = isLong ? 300 : 8;
 const SHIM_KILLS = isLong ? 100 : 4;
 const LINK_CUTS = isLong ? 100 : 4;
-const PROPERTIES = ['p0', 'p1', 'p2', 'p3'];
 const DEVICE = 'counters';
 /** After many connections that did not last the wait for the next is a minute, give or take 30 %. */
 const LINK_BACK = 100_000;
@@ -39,13 +39,13 @@ test.before(async (context) => {
     },
   });
   const { kubectl, node } = context.cluster;
-  await kubectl.apply(...counters(node));
+  await kubectl.apply(...counterObjects(DEVICE, node));
   await until('the device is on the node', async () => (await local(context)).devices.length === 1);
   await until('it has a status', () => kubectl.value(['devicestatus', DEVICE], '{.metadata.name}'));
   const device = `${context.cluster.namespace}/${DEVICE}`;
   const port = context.cluster.stack.options.ports.mqtt;
   context.load = {
-    publishers: PROPERTIES.map((property) => new TwinPublisher({ port, device, property })),
+    publishers: countedProperties.map((property) => new TwinPublisher({ port, device, property })),
     watch: new TwinWatch(kubectl, DEVICE),
   };
 });
@@ -96,14 +96,14 @@ async function settled(context: Context): Promise<void> {
     'the cluster has every acknowledged value',
     async () => {
       const { devices } = await local(context);
-      const here = PROPERTIES.map((name) =>
+      const here = countedProperties.map((name) =>
         Number(devices[0]?.properties.find((p) => p.name === name)?.value ?? 0),
       );
       assert.ok(
         here.every((value, i) => value >= (wanted[i] ?? 0)),
         `node ${here}, acknowledged ${wanted}`,
       );
-      return here.every((value, i) => load.watch.latest.get(PROPERTIES[i] ?? '') === value);
+      return here.every((value, i) => load.watch.latest.get(countedProperties[i] ?? '') === value);
     },
     LINK_BACK,
   );
@@ -235,27 +235,3 @@ if (canRunContainers() && kubectlProgram) {
 }
 
 if (canRunContainers()) test.run();
-
-function counters(node: string): unknown[] {
-  const apiVersion = 'devices.kubeedge.io/v1beta1';
-  const properties = PROPERTIES.map((name) => ({ name, type: 'INT', accessMode: 'ReadOnly' }));
-  return [
-    {
-      apiVersion,
-      kind: 'DeviceModel',
-      metadata: { name: DEVICE },
-      spec: { protocol: 'counting', properties },
-    },
-    {
-      apiVersion,
-      kind: 'Device',
-      metadata: { name: DEVICE },
-      spec: {
-        deviceModelRef: { name: DEVICE },
-        nodeName: node,
-        protocol: { protocolName: 'counting' },
-        properties: PROPERTIES.map((name) => ({ name, reportToCloud: true })),
-      },
-    },
-  ];
-}
