@@ -28,6 +28,8 @@ export type ClusterOptions = Partial<
     | 'edgePrefix'
     | 'shimPrefix'
     | 'certificateDays'
+    | 'cloudHosts'
+    | 'ports'
   >
 > & {
   /** Suites about the API alone do without an edge. */
@@ -40,14 +42,14 @@ export type ClusterOptions = Partial<
  * @param program the kubectl to use */
 export async function startCluster(
   program: string,
-  { edge = true, link, modules, ...options }: ClusterOptions = {},
+  { edge = true, link, modules, ports: chosen, ...options }: ClusterOptions = {},
 ): Promise<Cluster> {
   const kubeconfig = process.env.KUBECONFIG || undefined;
   const dir = mkdtempSync(join(tmpdir(), 'edgecore-stack-'));
   const id = `${process.pid}-${++made}`;
   const node = `edge-test-${id}`;
   const namespace = `edge-test-${id}`;
-  const ports = await freePorts();
+  const ports = chosen ?? (await freePorts());
   const dialled = link && {
     edgeHub: { websocket: { server: `127.0.0.1:${await link(ports.cloudhub, () => stack)}` } },
   };

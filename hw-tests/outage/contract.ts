@@ -16,7 +16,8 @@ export const promises = {
     test: 'the shim is killed under load',
   },
   'link-cut': {
-    promise: 'The link may be cut, slowed to 20 kbit/s or silenced: nothing acknowledged is lost',
+    promise:
+      'The link may be cut, slowed to 20 kbit/s with 5 % of the packets lost, or silenced by a filter: nothing acknowledged is lost',
     limit: 'no older value is shown in the cluster after a newer one',
     test: 'the link is cut, slowed or silenced under load',
   },
