@@ -27,6 +27,7 @@ export const page = `<!doctype html>
 <div id="devices"></div>
 <div id="plugins"></div>
 <div id="pods"></div>
+<div id="rules"></div>
 <noscript>This page needs JavaScript; /api/state and /metrics give the same as text.</noscript>
 <script>
 const make = (tag, text, cls) => { const e = document.createElement(tag); if (text !== undefined) e.textContent = text; if (cls) e.className = cls; return e; };
@@ -105,6 +106,12 @@ function pods(s) {
   for (const p of s.pods) t.append(row(make('tr'), [p.name], [p.phase, p.phase === 'Running' || p.phase === 'Succeeded' ? 'good' : 'bad'], [p.ready + ' ready, ' + p.restarts + ' restarts'], [p.reason, 'dim']));
   return [make('h2', 'Pods'), t];
 }
+function rules(s) {
+  if (!s.rules.length) return [];
+  const t = make('table');
+  for (const r of s.rules) t.append(row(make('tr'), [r.id], [r.origin, 'dim'], [r.state, r.state === 'refused' || r.state === 'stopped' ? 'bad' : r.state === 'active' ? 'good' : 'dim'], [r.firedAt ? r.fired + ' times, ' + ago(s.now, r.firedAt) : 'never acted', 'dim'], [r.reason || r.lastError || '', r.reason ? 'bad' : 'dim']));
+  return [make('h2', 'Rules'), t];
+}
 const source = new EventSource('/api/events');
 source.onmessage = (event) => {
   const s = JSON.parse(event.data);
@@ -114,6 +121,7 @@ source.onmessage = (event) => {
   devices(s);
   document.getElementById('plugins').replaceChildren(...plugins(s));
   document.getElementById('pods').replaceChildren(...pods(s));
+  document.getElementById('rules').replaceChildren(...rules(s));
   document.getElementById('stale').style.display = 'none';
 };
 source.onerror = () => { document.getElementById('stale').style.display = 'block'; };

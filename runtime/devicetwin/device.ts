@@ -169,9 +169,9 @@ export function topicOf(id: DeviceId): string {
 }
 
 /** How many devices answer. */
-export function onlineAmong(entries: Iterable<DeviceEntry>): number {
+export function onlineAmong(entries: ReadonlyMap<DeviceId, DeviceEntry>): number {
   let n = 0;
-  for (const { state } of entries) if (state === 'online') n++;
+  for (const { state } of entries.values()) if (state === 'online') n++;
   return n;
 }
 
