@@ -79,6 +79,7 @@ test.before.each((context) => {
       removeDevice: note('removeDevice'),
       applyModel: ({ metadata }) => acted.push(['applyModel', metadata.name]),
     },
+    rules: { apply: ({ metadata }) => acted.push(['applyRule', metadata.name]), remove: note('removeRule') },
   };
   const make = (reportEvent: boolean): MetaManager =>
     new MetaManager({
@@ -217,6 +218,18 @@ test('each kind of object goes to who acts on it; others are only kept', async (
     ['applyModel', 'm'],
   ]);
   assert.equal(store.read('null/node/edge-1'), named('edge-1'));
+});
+
+test('a rule goes to who acts on it, and so does its end', async ({ meta, acted }) => {
+  const rule = { metadata: { name: 'hot', namespace: 'default', uid: 'u1' }, spec: {} };
+  await meta.keep(change('insert', 'localrule', 'hot', rule));
+  assert.equal(meta.localRules(), [rule]);
+  await meta.keep(change('delete', 'localrule', 'hot', rule));
+  assert.equal(acted, [
+    ['applyRule', 'hot'],
+    ['removeRule', 'default', 'hot'],
+  ]);
+  assert.equal(meta.localRules(), []);
 });
 
 test('a deletion removes the object and says which pod went', async ({ meta, store, acted }) => {
