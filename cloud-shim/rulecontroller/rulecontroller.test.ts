@@ -40,7 +40,8 @@ test.before.each(async (context) => {
     api,
     link: {
       isConnected: (node) => !away.has(node),
-      deliver: (node: string, { operation, resource, content }: MessageDraft) => {
+      deliver: (node: string, { source, operation, resource, content }: MessageDraft) => {
+        assert.is(source, 'edgecontroller');
         assert.not('status' in (content as object), 'a node needs no status');
         sent.push(`${node} ${operation} ${resource}`);
       },

@@ -70,7 +70,8 @@ export class RuleController {
     if (!this.deps.link.isConnected(node)) return;
     const { namespace, name } = object.metadata;
     const resource = formatResource({ namespace, type, name });
-    const draft = { source: 'rulecontroller', group: 'resource', operation, resource, content: object };
+    // An edge of KubeEdge's keeps, and acknowledges, what it does not know only if it comes from there.
+    const draft = { source: 'edgecontroller', group: 'resource', operation, resource, content: object };
     this.deps.link.deliver(node, draft, object, operation === 'delete');
   }
 

@@ -188,6 +188,8 @@ export class RuleEngine {
     const chain = actions.length > 0 && this.loops.fires(live.key, live.cause, clock.monotonic());
     if (chain === undefined) return this.halt(live);
     if (acts === 'do') {
+      // What goes wrong from now on is the last error.
+      live.lastError = undefined;
       live.fired++;
       live.firedAt = clock.now();
     }

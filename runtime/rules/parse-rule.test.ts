@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { parse } from 'yaml';
 import { faultLine } from '../core/config-faults.ts';
 import { parseRule } from './parse-rule.ts';
 import { ruleObject, ruleOf, say, temperature } from './test-rules.ts';
@@ -128,6 +130,17 @@ for (const [change, ...wanted] of refused) {
       );
   });
 }
+
+test('what rules.md shows is understood', () => {
+  const page = readFileSync(new URL('../docs/rules.md', import.meta.url), 'utf8');
+  const examples = [...page.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, text = '']) => parse(text));
+  assert.is(examples.length, 3);
+  for (const example of examples) {
+    const whole = example.kind ? example : ruleObject('r', example.spec ?? example);
+    const rule = parseRule(whole);
+    assert.ok(!('faults' in rule), 'faults' in rule ? rule.faults.map(faultLine).join('\n') : '');
+  }
+});
 
 for (const raw of [undefined, null, 5, 'x', [], {}, { kind: 'Pod' }]) {
   test(`${JSON.stringify(raw)} is no rule`, () => assert.ok('faults' in parseRule(raw)));

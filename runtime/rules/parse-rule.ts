@@ -20,7 +20,7 @@ export function parseRule(raw: unknown): Rule | { readonly faults: readonly Conf
   return reader.faults.length > 0 ? { faults: reader.faults } : rule;
 }
 
-/** One line of what is wrong with a rule. */
+/** What something that should be a rule calls itself, for words to people. */
 export function nameOf(raw: unknown): string {
   const { metadata } = isRecord(raw) ? raw : {};
   return isRecord(metadata) && typeof metadata.name === 'string' ? metadata.name : '(without a name)';

@@ -1,6 +1,7 @@
 import type { KubeObject } from '../core/k8s.ts';
 import type { DeviceId } from '../core/units.ts';
 import { STATE_TYPE } from './records.ts';
+import { STATE } from './rule.ts';
 import type { RuleHost, RuleHostDeps } from './rule-host.ts';
 import type { RuleStanding, RuleView } from './view.ts';
 
@@ -79,7 +80,7 @@ export class Rules {
 
   /** A device's state was told. */
   heardState(device: DeviceId, state: string): void {
-    this.host?.heard(device, '$state', state);
+    this.host?.heard(device, STATE, state);
   }
 
   // --- for the console

@@ -15,5 +15,6 @@ export type RuleView = {
   readonly firedAt?: number;
   /** Why it is refused or stopped. */
   readonly reason?: string;
+  /** What went wrong since it acted last. */
   readonly lastError?: string;
 };
