@@ -68,9 +68,9 @@ function devices(s) {
   }
 }
 function forms(s, d) {
-  const one = (p, label, path, button) => {
+  const one = (p, label, path, button, about) => {
     const f = make('form'), input = make('input'), said = make('span', undefined, 'dim'), go = make('button', button);
-    const range = [p.type, p.minimum && 'from ' + p.minimum, p.maximum && 'to ' + p.maximum].filter(Boolean).join(' ');
+    const range = [p.type, p.minimum && 'from ' + p.minimum, p.maximum && 'to ' + p.maximum].filter(Boolean).join(' ') + (about ? ', ' + about : '');
     input.setAttribute('aria-label', label); input.placeholder = p.type === 'BOOLEAN' ? 'true or false' : ''; input.required = p.type !== 'STRING';
     f.append(make('label', label), input, go, make('span', range, 'dim'), said);
     f.onsubmit = async (event) => {
@@ -87,12 +87,12 @@ function forms(s, d) {
   };
   const property = (name) => d.properties.find((p) => p.name === name) || { type: '' };
   const sets = d.properties.filter((p) => p.writable).map((p) => one(p, p.name, 'properties/' + encodeURIComponent(p.name), 'Set'));
-  const calls = d.methods.flatMap((m) => m.properties.map((name) => one(property(name), m.name + ': ' + name, 'methods/' + encodeURIComponent(m.name) + '/' + encodeURIComponent(name), 'Call')));
+  const calls = d.methods.flatMap((m) => m.properties.map((name) => one(property(name), m.name + ': ' + name, 'methods/' + encodeURIComponent(m.name) + '/' + encodeURIComponent(name), 'Call', m.description)));
   if (!s.writes) {
     const methods = d.methods.map((m) => m.name + ' (' + m.properties.join(', ') + ')' + (m.description ? ': ' + m.description : ''));
     return methods.length ? [make('p', 'Methods: ' + methods.join('; '), 'dim')] : [];
   }
-  return [...(sets.length ? [make('strong', 'Set'), ...sets] : []), ...(calls.length ? [make('strong', 'Methods'), ...d.methods.filter((m) => m.description).map((m) => make('p', m.name + ': ' + m.description, 'dim')), ...calls] : [])];
+  return [...(sets.length ? [make('strong', 'Set'), ...sets] : []), ...(calls.length ? [make('strong', 'Methods'), ...calls] : [])];
 }
 function plugins(s) {
   if (!s.plugins.length) return [];

@@ -549,6 +549,22 @@ test('a write that failed is told with the device’s state, until one succeeds'
   assert.equal(faults, [{ setpoint: 'desired "20": exception 2' }, undefined]);
 });
 
+test('a value that cannot be pushed is told with the device’s state, and its twin is as before', async (context) => {
+  const { twins, link, clock } = context;
+  join(context);
+  link.online = true;
+  const faults = new Map([['setpoint', 'cannot be pushed to redis db:6379']]);
+  for (const told of [faults, faults, new Map<string, string>()]) {
+    twins.reportPushFaults(ID, told);
+    await clock.advance(0);
+  }
+  const states = link.drafts.map(({ content }) => JSON.parse(content as string) as { device: unknown });
+  assert.equal(
+    states.map(({ device }) => (device as { faults?: unknown }).faults),
+    [Object.fromEntries(faults), undefined],
+  );
+});
+
 test('what changed while the link was down goes up when it returns', async (context) => {
   const { twins, link, clock } = context;
   join(context);
@@ -676,7 +692,12 @@ const bad: [string, Device, string, RegExp][] = [
     'reason',
     /DeviceModel default\/lost is not here/,
   ],
-  ['no model at all', strange({ deviceModelRef: undefined }), 'reason', /DeviceModel default\/ is not here/],
+  [
+    'no model at all',
+    strange({ deviceModelRef: undefined }),
+    'reason',
+    /spec\.deviceModelRef\.name: missing/,
+  ],
   [
     'an unknown protocol',
     strange({ protocol: { protocolName: 'telepathy' } }),

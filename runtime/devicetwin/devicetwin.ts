@@ -15,6 +15,7 @@ import {
   isOnline,
   isState,
   lastOnlineOf,
+  modelAbsence,
   modelKey,
   newDeviceEntry,
   onlineAmong,
@@ -315,10 +316,7 @@ export class DeviceTwin implements DeviceManager {
     const model = this.models.of(device);
     const faults = new Map([...this.models.faultsFor(device), ...entry.objectFaults]);
     if (entry.faults.replace('object', faults)) entry.stateUnsynced = true;
-    if (!model) {
-      this.unserved(entry, `DeviceModel ${modelKey(device)} is not here: create it in the cluster`);
-      return;
-    }
+    if (!model) return this.unserved(entry, modelAbsence(device));
     entry.model = model;
     const fault = this.mappers.apply(device, model);
     if (fault) this.unserved(entry, fault);

@@ -313,6 +313,30 @@ test('a configmap comes from the store, and from the cloud only when it is not t
   assert.is(link.asked.length, 1);
 });
 
+test('what several ask for at once is asked of the cloud once', async ({ meta, link }) => {
+  const object = { metadata: { name: 'c' }, data: { a: '1' } };
+  link.reply = respond(object);
+  const answers = await Promise.all([meta.configMap('default', 'c'), meta.configMap('default', 'c')]);
+  assert.equal(answers, [object, object]);
+  assert.is(link.asked.length, 1);
+  link.reply = () => new EdgeError('LINK_TIMEOUT');
+  assert.is(await outcome(meta.configMap('default', 'other')), 'LINK_TIMEOUT');
+  link.reply = respond(object);
+  assert.equal(await meta.configMap('default', 'other'), object, 'a failure is not kept');
+});
+
+test('an answer that was overtaken by a change gives way to it', async ({ meta, link, store }) => {
+  const version = (resourceVersion: string) => ({ metadata: { name: 'c', uid: 'u1', resourceVersion } });
+  let keeping: Promise<void> | undefined;
+  link.reply = (draft) => {
+    keeping = meta.keep(change('update', 'configmap', 'c', version('8')));
+    return respond(version('7'))(draft);
+  };
+  assert.equal(await meta.configMap('default', 'c'), version('8'));
+  await keeping;
+  assert.equal(store.read('default/configmap/c'), version('8'));
+});
+
 test('a secret that is neither stored nor reachable says so', async ({ meta, link }) => {
   link.online = false;
   assert.is(await outcome(meta.secret('default', 's')), 'LINK_OFFLINE');

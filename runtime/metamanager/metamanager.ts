@@ -90,6 +90,8 @@ export class MetaManager {
   private readonly log: Logger;
   private readonly remote: Remote;
   private readonly desires: LocalDesires;
+  /** What is being asked for: twenty pods of one namespace need the same certificate at once. */
+  private readonly asked = new Map<string, Promise<unknown>>();
   private consumers: ObjectConsumers | undefined;
   private mirror: ObjectMirror | undefined;
 
@@ -323,7 +325,16 @@ export class MetaManager {
     const stored = this.read(key);
     if (stored) return stored;
     if (!this.remote.online) throw new EdgeError('LINK_OFFLINE', { detail: `${key} is not stored here` });
+    const asked = this.asked.get(key) ?? this.ask(key, path).finally(() => this.asked.delete(key));
+    this.asked.set(key, asked);
+    return asked;
+  }
+
+  private async ask(key: string, path: ResourcePath): Promise<unknown> {
     const object = await this.remote.query(key);
+    // A change may have been pushed while the answer was on its way.
+    const pushed = this.read(key);
+    if (pushed && isOlder(object, pushed)) return pushed;
     const row = { key, type: path.type, value: JSON.stringify(object) };
     await this.deps.store.durable(() => this.deps.store.meta.put(row));
     this.show(path.type, object);

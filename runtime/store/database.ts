@@ -4,6 +4,7 @@ import { EdgeError, errorText } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import { mebibytes } from '../core/units.ts';
 import { isDiskTrouble, keepNewest, roomFor, syncDirectory, syncFileNow } from './files.ts';
+import { forgetSchema, rememberSchema, removeRepair, repairSchema } from './known-schema.ts';
 import { migrations, sumOldRows } from './migrations.ts';
 import { rowSum } from './row-sum.ts';
 import { badRow, type Salvage, salvage } from './salvage.ts';
@@ -32,7 +33,8 @@ export function openDatabase(path: string, now: number, log: Logger): Opened {
     if (!existsSync(path) || !isDamage(error, path)) throw error;
     const aside = `${path}.corrupt-${now}`;
     removeLibraryLock(path);
-    const counts = build(path, (db) => salvage(path, db));
+    const counts = build(path, (db) => salvage(repairSchema(path) ?? path, db));
+    removeRepair(path);
     promoteRewrite(path, aside);
     keepNewest(path, 'corrupt', KEPT);
     log.error('database damaged: set aside, what can be read goes on', {
@@ -71,6 +73,7 @@ function removeRewrite(path: string): void {
 
 /** The file that is built takes the place of the one at `path` once it is whole. */
 function promoteRewrite(path: string, aside: string): void {
+  forgetSchema(path);
   renameSync(path, aside);
   if (existsSync(`${path}-wal`)) renameSync(`${path}-wal`, `${aside}-wal`);
   renameSync(rewriteOf(path), path);
@@ -118,6 +121,7 @@ function openChecked(path: string): Database {
     migrate(db, path);
     const bad = badRow(db);
     if (bad) throw corrupt(path, bad);
+    rememberSchema(path, db);
     return db;
   } catch (error) {
     closeQuietly(db);
