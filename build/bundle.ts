@@ -12,7 +12,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type BuildOptions, build, type Metafile } from 'esbuild';
+import { type BuildOptions, build, type Metafile, type Plugin } from 'esbuild';
+import { lean, passing } from './lean-plugin.ts';
 import { licences } from './licences.ts';
 import { bareNative } from './native-plugin.ts';
 
@@ -36,7 +37,11 @@ const programs = [
     // One malloc arena: each thread of the pool would keep a heap of its own. A fixed threshold: what a burst of traffic
     // took is given back after it, instead of being kept for the next.
     env: 'MALLOC_ARENA_MAX=1 MALLOC_TRIM_THRESHOLD_=131072',
-    flags: '--max-semi-space-size=1 --liftoff-only --optimize-for-size --max-lazy --v8-pool-size=1',
+    flags: [
+      '--max-semi-space-size=1 --liftoff-only --optimize-for-size --max-lazy --v8-pool-size=1',
+      // Garbage is looked for when the heap has grown by 2 MB since the last time; V8 would wait for 9.
+      '--incremental-marking-soft-trigger=25 --incremental-marking-hard-trigger=40',
+    ].join(' '),
   },
   { name: 'cloud-shim', entry: 'cloud-shim/main.ts', env: '', flags: '--max-semi-space-size=4' },
 ] as const;
@@ -61,8 +66,10 @@ for (const { name, entry, env, flags } of programs) {
   const folder = values.edgecore ?? join('dist', name);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  const metafile = await bundle(entry, join(folder, `${name}.cjs`));
-  writeFileSync(join(folder, 'THIRD-PARTY-LICENSES.txt'), licences(metafile));
+  const yaml = name === 'edgecore' ? [passing('yaml', ['parseDocument', 'stringify'])] : [];
+  const { inputs } = await bundle(entry, join(folder, `${name}.cjs`), yaml);
+  const beside = yaml.length > 0 ? await bundle('yaml', join(folder, 'yaml.cjs')) : { inputs: {} };
+  writeFileSync(join(folder, 'THIRD-PARTY-LICENSES.txt'), licences({ ...inputs, ...beside.inputs }));
   copyFileSync('LICENSE', join(folder, 'LICENSE'));
   writeLauncher(join(folder, name), { script: `${name}.cjs`, env, flags });
 }
@@ -74,7 +81,7 @@ if (!values.edgecore) {
   for (const { name, entry } of tools) await bundle(entry, join('dist', 'dev', `${name}.cjs`));
 }
 
-async function bundle(entry: string, outfile: string): Promise<Metafile> {
+async function bundle(entry: string, outfile: string, plugins: readonly Plugin[] = []): Promise<Metafile> {
   const { metafile } = await build({
     ...bundleOptions(entry, outfile),
     format: 'cjs',
@@ -87,7 +94,7 @@ async function bundle(entry: string, outfile: string): Promise<Metafile> {
       'process.env.WS_NO_UTF_8_VALIDATE': '"1"',
     },
     external: ['bufferutil', 'utf-8-validate'],
-    plugins: [bareNative],
+    plugins: [bareNative, lean, ...plugins],
   });
   return metafile;
 }

@@ -99,6 +99,7 @@ export class EdgeCore {
       store,
       link: hub,
       publish: (topic, payload) => bus.publish(topic, payload),
+      hears: (topic) => bus.hears(topic),
       observer: rules,
       objects: meta,
     });
