@@ -27,6 +27,7 @@ import { localPages } from './local-pages.ts';
 import { localRules } from './local-rules.ts';
 import { MetaManager } from './metamanager/metamanager.ts';
 import { MetaServer } from './metamanager/metaserver/metaserver.ts';
+import type { TopicSource } from './rules/engine.ts';
 import type { Rules } from './rules/rules.ts';
 import { Store } from './store/store.ts';
 import { type TwinRegisterDeps, twinRegisters } from './twin-registers.ts';
@@ -303,7 +304,7 @@ function newBroker(
 }
 
 /** The brokers that the bus speaks to: 0 the one in this process, 1 both, 2 the external one. */
-function busBrokers(mode: EventBusConfig['mqttMode'], broker: Broker): readonly BusBroker[] {
+function busBrokers(mode: EventBusConfig['mqttMode'], broker: Broker): readonly (BusBroker & TopicSource)[] {
   const external = externalBroker((name) => broker.bridge(name));
   switch (mode) {
     case 0:
