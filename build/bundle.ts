@@ -1,6 +1,5 @@
 import { spawnSync } from 'node:child_process';
 import {
-  chmodSync,
   copyFileSync,
   cpSync,
   existsSync,
@@ -12,13 +11,19 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type BuildOptions, build, type Metafile } from 'esbuild';
+import { type BuildOptions, build, type Metafile, type Plugin } from 'esbuild';
+import { writeLauncher } from './launcher.ts';
 import { licences } from './licences.ts';
 import { bareNative } from './native-plugin.ts';
+import { makeUpgradeBundle } from './upgrade-bundle.ts';
 
-/** Makes `dist/`: `npm run build -- [--target linux-x64|linux-arm64|linux-arm]`, by default for this machine. */
+/** Makes `dist/`: `npm run build -- [--target linux-x64|linux-arm64|linux-arm]`, by default for this machine; with
+ * `--sign KEY` also what `edgecore upgrade` takes, signed with the Ed25519 private key in that PEM file. */
 const { values } = parseArgs({
-  options: { target: { type: 'string', default: `${process.platform}-${process.arch}` } },
+  options: {
+    target: { type: 'string', default: `${process.platform}-${process.arch}` },
+    sign: { type: 'string' },
+  },
 });
 const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
 
@@ -34,6 +39,17 @@ const programs = [
   },
   { name: 'cloud-shim', entry: 'cloud-shim/main.ts', env: '', flags: '--max-semi-space-size=4' },
 ] as const;
+
+const COMMANDS = 'runtime/cli/cli.ts';
+/** The commands are a file of their own: the node would else keep their text in memory. */
+const commandsApart: Plugin = {
+  name: 'commands-apart',
+  setup(builder) {
+    builder.onResolve({ filter: /\/cli\/cli\.ts$/ }, ({ kind }) =>
+      kind === 'dynamic-import' ? { path: './cli.cjs', external: true } : undefined,
+    );
+  },
+};
 
 /** What only the demonstration and the tests run. */
 const tools = [
@@ -57,12 +73,23 @@ for (const { name, entry, env, flags } of programs) {
   const metafile = await bundle(entry, join(folder, `${name}.cjs`));
   writeFileSync(join(folder, 'THIRD-PARTY-LICENSES.txt'), licences(metafile));
   copyFileSync('LICENSE', join(folder, 'LICENSE'));
-  writeLauncher(join(folder, name), { script: `${name}.cjs`, env, flags });
+  writeLauncher(join(folder, name), { script: `${name}.cjs`, env, flags, slots: name === 'edgecore' });
 }
+await bundle(COMMANDS, join('dist', 'edgecore', 'cli.cjs'));
+writeFileSync(join('dist', 'edgecore', 'version'), `${version}\n`);
 await bundlePlugins(join('dist', 'edgecore'));
 copyNative(join('dist', 'edgecore'), values.target);
 copyDefinitions(join('dist', 'cloud-shim', 'crds'));
 for (const { name, entry } of tools) await bundle(entry, join('dist', 'dev', `${name}.cjs`));
+if (values.sign) await signedBundle(values.sign);
+
+async function signedBundle(key: string): Promise<void> {
+  const out = join('dist', `edgecore-${version}-${values.target}.tar.gz`);
+  const folder = join('dist', 'edgecore');
+  const platform = values.target;
+  await makeUpgradeBundle({ folder, out, key: readFileSync(key, 'utf8'), platform, builtAt: builtAt() });
+  process.stdout.write(`${out}\n`);
+}
 
 async function bundle(entry: string, outfile: string): Promise<Metafile> {
   const { metafile } = await build({
@@ -77,7 +104,7 @@ async function bundle(entry: string, outfile: string): Promise<Metafile> {
       'process.env.WS_NO_UTF_8_VALIDATE': '"1"',
     },
     external: ['bufferutil', 'utf-8-validate'],
-    plugins: [bareNative],
+    plugins: [bareNative, commandsApart],
   });
   return metafile;
 }
@@ -141,22 +168,4 @@ function copyDefinitions(folder: string): void {
   mkdirSync(folder, { recursive: true });
   for (const file of readdirSync('cloud-shim/crds'))
     if (file.endsWith('.yaml')) copyFileSync(join('cloud-shim/crds', file), join(folder, file));
-}
-
-/** A Node.js that lies beside the bundle is used before the machine's. */
-function writeLauncher(
-  path: string,
-  { script, env, flags }: { script: string; env: string; flags: string },
-): void {
-  writeFileSync(
-    path,
-    `#!/bin/sh
-# Starts ${script} with the flags that it is made for.
-here=$(dirname "$(readlink -f "$0")")
-node="$here/node"
-[ -x "$node" ] || node=node
-${env ? `export ${env}\n` : ''}exec "$node" ${flags} "$here/${script}" "$@"
-`,
-  );
-  chmodSync(path, 0o755);
 }

@@ -15,6 +15,7 @@ import { pluginsDirectory } from './config/config.ts';
 import type { Config } from './config/schema.ts';
 import { Console } from './console/console.ts';
 import type { Clock } from './core/clock.ts';
+import { errorText } from './core/errors.ts';
 import type { Logger } from './core/log.ts';
 import { Metrics } from './core/metrics.ts';
 import type { Module } from './core/module.ts';
@@ -33,6 +34,8 @@ import { MetaServer } from './metamanager/metaserver/metaserver.ts';
 import { snapshotOf } from './snapshot.ts';
 import { Store } from './store/store.ts';
 import { type TwinRegisterDeps, twinRegisters } from './twin-registers.ts';
+import type { SlotPlaces, Upgrade } from './upgrade/upgrade.ts';
+import { newUpgrade } from './vitals.ts';
 import { connectCri } from './wire/cri.ts';
 import { NodeHttpServer } from './wire/http/node-server.ts';
 import { loadUws, UwsHttpServer } from './wire/http/uws-server.ts';
@@ -51,6 +54,10 @@ export type EdgeCoreDeps = {
   readonly random: () => number;
   /** The join token was used. */
   readonly joined: () => void;
+  /** Where other versions of the program lie, if it was started by its launcher. */
+  readonly slots: SlotPlaces | undefined;
+  /** Ends the process, to be started anew. */
+  readonly restart: (reason: string) => void;
 };
 
 /** The whole node: every module is built here, once, and started in this order. */
@@ -60,6 +67,7 @@ export class EdgeCore {
   private readonly authority: FileAuthority;
   private readonly modules: readonly Module[];
   private readonly broker: Broker;
+  private readonly upgrade: Upgrade;
   private started: Module[] = [];
   private stream: EdgeStream | undefined;
 
@@ -112,6 +120,7 @@ export class EdgeCore {
       config: edged,
       version: deps.version,
       variables: apiVariables(config),
+      condition: () => this.upgrade.condition,
       cluster: meta,
       cri: connectCri(edged.tailoredKubeletConfig.containerRuntimeEndpoint),
       store,
@@ -123,7 +132,8 @@ export class EdgeCore {
     // The page's port also carries MQTT over WebSocket: it opens first and closes after the broker has said goodbye.
     const page = this.console({ ...deps, clock }, { metrics, twins, broker, hub, agent, store });
     this.broker = broker;
-    const first = [clock, ...page, this.authority, broker, bus];
+    this.upgrade = newUpgrade(deps, { hub, agent, store });
+    const first = [this.upgrade, clock, ...page, this.authority, broker, bus];
     const scada = modbusServer(deps, { twins, objects: meta, metrics });
     const { plugins, dmi } = mappersBeside({ ...shared, twins, store }, deps, mappers);
     const devices = [...mappers, twins, plugins, dmi, ...scada, ...(local ? [local] : [])];
@@ -133,9 +143,14 @@ export class EdgeCore {
   /** Starts every module in order; when one cannot, those before it are stopped again.
    * @throws EdgeError of the module that could not start */
   async start(signal: AbortSignal): Promise<void> {
-    for (const module of this.modules) {
-      this.started.push(module);
-      await module.start(signal);
+    try {
+      for (const module of this.modules) {
+        this.started.push(module);
+        await module.start(signal);
+      }
+    } catch (error) {
+      await this.upgrade.failed(errorText(error));
+      throw error;
     }
   }
 

@@ -3,17 +3,19 @@ import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 import { blankToken, DEFAULT_CONFIG, defaultConfigText, loadConfig, minConfigText } from './config/config.ts';
 import { systemClock, withTimeout } from './core/clock.ts';
-import { EdgeError, errorText } from './core/errors.ts';
+import { errorCode, errorText } from './core/errors.ts';
 import { createLogger, type Logger } from './core/log.ts';
 import { seconds } from './core/units.ts';
 import { EdgeCore } from './edgecore.ts';
 import { bootId, isSynchronised, uptime } from './host/machine.ts';
+import type { SlotPlaces } from './upgrade/upgrade.ts';
 import { builtAt, version } from './version.ts';
 
 const usage = `edgecore ${version}: a Kubernetes edge node
 
   edgecore [OPTIONS]     run the node
   edgecore mapper …      install mappers and look at them: edgecore mapper --help
+  edgecore upgrade …     try another version, go back: edgecore upgrade --help
 
   --config FILE     configuration, default ${DEFAULT_CONFIG}
   --minconfig       print the least configuration and exit
@@ -29,7 +31,8 @@ async function main(): Promise<number> {
   if (command && !command.startsWith('-')) {
     // Loaded when it is asked for: the node itself has no use for it.
     const { runCommand } = await import('./cli/cli.ts');
-    return runCommand(command, rest, { print: (text) => process.stdout.write(text), assets: assets() });
+    const print = (text: string): void => void process.stdout.write(text);
+    return runCommand(command, rest, { print, assets: assets(), version, slots: slotPlaces() });
   }
   const options = readArguments();
   if (typeof options === 'number') return options;
@@ -44,7 +47,10 @@ async function main(): Promise<number> {
 
 async function run(config: ReturnType<typeof loadConfig>, path: string, log: Logger): Promise<number> {
   const abort = new AbortController();
+  let restartAsked: string | undefined;
+  let askToStop: (why: string) => void = () => {};
   const stopAsked = new Promise<string>((resolve) => {
+    askToStop = resolve;
     for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve(name));
   });
   const core = new EdgeCore({
@@ -56,6 +62,11 @@ async function run(config: ReturnType<typeof loadConfig>, path: string, log: Log
     log,
     random: Math.random,
     joined: () => forgetToken(path, log),
+    slots: slotPlaces(),
+    restart: (reason) => {
+      restartAsked = reason;
+      askToStop('restart');
+    },
   });
   process.on('SIGHUP', () => core.reload());
   try {
@@ -66,12 +77,18 @@ async function run(config: ReturnType<typeof loadConfig>, path: string, log: Log
     abort.abort();
     await withTimeout(systemClock, STOP_LIMIT, core.stop(), () => new Error('modules did not stop in time'));
   }
-  return 0;
+  return restartAsked === undefined ? 0 : 1;
 }
 
 /** What lies beside the program. */
 function assets(): string[] {
   return [dirname(realpathSync(process.argv[1] ?? '.'))];
+}
+
+/** Where the launcher says that other versions lie. */
+function slotPlaces(): SlotPlaces | undefined {
+  const { EDGECORE_SLOTS: folder, EDGECORE_BASE: base } = process.env;
+  return folder && base ? { folder, base } : undefined;
 }
 
 function readArguments(): { config: string } | number {
@@ -110,14 +127,13 @@ function forgetToken(path: string, log: Logger): void {
 main().then(
   (code) => process.exit(code),
   (error: unknown) => {
-    const hint = error instanceof EdgeError ? `\n${error.hint}` : '';
-    process.stderr.write(`edgecore: ${errorText(error)}${hint}\n`);
+    // Commands are a file of their own, with a class of errors of their own.
+    const { hint } = error as { hint?: unknown };
+    process.stderr.write(`edgecore: ${errorText(error)}${typeof hint === 'string' ? `\n${hint}` : ''}\n`);
+    const code = errorCode(error) ?? '';
     const wrongInput =
-      error instanceof EdgeError
-        ? error.code.startsWith('CONFIG_') ||
-          error.code === 'CLI_USAGE' ||
-          error.code === 'MQTT_AUTH_FILE_INVALID'
-        : error instanceof TypeError;
+      /^(CONFIG_|CLI_USAGE$|MQTT_AUTH_FILE_INVALID$)/.test(code) ||
+      (hint === undefined && error instanceof TypeError);
     process.exit(wrongInput ? 2 : 1);
   },
 );

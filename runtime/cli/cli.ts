@@ -1,11 +1,16 @@
 import { EdgeError } from '../core/errors.ts';
+import type { SlotPlaces } from '../upgrade/upgrade.ts';
 import { mapper } from './mapper.ts';
+import { confirm, rollback, upgrade } from './upgrade.ts';
 
 /** What a command has of the world. */
 export type CliContext = {
   readonly print: (text: string) => void;
   /** Folders in which files lie that belong to the program. */
   readonly assets: readonly string[];
+  readonly version: string;
+  /** undefined for an edgecore that was not started by its launcher. */
+  readonly slots: SlotPlaces | undefined;
 };
 
 /** One word after `edgecore`. */
@@ -16,7 +21,7 @@ export type Command = {
   run(args: readonly string[], context: CliContext): Promise<number>;
 };
 
-const commands: Readonly<Record<string, Command>> = { mapper };
+const commands: Readonly<Record<string, Command>> = { confirm, mapper, rollback, upgrade };
 
 /** Runs `edgecore NAME ARGS`.
  * @returns the exit code

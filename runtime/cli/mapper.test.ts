@@ -38,6 +38,8 @@ test.before.each((context) => {
       await runCommand(name, [verb, ...args, ...(args.includes('--help') || !verb ? [] : where)], {
         print,
         assets: [assets],
+        version: '1.0.0',
+        slots: undefined,
       });
     } catch (error) {
       if (error instanceof EdgeError) return `${error.code}: ${error.message}`;

@@ -127,6 +127,18 @@ export const migrations: readonly string[] = [
   `,
 ];
 
+/** How an edgecore that does not know a step undoes it, by the version that the step leads to; each step from 6 on has one.
+ * It is kept in the database with the step, and run by an earlier edgecore after a rollback. Empty says that the earlier one
+ * can live with what is there: a table of its own, made with IF NOT EXISTS, keeps its rows for the next upgrade. */
+export const waysBack: Readonly<Record<number, string>> = {};
+
+export type Steps = {
+  readonly forwards: readonly string[];
+  readonly back: Readonly<Record<number, string>>;
+};
+
+export const released: Steps = { forwards: migrations, back: waysBack };
+
 /** Gives the rows that were there before the column `sum` their sums. */
 export function sumOldRows(db: Database): void {
   for (const table of Object.values(tables) as TableSpec[]) {
