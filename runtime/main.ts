@@ -14,8 +14,8 @@ import { builtAt, version } from './version.ts';
 const usage = `edgecore ${version}: a Kubernetes edge node
 
   edgecore [OPTIONS]     run the node
-  edgecore mapper …      install mappers and look at them: edgecore mapper --help
-  edgecore upgrade …     try another version, go back: edgecore upgrade --help
+  edgecore COMMAND       join, check, get, describe, logs, exec, mapper, upgrade, confirm, rollback, backup, restore,
+                         collect, reset, completion: edgecore COMMAND --help
 
   --config FILE     configuration, default ${DEFAULT_CONFIG}
   --minconfig       print the least configuration and exit

@@ -1,6 +1,14 @@
 import { EdgeError } from '../core/errors.ts';
 import type { SlotPlaces } from '../upgrade/upgrade.ts';
+import { backup, restore } from './backup.ts';
+import { check } from './check.ts';
+import { collect } from './collect.ts';
+import { completion } from './completion.ts';
+import { describe, get } from './get.ts';
+import { join } from './join.ts';
+import { exec, logs } from './logs.ts';
 import { mapper } from './mapper.ts';
+import { reset } from './reset.ts';
 import { confirm, rollback, upgrade } from './upgrade.ts';
 
 /** What a command has of the world. */
@@ -21,7 +29,24 @@ export type Command = {
   run(args: readonly string[], context: CliContext): Promise<number>;
 };
 
-const commands: Readonly<Record<string, Command>> = { confirm, mapper, rollback, upgrade };
+/** In the order of a gateway's life. */
+export const commands: Readonly<Record<string, Command>> = {
+  join,
+  check,
+  get,
+  describe,
+  logs,
+  exec,
+  mapper,
+  upgrade,
+  confirm,
+  rollback,
+  backup,
+  restore,
+  collect,
+  reset,
+  completion: completion(() => commands),
+};
 
 /** Runs `edgecore NAME ARGS`.
  * @returns the exit code
@@ -36,7 +61,9 @@ export async function runCommand(
     const names = Object.keys(commands).join(', ');
     throw new EdgeError('CLI_USAGE', { detail: `there is no command ${name}: want one of ${names}` });
   }
-  if (args.includes('--help')) {
+  // What follows `--` is another program's.
+  const end = args.indexOf('--');
+  if ((end < 0 ? args : args.slice(0, end)).includes('--help')) {
     context.print(command.usage);
     return 0;
   }

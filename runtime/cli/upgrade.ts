@@ -22,9 +22,9 @@ const usage = `edgecore upgrade: another version of edgecore, kept only if it is
   --config FILE            edgecore's configuration, default ${DEFAULT_CONFIG}
   --output json|yaml       for programs
 
-The new version lies beside the old one and is started once. It is kept when for ten seconds its store can be written, the
-link to the cloud and the container runtime are there if they were before, and the pods that ran run. If not, or if it
-ends, hangs, or the power goes before, the old version starts again and says why.
+The new version lies beside the old one and is started once. It is kept when for ten seconds its store can be written,
+the link to the cloud and the container runtime are there if they were before, and the pods that ran run. If not, or if
+it ends, hangs, or the power goes before, the old version starts again and says why.
 `;
 
 const confirmUsage = `edgecore confirm: keep the version that is on trial, without waiting for its health to be seen

@@ -43,6 +43,46 @@ export const errorTable = {
     retry: 'never',
     hint: 'Run the command as the user that edgecore runs as (sudo), or name another folder with --directory.',
   },
+  JOIN_REFUSED: {
+    message: 'the node cannot be joined',
+    retry: 'never',
+    hint: 'Correct what is named and run `edgecore join` again; nothing was changed.',
+  },
+  RESET_REFUSED: {
+    message: 'the state of this node cannot be removed',
+    retry: 'never',
+    hint: 'Correct what is named and run `edgecore reset` again: it goes on where it stopped.',
+  },
+  SERVICE_REFUSED: {
+    message: 'systemd does not do what it was asked to',
+    retry: 'never',
+    hint: 'Run the command as root (sudo); `journalctl -u edgecore -n 50` shows why a service does not start.',
+  },
+  NODE_NOT_RUNNING: {
+    message: 'the edgecore of this machine cannot be asked',
+    retry: 'backoff',
+    hint: 'Start it (systemctl start edgecore), or name its configuration with --config; `edgecore check` shows what is amiss.',
+  },
+  NOT_ON_NODE: {
+    message: 'this node has no such thing',
+    retry: 'never',
+    hint: '`edgecore get pods` and `edgecore get devices` list what there is, with namespaces.',
+  },
+  RUNTIME_REFUSED: {
+    message: 'the container runtime does not do what it was asked to',
+    retry: 'backoff',
+    hint: 'Run the command as root (sudo); `edgecore check runtime` shows whether the runtime answers.',
+  },
+  BACKUP_REFUSED: {
+    message: 'the backup cannot be made or restored',
+    retry: 'never',
+    hint: 'Correct what is named; what is in use was left as it is.',
+  },
+  COLLECT_REFUSED: {
+    message: 'the archive cannot be written',
+    retry: 'never',
+    hint: 'Name another place with --output-path, and run the command as root to have the log in it.',
+  },
   UPGRADE_UNTRUSTED: {
     message: 'the upgrade is not signed by anybody who is trusted here',
     retry: 'never',
