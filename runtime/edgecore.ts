@@ -1,27 +1,21 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-import { DriverMapper } from '../mappers/kit/mapper.ts';
-import { modbusDriver } from '../mappers/modbus/modbus.ts';
 import { ModbusServer } from '../mappers/modbus/server.ts';
-import { Plugins, type PluginsDeps } from '../mappers/plugins/plugins.ts';
-import { SerialDriver } from '../mappers/serial/serial.ts';
+import type { PushEnvironment } from '../mappers/push/config.ts';
 import { FileAuthority } from './broker/auth/file-authority.ts';
 import { bridgeOptions } from './broker/bridge/config.ts';
 import { Broker, type BrokerDeps } from './broker/broker.ts';
 import type { BrokerLimits } from './broker/config.ts';
 import { tcpListener } from './broker/listeners/config.ts';
 import type { BrokerStore } from './broker/persistence.ts';
-import { pluginsDirectory } from './config/config.ts';
 import type { Config } from './config/schema.ts';
-import { Console } from './console/console.ts';
 import type { Clock } from './core/clock.ts';
 import { errorText } from './core/errors.ts';
 import type { Logger } from './core/log.ts';
 import { Metrics } from './core/metrics.ts';
-import type { Module } from './core/module.ts';
+import { type Module, stopInOrder } from './core/module.ts';
 import type { TimeTrust } from './core/time-trust.ts';
+import { Desires } from './desires.ts';
+import { type DeviceMappers, deviceMappers } from './device-mappers.ts';
 import { DeviceTwin } from './devicetwin/devicetwin.ts';
-import { Dmi, type DmiDeps } from './devicetwin/dmi/dmi.ts';
 import { Edged } from './edged/edged.ts';
 import { type CloudHandlers, EdgeHub } from './edgehub/edgehub.ts';
 import { EdgeStream } from './edgestream/edgestream.ts';
@@ -29,16 +23,16 @@ import type { EventBusConfig } from './eventbus/config.ts';
 import { type BusBroker, EventBus } from './eventbus/eventbus.ts';
 import { externalBroker, externalLinks } from './eventbus/external.ts';
 import { HostClock, type HostClockDeps } from './host/host-clock.ts';
+import type { ServiceManager } from './host/service-manager.ts';
+import { localPages } from './local-pages.ts';
 import { MetaManager } from './metamanager/metamanager.ts';
 import { MetaServer } from './metamanager/metaserver/metaserver.ts';
-import { snapshotOf } from './snapshot.ts';
 import { Store } from './store/store.ts';
 import { type TwinRegisterDeps, twinRegisters } from './twin-registers.ts';
 import type { SlotPlaces, Upgrade } from './upgrade/upgrade.ts';
 import { newUpgrade } from './vitals.ts';
+import { watchdogOf } from './watchdog-of.ts';
 import { connectCri } from './wire/cri.ts';
-import { NodeHttpServer } from './wire/http/node-server.ts';
-import { loadUws, UwsHttpServer } from './wire/http/uws-server.ts';
 
 export type EdgeCoreDeps = {
   readonly config: Config;
@@ -49,9 +43,13 @@ export type EdgeCoreDeps = {
   readonly clock: Clock;
   /** What the machine knows of its time. */
   readonly host: Pick<HostClockDeps, 'boot' | 'uptime' | 'builtAt' | 'isSynchronised'>;
+  /** Who has started this process. */
+  readonly manager: ServiceManager;
   readonly log: Logger;
   /** [0, 1) */
   readonly random: () => number;
+  /** Secrets that KubeEdge's mappers read there. */
+  readonly environment: PushEnvironment;
   /** The join token was used. */
   readonly joined: () => void;
   /** Where other versions of the program lie, if it was started by its launcher. */
@@ -62,7 +60,7 @@ export type EdgeCoreDeps = {
 
 /** The whole node: every module is built here, once, and started in this order. */
 export class EdgeCore {
-  private readonly log: Logger;
+  private readonly deps: EdgeCoreDeps;
   private readonly store: Store;
   private readonly authority: FileAuthority;
   private readonly modules: readonly Module[];
@@ -77,7 +75,7 @@ export class EdgeCore {
     const { deviceTwin, edged, edgeHub, eventBus, metaManager } = config.modules;
     const node = edged.hostnameOverride;
     const metrics = new Metrics();
-    this.log = log;
+    this.deps = deps;
     this.authority = mqttAuthority(deps);
     this.store = new Store({ clock: deps.clock, log, metrics, path: config.database.dataSource });
     const { store } = this;
@@ -108,10 +106,8 @@ export class EdgeCore {
       publish: (topic, payload) => bus.publish(topic, payload),
       objects: meta,
     });
-    const drivers = [modbusDriver, new SerialDriver(shared)];
-    const mappers = drivers.map((driver) => new DriverMapper({ ...shared, driver, manager: twins }));
-    for (const mapper of mappers) twins.addMapper(mapper);
     const broker = newBroker({ ...shared, authority: this.authority }, deps, store);
+    const mappers = deviceMappers({ ...shared, twins, broker, store }, deps);
     const { mqttQOS: qos, mqttRetain: retain } = eventBus;
     const brokers = busBrokers(eventBus.mqttMode, broker);
     const bus = new EventBus({ ...shared, brokers, qos, retain, store, twins, outbox: hub.outbox });
@@ -129,15 +125,28 @@ export class EdgeCore {
     const local = localApi(deps, { store, link: hub, pods: agent, own: meta });
     if (local) meta.mirrorTo(local);
 
-    // The page's port also carries MQTT over WebSocket: it opens first and closes after the broker has said goodbye.
-    const page = this.console({ ...deps, clock }, { metrics, twins, broker, hub, agent, store });
     this.broker = broker;
     this.upgrade = newUpgrade(deps, { hub, agent, store });
-    const first = [this.upgrade, clock, ...page, this.authority, broker, bus];
-    const scada = modbusServer(deps, { twins, objects: meta, metrics });
-    const { plugins, dmi } = mappersBeside({ ...shared, twins, store }, deps, mappers);
-    const devices = [...mappers, twins, plugins, dmi, ...scada, ...(local ? [local] : [])];
-    this.modules = [...first, ...devices, agent, hub, ...this.tunnel({ ...deps, ...shared }, hub, agent)];
+    this.modules = this.inOrder(
+      { ...deps, ...shared },
+      { meta, twins, bus, agent, local, hub, broker, mappers },
+    );
+  }
+
+  /** What only listens and shows is built here. @returns every module, in the order in which they start */
+  private inOrder(shared: EdgeCoreDeps & Ordered, parts: CloudParts & OtherParts): Module[] {
+    const { clock, metrics, manager } = shared;
+    const { meta, twins, bus, agent, local, hub, broker } = parts;
+    const { store } = this;
+    const { pusher, builtIn, plugins, dmi } = parts.mappers;
+    const desires = new Desires({ twins, objects: meta });
+    // The page's port also carries MQTT over WebSocket: it opens first and closes after the broker has said goodbye.
+    const pages = localPages(shared, { metrics, twins, desires, plugins, broker, hub, agent, store });
+    const scada = modbusServer(shared, { twins, desires, metrics });
+    const devices = [pusher, ...builtIn, twins, plugins, dmi, ...scada, ...(local ? [local] : [])];
+    const watchdog = watchdogOf({ ...shared, manager, twins, hub, agent, store, mappers: builtIn });
+    const last = [agent, hub, ...this.tunnel(shared, hub, agent), watchdog];
+    return [this.upgrade, clock, ...pages, this.authority, broker, bus, ...devices, ...last];
   }
 
   /** Starts every module in order; when one cannot, those before it are stopped again.
@@ -156,11 +165,7 @@ export class EdgeCore {
 
   /** Stops in the reverse order and closes the store last. */
   async stop(): Promise<void> {
-    for (const module of this.started.reverse()) {
-      await module.stop().catch((error) => {
-        this.log.error('a module did not stop cleanly', { resource: module.name, error });
-      });
-    }
+    await stopInOrder(this.started.reverse(), this.deps);
     this.started = [];
     await this.store.close();
   }
@@ -187,48 +192,7 @@ export class EdgeCore {
     });
     return [this.stream];
   }
-
-  private console(deps: EdgeCoreDeps, parts: ConsoleParts): Module[] {
-    const config = deps.config.modules.console;
-    if (!config.enable) return [];
-    const { clock, log, assets } = deps;
-    const uws = loadUws(assets);
-    if (!uws) log.info('uWebSockets.js does not load here: the console is served by node:http');
-    const startedAt = clock.now();
-    const { version } = deps;
-    const node = deps.config.modules.edged.hostnameOverride;
-    return [
-      new Console({
-        config,
-        clock,
-        log,
-        snapshot: () => snapshotOf({ ...parts, node, version, startedAt, now: clock.now() }),
-        metrics: () => parts.metrics.render(),
-        onChange: (listener) => {
-          const stops = [parts.twins, parts.agent, parts.store].map((part) => part.onChange(listener));
-          return () => {
-            for (const stop of stops) stop();
-          };
-        },
-        openServer: (handler) => {
-          const server = uws ? new UwsHttpServer(uws, handler) : new NodeHttpServer(handler);
-          for (const route of parts.broker.routes) server.upgrade(route);
-          return server;
-        },
-      }),
-    ];
-  }
 }
-
-/** What the console shows. */
-type ConsoleParts = {
-  readonly metrics: Metrics;
-  readonly twins: DeviceTwin;
-  readonly broker: Broker;
-  readonly hub: EdgeHub;
-  readonly agent: Edged;
-  readonly store: Store;
-};
 
 type CloudParts = {
   readonly meta: MetaManager;
@@ -237,6 +201,9 @@ type CloudParts = {
   readonly agent: Edged;
   readonly local: MetaServer | undefined;
 };
+
+type OtherParts = { readonly hub: EdgeHub; readonly broker: Broker; readonly mappers: DeviceMappers };
+type Ordered = { readonly clock: HostClock; readonly time: TimeTrust; readonly metrics: Metrics };
 
 /** Where what the cloud says goes. @param parts asked once they all exist */
 function cloudHandlers(parts: () => CloudParts, renewed: () => void): CloudHandlers {
@@ -272,32 +239,6 @@ function modbusServer(
   return config.enable
     ? [new ModbusServer({ config, log, version, metrics: parts.metrics, twins: twinRegisters(parts) })]
     : [];
-}
-
-/** Mappers that come and go: plugins in workers, others in processes of their own. A protocol has one mapper. */
-function mappersBeside(
-  shared: Pick<PluginsDeps, 'clock' | 'log' | 'metrics' | 'random'> &
-    Pick<DmiDeps, 'store'> & { twins: DeviceTwin },
-  { config, assets }: EdgeCoreDeps,
-  builtIn: readonly DriverMapper[],
-): { plugins: Plugins; dmi: Dmi } {
-  const builtInFor = (protocol: string): string | undefined =>
-    builtIn.find(({ protocols }) => protocols.includes(protocol))?.name;
-  const plugins: Plugins = new Plugins({
-    ...shared,
-    manager: shared.twins,
-    registry: shared.twins,
-    directory: pluginsDirectory(config),
-    program: assets.map((folder) => join(folder, 'mapper-worker.mjs')).find((path) => existsSync(path)),
-    rss: () => process.memoryUsage.rss(),
-    others: { get: (protocol) => builtInFor(protocol) ?? dmi.mapperFor(protocol) },
-  });
-  const dmi = new Dmi({
-    ...shared,
-    sockPath: config.modules.deviceTwin.dmiSockPath,
-    taken: (protocol) => builtInFor(protocol) ?? plugins.servedBy(protocol),
-  });
-  return { plugins, dmi };
 }
 
 function localApi(

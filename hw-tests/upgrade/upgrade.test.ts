@@ -78,9 +78,9 @@ test('a version that does not reach the cloud is left when its time is over', as
   const deaf = await gateway.bundle('0.3.1', (text) =>
     text.replaceAll('`wss://$' + '{server}', '`wss://127.0.0.1:9'),
   );
-  const { code, out } = await gateway.upgrade(deaf, '--within', '20');
+  const { code, out } = await gateway.upgrade(deaf, '--within', '15');
   assert.is(code, 1);
-  assert.match(out, /0\.3\.1 was given up for 0\.2\.0: after 20 s there is no link to the cloud/);
+  assert.match(out, /0\.3\.1 was given up for 0\.2\.0: after 15 s there is no link to the cloud/);
   await runs(gateway, '0.2.0');
   assert.match((await gateway.state()).outcome?.reason ?? '', /no link/);
 });
@@ -124,17 +124,15 @@ test('the upgrade killed at any moment leaves the version in use as it is, and c
     if (gateway.starts === starts) assert.is(await gateway.running(), '0.2.0');
   }
   assert.ok(killed > 0, `${killed} were killed`);
-  // If the last one was armed before it was killed, a start tries it.
-  await gateway
-    .command(['rollback', '--config', gateway.config])
-    .then(() => runs(gateway, '0.2.0'))
-    .catch(() => {});
+  // The last one may have been armed before it was killed: a start would try it.
+  const { trial } = await gateway.state();
+  if (trial) await gateway.command(['rollback', '--config', gateway.config]);
+  await runs(gateway, '0.2.0');
 });
 
 test('edgecore killed on trial is the version before again; the next attempt succeeds', async ({
   gateway,
 }) => {
-  if ((await gateway.state()).current === 'base') await gateway.upgrade(await gateway.bundle('0.2.0'));
   const bundle = await gateway.bundle('0.5.0');
   await gateway.upgrade(bundle, '--no-wait');
   await runs(gateway, '0.5.0');

@@ -51,12 +51,16 @@ export class DesiredValues {
     if (!property) return 'not in the model';
     const fault = desiredFault(value, property);
     if (fault) return fault;
-    const point = this.pointOf(name);
-    if (!point) return 'the property is not served: its configuration has a fault';
-    return point.writable ? undefined : 'it cannot be written on the device';
+    return unwritable(this.pointOf(name));
   }
 
   private pointOf(name: string): DriverPoint | undefined {
     return this.points.find(({ property }) => property === name);
   }
+}
+
+/** Why a property cannot be written; undefined when it can. */
+export function unwritable(point: DriverPoint | undefined): string | undefined {
+  if (!point) return 'the property is not served: its configuration has a fault';
+  return point.writable ? undefined : 'it cannot be written on the device';
 }

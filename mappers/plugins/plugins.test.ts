@@ -1,5 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { deviceId } from '../../runtime/core/units.ts';
 import { answering, manifestOf, TestPlugins } from './test-plugins.ts';
 
 type Context = { plugins: TestPlugins };
@@ -213,6 +214,29 @@ test('nothing is believed of devices that are not its own', async ({ plugins }) 
   });
   await reads(plugins, 'oven', 'x');
   assert.equal([...plugins.values.keys()], ['default/oven value']);
+});
+
+test('a value is written through its worker at once, and its refusal or end is the answer', async ({
+  plugins,
+}) => {
+  plugins.apply('oven', 'probe');
+  const driver = answering("globalThis.last ?? 'none'").replace(
+    'write: async () => {}',
+    `write: async (_, point, value) => {
+      if (value === 'end') process.exit(7);
+      if (value === 'bad') throw new kit.WireError('refused', 'it is too much');
+      globalThis.last = value;
+    }`,
+  );
+  plugins.drop('probe', { 'mapper.json': manifestOf('probe'), 'main.mjs': driver });
+  await reads(plugins, 'oven', 'none');
+  const write = (property: string, value: string): Promise<string | undefined> | undefined =>
+    [...plugins.mappers][0]?.write?.(deviceId('default', 'oven'), property, value);
+  assert.is(await write('value', 'hot'), undefined);
+  await reads(plugins, 'oven', 'hot');
+  assert.is(await write('value', 'bad'), 'it is too much');
+  assert.match(String(await write('ghost', '1')), /not served/);
+  assert.match(String(await write('value', 'end')), /its mapper ended: .*exit\(7\)/);
 });
 
 test.run();

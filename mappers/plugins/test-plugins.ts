@@ -16,6 +16,7 @@ export class TestPlugins implements DeviceManager {
   readonly dir = mkdtempSync(join(tmpdir(), 'edgecore-plugins-'));
   readonly values = new Map<string, string>();
   readonly states = new Map<string, { state: DeviceState; reason: string }>();
+  readonly pushed: string[] = [];
   readonly writes: WriteResult[] = [];
   readonly metrics = new Metrics();
   readonly mappers = new Set<DeviceMapper>();
@@ -133,6 +134,10 @@ export class TestPlugins implements DeviceManager {
     this.writes.push(...writes);
   }
 
+  push(id: DeviceId, readings: readonly Reading[]): void {
+    for (const { property, value } of readings) this.pushed.push(`${id} ${property} ${value}`);
+  }
+
   private hand(mapper: DeviceMapper): void {
     for (const { device, model } of this.devices)
       if (mapper.protocols.includes(device.spec.protocol?.protocolName ?? ''))
@@ -151,6 +156,7 @@ export class TestPlugins implements DeviceManager {
       rss: () => process.memoryUsage.rss(),
       others: new Map([['modbus', 'modbus']]),
       manager: this,
+      sink: this,
       registry: this,
     });
   }

@@ -27,8 +27,8 @@ const usage = `edgecore backup: store, configuration and certificates in one fil
 
   --config FILE     edgecore's configuration, default ${DEFAULT_CONFIG}
 
-The file holds the node's private key: only its owner can read it. All that was acknowledged before the command began is in
-it. \`edgecore restore\` puts it back.
+The file holds the node's private key: only its owner can read it. All that was acknowledged before the command began
+is in it. \`edgecore restore\` puts it back.
 `;
 
 const restoreUsage = `edgecore restore: what \`edgecore backup\` has kept
@@ -38,8 +38,8 @@ const restoreUsage = `edgecore restore: what \`edgecore backup\` has kept
   --store-only      leave the configuration and the certificates as they are
   --config FILE     where the configuration goes, default ${DEFAULT_CONFIG}
 
-edgecore must not run meanwhile. What is replaced stays beside it, as NAME.before-restore. What was acknowledged after the
-backup is not in it: the cloud and the devices are asked anew, messages for MQTT clients since then are gone.
+edgecore must not run meanwhile. What is replaced stays beside it, as NAME.before-restore. What was acknowledged after
+the backup is not in it: the cloud and the devices are asked anew, messages for MQTT clients since then are gone.
 `;
 
 const where = { config: { type: 'string', default: DEFAULT_CONFIG } } as const;

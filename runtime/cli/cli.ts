@@ -4,6 +4,7 @@ import { backup, restore } from './backup.ts';
 import { check } from './check.ts';
 import { collect } from './collect.ts';
 import { completion } from './completion.ts';
+import { device } from './device.ts';
 import { describe, get } from './get.ts';
 import { join } from './join.ts';
 import { exec, logs } from './logs.ts';
@@ -38,6 +39,7 @@ export const commands: Readonly<Record<string, Command>> = {
   logs,
   exec,
   mapper,
+  device,
   upgrade,
   confirm,
   rollback,

@@ -16,9 +16,9 @@ const usage = `edgecore collect: what somebody needs who looks for a fault, in o
   --lines N                of the log, default 5000
   --config FILE            edgecore's configuration, default ${DEFAULT_CONFIG}
 
-The configuration is in it with tokens, passwords and keys blanked, the log, the state and the figures of the running
-edgecore, what the checks find, versions, memory, disks. No database, no certificate, no value but those that the console
-shows.
+In it are the configuration with tokens, passwords and keys blanked, the log, the state and the figures of the running
+edgecore, what the checks find, versions, memory, disks. No database, no certificate, no value but those that the
+console shows.
 `;
 
 /** Keys whose values concern nobody. */

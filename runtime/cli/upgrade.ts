@@ -41,6 +41,8 @@ What is in the store stays: the version before brings it back to the form that i
 `;
 
 const where = { config: { type: 'string', default: DEFAULT_CONFIG } } as const;
+/** It has to be well for ten of them. */
+const SHORTEST = 15;
 const LONGEST = 3600;
 const ASK_AGAIN = 250;
 /** How long whoever watches over edgecore may take to start it anew, ms. */
@@ -64,9 +66,9 @@ export const upgrade: Command = {
     const slots = slotsOf(context);
     if (values.status) return status(await slots.state(), values.output, context);
     const within = Number(values.within);
-    if (!Number.isInteger(within) || within < 20 || within > LONGEST)
+    if (!Number.isInteger(within) || within < SHORTEST || within > LONGEST)
       throw new EdgeError('CLI_USAGE', {
-        detail: `--within ${values.within}: want seconds, 20 to ${LONGEST}`,
+        detail: `--within ${values.within}: want seconds, ${SHORTEST} to ${LONGEST}`,
       });
     const config = loadConfig(values.config);
     const [source = ''] = positionals;

@@ -137,7 +137,7 @@ export class DeviceTwin implements DeviceManager {
 
   membership(added: readonly Membership[], removed: readonly Membership[]): void {
     for (const { id, name, description } of added) this.entryOf(id as DeviceId, name, description);
-    for (const { id } of removed) this.forget(id as DeviceId);
+    for (const { id } of removed) this.removeDevice(id as DeviceId);
     const base = { event_id: randomUUID(), timestamp: this.deps.clock.now() };
     this.deps.publish(
       `$hw/events/node/${this.deps.node}/membership/updated`,
@@ -166,7 +166,19 @@ export class DeviceTwin implements DeviceManager {
   }
 
   removeDevice(id: DeviceId): void {
-    this.forget(id);
+    const entry = this.entries.get(id);
+    if (!entry) return;
+    if (entry.device) this.mappers.forget(id, entry.device);
+    this.entries.delete(id);
+    this.sync.forget(entry);
+    this.records.remove(entry);
+    for (const listener of this.listeners) listener();
+  }
+
+  /** How a value is brought to a device at once; absent when nobody here can. */
+  writerOf(id: DeviceId): ReturnType<Mappers['writerOf']> {
+    const device = this.entries.get(id)?.device;
+    return device && this.mappers.writerOf(id, device);
   }
 
   /** A device of this node. */
@@ -215,6 +227,14 @@ export class DeviceTwin implements DeviceManager {
     this.changed(entry, 'now');
   }
 
+  /** What of a device's values cannot be pushed, by property. */
+  reportPushFaults(id: DeviceId, faults: ReadonlyMap<string, string>): void {
+    const entry = this.entries.get(id);
+    if (!entry?.faults.replace('push', faults)) return;
+    entry.stateUnsynced = true;
+    this.changed(entry, 'now');
+  }
+
   // --- from MQTT
 
   /** Takes a message on `$hw/events/device/<ns>/<name>/<action>`.
@@ -245,10 +265,8 @@ export class DeviceTwin implements DeviceManager {
     const result = `${topicOf(id)}/twin/update/result`;
     const request = parseTwinRequest(payload, now);
     if ('refused' in request) {
-      return this.deps.publish(
-        result,
-        refusalPayload(eventBase(parseEvent(payload) ?? {}, now), request.refused),
-      );
+      const unread = eventBase(parseEvent(payload) ?? {}, now);
+      return this.deps.publish(result, refusalPayload(unread, request.refused));
     }
     const entry = this.entries.get(id);
     const base = { event_id: request.event_id, timestamp: now };
@@ -293,16 +311,6 @@ export class DeviceTwin implements DeviceManager {
     return entry;
   }
 
-  private forget(id: DeviceId): void {
-    const entry = this.entries.get(id);
-    if (!entry) return;
-    if (entry.device) this.mappers.forget(id, entry.device);
-    this.entries.delete(id);
-    this.sync.forget(entry);
-    this.records.remove(entry);
-    for (const listener of this.listeners) listener();
-  }
-
   /** Gives the device to its mapper, or says why nobody serves it. */
   private hand(entry: DeviceEntry, device: Device): void {
     const model = this.models.of(device);
@@ -332,10 +340,8 @@ export class DeviceTwin implements DeviceManager {
     if (refused.length > 0) this.reportWrites(entry.id, refused);
     if (changes.length === 0) return;
     adopt(entry, changes, () => true);
-    this.records.noteTwins(
-      entry,
-      changes.map((c) => c.name),
-    );
+    const names = changes.map((c) => c.name);
+    this.records.noteTwins(entry, names);
     this.announce(entry, changes, { event_id: '', timestamp: this.deps.clock.now() });
   }
 
@@ -347,8 +353,7 @@ export class DeviceTwin implements DeviceManager {
   /** @param fault undefined when nothing is wrong any more
    * @returns whether that is news */
   private noteFault(entry: DeviceEntry, kind: FaultKind, property: string, fault?: string): boolean {
-    const { faults } = entry;
-    const isNews = fault === undefined ? faults.clear(kind, property) : faults.set(kind, property, fault);
+    const isNews = entry.faults.set(kind, property, fault);
     if (isNews) entry.stateUnsynced = true;
     if (isNews && fault) this.log.warn(faultLine[kind], { device: entry.id, property, reason: fault });
     return isNews;

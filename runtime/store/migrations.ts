@@ -125,12 +125,26 @@ export const migrations: readonly string[] = [
   ALTER TABLE meta_v2 ADD COLUMN sum INTEGER;
   ALTER TABLE mqtt_will ADD COLUMN sum INTEGER;
   `,
+  `
+  CREATE TABLE IF NOT EXISTS push (
+    seq     INTEGER PRIMARY KEY,
+    target  TEXT NOT NULL,
+    count   INTEGER NOT NULL,
+    bytes   INTEGER NOT NULL,
+    created INTEGER NOT NULL,
+    body    TEXT NOT NULL,
+    sum     INTEGER
+  );
+  CREATE INDEX IF NOT EXISTS push_target ON push (target, seq);
+  `,
 ];
 
 /** How an edgecore that does not know a step undoes it, by the version that the step leads to; each step from 6 on has one.
  * It is kept in the database with the step, and run by an earlier edgecore after a rollback. Empty says that the earlier one
  * can live with what is there: a table of its own, made with IF NOT EXISTS, keeps its rows for the next upgrade. */
-export const waysBack: Readonly<Record<number, string>> = {};
+export const waysBack: Readonly<Record<number, string>> = {
+  6: '',
+};
 
 export type Steps = {
   readonly forwards: readonly string[];
@@ -141,7 +155,11 @@ export const released: Steps = { forwards: migrations, back: waysBack };
 
 /** Gives the rows that were there before the column `sum` their sums. */
 export function sumOldRows(db: Database): void {
+  const there = new Set(
+    db.all("SELECT name FROM sqlite_master WHERE type = 'table'").map(({ name }) => name),
+  );
   for (const table of Object.values(tables) as TableSpec[]) {
+    if (!there.has(table.name)) continue; // One of a later step.
     const keys = table.columns.slice(0, table.keys);
     const update = `UPDATE ${table.name} SET sum = ? WHERE ${keys.map((key) => `${key} = ?`).join(' AND ')}`;
     for (const row of db.all(`SELECT * FROM ${table.name}`) as Record<string, SqlValue>[]) {

@@ -11,6 +11,7 @@ import { MetaTable } from './meta-table.ts';
 import { MqttTables } from './mqtt-tables.ts';
 import { ObjectTable } from './object-table.ts';
 import { OutboxTable } from './outbox-table.ts';
+import { PushTable } from './push-table.ts';
 import { Redo } from './redo.ts';
 import { Sql } from './sql.ts';
 import { TopicTable } from './topic-table.ts';
@@ -34,6 +35,7 @@ export class Store {
   readonly topics: TopicTable;
   readonly mqtt: MqttTables;
   private apiObjects: ObjectTable | undefined;
+  private pushRows: PushTable | undefined;
   private readonly sql: Sql;
   private readonly commits: GroupCommit;
   private readonly home: Home;
@@ -78,6 +80,12 @@ export class Store {
     return this.apiObjects;
   }
 
+  /** What waits to be pushed to where devices' values go. */
+  get push(): PushTable {
+    this.pushRows ??= new PushTable(this.sql);
+    return this.pushRows;
+  }
+
   /** Writes what somebody will be told is safe.
    * @returns resolves once on disk; rejects with EdgeError STORE_WRITE_FAILED */
   durable(work: () => void): Promise<void> {
@@ -110,6 +118,11 @@ export class Store {
   /** Whether what is written reaches the disk. */
   health(): StoreHealth {
     return this.keeper.current;
+  }
+
+  /** Ms since when the disk does not answer; 0 while it does, also with a refusal. */
+  stalledFor(): number {
+    return this.commits.stalledFor;
   }
 
   /** Calls `listener` after each change of {@link health}; returns how to stop that. */
