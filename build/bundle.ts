@@ -18,14 +18,18 @@ import { bareNative } from './native-plugin.ts';
 import { makeUpgradeBundle } from './upgrade-bundle.ts';
 
 /** Makes `dist/`: `npm run build -- [--target linux-x64|linux-arm64|linux-arm]`, by default for this machine; with
- * `--sign KEY` also what `edgecore upgrade` takes, signed with the Ed25519 private key in that PEM file. */
+ * `--sign KEY` also what `edgecore upgrade` takes, signed with the Ed25519 private key in that PEM file.
+ * `--edgecore FOLDER [--version V]` makes edgecore alone, elsewhere: what packages are made of. */
 const { values } = parseArgs({
   options: {
     target: { type: 'string', default: `${process.platform}-${process.arch}` },
     sign: { type: 'string' },
+    edgecore: { type: 'string' },
+    version: { type: 'string' },
   },
 });
-const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
+const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
+const version = values.version ?? manifest.version;
 
 /** Node's flags of each program. They are part of the product: see docs/decisions/0001-node-flags.md. */
 const programs = [
@@ -67,7 +71,8 @@ const serialFiles: Readonly<Record<string, string>> = {
 };
 
 for (const { name, entry, env, flags } of programs) {
-  const folder = join('dist', name);
+  if (values.edgecore && name !== 'edgecore') continue;
+  const folder = values.edgecore ?? join('dist', name);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   const metafile = await bundle(entry, join(folder, `${name}.cjs`));
@@ -75,19 +80,27 @@ for (const { name, entry, env, flags } of programs) {
   copyFileSync('LICENSE', join(folder, 'LICENSE'));
   writeLauncher(join(folder, name), { script: `${name}.cjs`, env, flags, slots: name === 'edgecore' });
 }
-await bundle(COMMANDS, join('dist', 'edgecore', 'cli.cjs'));
-writeFileSync(join('dist', 'edgecore', 'version'), `${version}\n`);
-await bundlePlugins(join('dist', 'edgecore'));
-copyNative(join('dist', 'edgecore'), values.target);
-copyDefinitions(join('dist', 'cloud-shim', 'crds'));
-for (const { name, entry } of tools) await bundle(entry, join('dist', 'dev', `${name}.cjs`));
+const edgecore = values.edgecore ?? join('dist', 'edgecore');
+await bundle(COMMANDS, join(edgecore, 'cli.cjs'));
+writeFileSync(join(edgecore, 'version'), `${version}\n`);
+await bundlePlugins(edgecore);
+copyNative(edgecore, values.target);
+if (!values.edgecore) {
+  copyDefinitions(join('dist', 'cloud-shim', 'crds'));
+  for (const { name, entry } of tools) await bundle(entry, join('dist', 'dev', `${name}.cjs`));
+}
 if (values.sign) await signedBundle(values.sign);
 
 async function signedBundle(key: string): Promise<void> {
   const out = join('dist', `edgecore-${version}-${values.target}.tar.gz`);
-  const folder = join('dist', 'edgecore');
   const platform = values.target;
-  await makeUpgradeBundle({ folder, out, key: readFileSync(key, 'utf8'), platform, builtAt: builtAt() });
+  await makeUpgradeBundle({
+    folder: edgecore,
+    out,
+    key: readFileSync(key, 'utf8'),
+    platform,
+    builtAt: builtAt(),
+  });
   process.stdout.write(`${out}\n`);
 }
 
@@ -135,6 +148,8 @@ function bundleOptions(entry: string, outfile: string): BuildOptions {
 
 /** The time of the last commit, so that the same sources make the same bundle. */
 function builtAt(): number {
+  const { SOURCE_DATE_EPOCH: epoch } = process.env;
+  if (epoch) return Number(epoch) * 1000;
   const { stdout, status } = spawnSync('git', ['log', '-1', '--format=%ct'], { encoding: 'utf8' });
   return status === 0 ? Number(stdout) * 1000 : Date.UTC(2026, 0, 1);
 }

@@ -25,8 +25,10 @@ import { externalBroker, externalLinks } from './eventbus/external.ts';
 import { HostClock, type HostClockDeps } from './host/host-clock.ts';
 import type { ServiceManager } from './host/service-manager.ts';
 import { localPages } from './local-pages.ts';
+import { localRules } from './local-rules.ts';
 import { MetaManager } from './metamanager/metamanager.ts';
 import { MetaServer } from './metamanager/metaserver/metaserver.ts';
+import type { Rules } from './rules/rules.ts';
 import { Store } from './store/store.ts';
 import { type TwinRegisterDeps, twinRegisters } from './twin-registers.ts';
 import type { SlotPlaces, Upgrade } from './upgrade/upgrade.ts';
@@ -98,12 +100,14 @@ export class EdgeCore {
       link: hub,
       outbox: hub.outbox,
     });
+    const rules = localRules({ ...shared, store, parts, hub, all: config, brokers: () => brokers });
     const twins = new DeviceTwin({
       ...shared,
       config: deviceTwin,
       store,
       link: hub,
       publish: (topic, payload) => bus.publish(topic, payload),
+      observer: rules,
       objects: meta,
     });
     const broker = newBroker({ ...shared, authority: this.authority }, deps, store);
@@ -121,7 +125,7 @@ export class EdgeCore {
       cri: connectCri(edged.tailoredKubeletConfig.containerRuntimeEndpoint),
       store,
     });
-    meta.connect({ pods: agent, devices: twins });
+    meta.connect({ pods: agent, devices: twins, rules });
     const local = localApi(deps, { store, link: hub, pods: agent, own: meta });
     if (local) meta.mirrorTo(local);
 
@@ -129,21 +133,21 @@ export class EdgeCore {
     this.upgrade = newUpgrade(deps, { hub, agent, store });
     this.modules = this.inOrder(
       { ...deps, ...shared },
-      { meta, twins, bus, agent, local, hub, broker, mappers },
+      { meta, twins, bus, agent, local, hub, broker, mappers, rules },
     );
   }
 
   /** What only listens and shows is built here. @returns every module, in the order in which they start */
   private inOrder(shared: EdgeCoreDeps & Ordered, parts: CloudParts & OtherParts): Module[] {
     const { clock, metrics, manager } = shared;
-    const { meta, twins, bus, agent, local, hub, broker } = parts;
+    const { meta, twins, bus, agent, local, hub, broker, rules } = parts;
     const { store } = this;
     const { pusher, builtIn, plugins, dmi } = parts.mappers;
     const desires = new Desires({ twins, objects: meta });
     // The page's port also carries MQTT over WebSocket: it opens first and closes after the broker has said goodbye.
-    const pages = localPages(shared, { metrics, twins, desires, plugins, broker, hub, agent, store });
+    const pages = localPages(shared, { metrics, twins, desires, plugins, broker, hub, agent, store, rules });
     const scada = modbusServer(shared, { twins, desires, metrics });
-    const devices = [pusher, ...builtIn, twins, plugins, dmi, ...scada, ...(local ? [local] : [])];
+    const devices = [pusher, ...builtIn, twins, plugins, dmi, ...scada, rules, ...(local ? [local] : [])];
     const watchdog = watchdogOf({ ...shared, manager, twins, hub, agent, store, mappers: builtIn });
     const last = [agent, hub, ...this.tunnel(shared, hub, agent), watchdog];
     return [this.upgrade, clock, ...pages, this.authority, broker, bus, ...devices, ...last];
@@ -202,7 +206,12 @@ type CloudParts = {
   readonly local: MetaServer | undefined;
 };
 
-type OtherParts = { readonly hub: EdgeHub; readonly broker: Broker; readonly mappers: DeviceMappers };
+type OtherParts = {
+  readonly hub: EdgeHub;
+  readonly broker: Broker;
+  readonly mappers: DeviceMappers;
+  readonly rules: Rules;
+};
 type Ordered = { readonly clock: HostClock; readonly time: TimeTrust; readonly metrics: Metrics };
 
 /** Where what the cloud says goes. @param parts asked once they all exist */

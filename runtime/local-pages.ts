@@ -10,6 +10,7 @@ import { DeviceControl } from './device-control.ts';
 import { DeviceApi } from './deviceapi/device-api.ts';
 import type { DeviceTwin } from './devicetwin/devicetwin.ts';
 import type { Edged } from './edged/edged.ts';
+import type { Rules } from './rules/rules.ts';
 import { type SnapshotParts, snapshotOf } from './snapshot.ts';
 import type { Store } from './store/store.ts';
 import { NodeHttpServer } from './wire/http/node-server.ts';
@@ -33,6 +34,7 @@ export type LocalPagesParts = Pick<SnapshotParts, 'hub' | 'plugins'> & {
   readonly broker: SnapshotParts['broker'] & { readonly routes: readonly UpgradeRoute[] };
   readonly agent: Edged;
   readonly store: Store;
+  readonly rules: Rules;
 };
 
 /** What people and programs on the gateway see of it: the console, `edgecore device`, the devices over HTTP. */
@@ -64,7 +66,9 @@ function newConsole(deps: LocalPagesDeps, parts: LocalPagesParts, devices: Devic
     snapshot: () => snapshotOf({ ...parts, node, version, startedAt, now: clock.now(), writes }),
     metrics: () => parts.metrics.render(),
     onChange: (listener) => {
-      const stops = [parts.twins, parts.agent, parts.store].map((part) => part.onChange(listener));
+      const stops = [parts.twins, parts.agent, parts.store, parts.rules].map((part) =>
+        part.onChange(listener),
+      );
       return () => {
         for (const stop of stops) stop();
       };

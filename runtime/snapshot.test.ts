@@ -27,6 +27,7 @@ const of = (devices: DeviceEntry[] = [], statuses: (PodStatus | undefined)[] = [
       runtime: { fault, version: 'containerd://1' },
       pods: () => statuses.map((status) => ({ ref, status })),
     },
+    rules: { list: () => [] },
   };
   return snapshotOf(parts);
 };
@@ -46,6 +47,7 @@ test('node, link, runtime and broker', () => {
     plugins: [],
     writes: false,
     pods: [],
+    rules: [],
     mqtt: { clients: 3, received: 1, sent: 2, dropped: 4 },
   });
 });

@@ -23,6 +23,7 @@ export type SnapshotParts = {
   readonly broker: { readonly clients: number; readonly counters: BrokerCounters };
   readonly store: { health(): ConsoleSnapshot['store'] };
   readonly hub: { readonly state: LinkState };
+  readonly rules: { list(): ConsoleSnapshot['rules'] };
   readonly agent: {
     readonly runtime: { readonly fault: string | undefined; readonly version: string };
     pods(): Iterable<{ readonly ref: PodRef; readonly status: PodStatus | undefined }>;
@@ -31,7 +32,7 @@ export type SnapshotParts = {
 
 /** Gathers what the console shows from the modules. */
 export function snapshotOf(parts: SnapshotParts): ConsoleSnapshot {
-  const { node, version, startedAt, now, twins, broker, hub, agent, store, writes } = parts;
+  const { node, version, startedAt, now, twins, broker, hub, agent, store, rules, writes } = parts;
   const { fault, version: runtimeVersion } = agent.runtime;
   const { received, sent, dropped } = broker.counters;
   return {
@@ -47,6 +48,7 @@ export function snapshotOf(parts: SnapshotParts): ConsoleSnapshot {
     plugins: parts.plugins.list().map(pluginOf),
     writes,
     pods: [...agent.pods()].map(podOf),
+    rules: rules.list(),
     mqtt: {
       clients: broker.clients,
       received: received.value,

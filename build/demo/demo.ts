@@ -19,7 +19,12 @@ async function main(): Promise<number> {
       `port ${ports[name]} (${portNames[name].use}) is in use by another program: stop it, or choose another with  npm start -- --port ${name}=NUMBER`,
     );
   if (taken.length > 0) return 1;
-  const stack = new Stack({ dir, ports, node: NODE, modules: { console: { writes: true } } });
+  const stack = new Stack({
+    dir,
+    ports,
+    node: NODE,
+    modules: { console: { writes: true }, deviceApi: { enable: true } },
+  });
   const asked = new Promise<'asked'>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve('asked'));
   });

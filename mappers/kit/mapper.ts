@@ -86,9 +86,10 @@ export class DriverMapper implements DeviceMapper {
     const { device: configured, faults: driverFaults } = this.deps.driver.configure(said.device, said.model);
     const faults = [...driverFaults];
     const reportRules = parseReportRules(device, model, faults);
-    if (!configured) {
+    // Of a device without properties nothing would ever be heard, and nobody would be told why.
+    if (!configured || configured.points.length === 0) {
       this.drop(id);
-      return faults.join('; ');
+      return faults.join('; ') || 'spec.properties: there are none, so nothing of it is read';
     }
     // Only a change of how it is polled starts it anew; desired values change often.
     const cycles = pushCycles(device);

@@ -51,6 +51,26 @@ test('a new version takes over; one that is removed leaves its devices unknown',
   assert.equal(plugins.plugins.list(), []);
 });
 
+test('what a plugin reads is pushed in its report cycle, though it does not change', async ({ plugins }) => {
+  plugins.apply('oven', 'probe', {}, { reportCycle: 100, pushMethod: { http: {} } });
+  plugins.drop('probe', { 'mapper.json': manifestOf('probe'), 'main.mjs': answering("'one'") });
+  await plugins.until('three pushes', () => plugins.pushed.length >= 3);
+  assert.equal([...new Set(plugins.pushed)], ['default/oven value one']);
+});
+
+test('what is said of anomalies reaches a plugin as it is', async ({ plugins }) => {
+  const pushMethod = { anomalyDetection: { model: { limits: [1, 2] } } };
+  plugins.apply('oven', 'probe', {}, { pushMethod });
+  const code = answering('said').replace(
+    'configure(device, model) {',
+    `configure(device, model) {
+        const said = JSON.stringify(device.spec.properties[0].pushMethod);`,
+  );
+  plugins.drop('probe', { 'mapper.json': manifestOf('probe'), 'main.mjs': code });
+  await reads(plugins, 'oven', JSON.stringify(pushMethod));
+  assert.equal(plugins.pushed, []);
+});
+
 test('a disabled one stops, and runs again when it is enabled', async ({ plugins }) => {
   plugins.apply('oven', 'probe');
   plugins.drop('probe', { 'mapper.json': manifestOf('probe'), 'main.mjs': answering("'one'"), disabled: '' });

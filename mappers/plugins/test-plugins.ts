@@ -70,10 +70,16 @@ export class TestPlugins implements DeviceManager {
   }
 
   /** A device of a protocol, with one property `value`. */
-  apply(name: string, protocolName: string, configData: Readonly<Record<string, unknown>> = {}): void {
+  apply(
+    name: string,
+    protocolName: string,
+    configData: Readonly<Record<string, unknown>> = {},
+    more: Readonly<Record<string, unknown>> = {},
+  ): void {
+    const property = { name: 'value', collectCycle: 50, ...more };
     const device = {
       metadata: { name, namespace: 'default' },
-      spec: { protocol: { protocolName, configData }, properties: [{ name: 'value', collectCycle: 50 }] },
+      spec: { protocol: { protocolName, configData }, properties: [property] },
     };
     const model: DeviceModel = {
       metadata: { name: 'model' },

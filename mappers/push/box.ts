@@ -14,6 +14,7 @@ export type PushRow = {
   readonly created: number;
 };
 export type RowHead = Omit<PushRow, 'body'>;
+type Gone = RowHead & { readonly reason: DropReason };
 
 /** The part of the store that is used here. */
 export interface PushStore {
@@ -79,7 +80,7 @@ export class Box {
    * @throws EdgeError STORE_WRITE_FAILED */
   async keep(target: string, lists: readonly (readonly Sample[])[]): Promise<RowHead[]> {
     const rows = lists.map((samples) => this.rowOf(target, samples));
-    const gone: (RowHead & { reason: DropReason })[] = [];
+    const gone: Gone[] = [];
     await this.deps.store.durable(() => {
       gone.length = 0;
       for (const row of rows) this.deps.store.push.put(row);
@@ -125,6 +126,22 @@ export class Box {
     });
   }
 
+  /** Gives up what has become too old, once in a while: for those who are told of no new values. */
+  expireSoon(): void {
+    if (!this.isAgeCheckDue) return;
+    this.deps.store.lazy(() => {
+      const gone: Gone[] = [];
+      this.expire(gone);
+      for (const row of gone) this.lose(row, row.reason);
+    });
+  }
+
+  /** Whether a value is too old to be sent. */
+  isOld({ at, moment }: Sample): boolean {
+    const { time, clock, config } = this.deps;
+    return time.isTrusted && moment === undefined && at < clock.now() - seconds(config.maxAge);
+  }
+
   /** Rows are being sent, or no more. */
   travel(rows: readonly RowHead[], isSent: boolean): void {
     for (const { seq } of rows) this.travelling[isSent ? 'add' : 'delete'](seq);
@@ -145,7 +162,7 @@ export class Box {
     return { seq: this.lastSeq, target, body, count: samples.length, bytes, created };
   }
 
-  private makeRoom(tooMuch: number, gone: (RowHead & { reason: DropReason })[]): void {
+  private makeRoom(tooMuch: number, gone: Gone[]): void {
     for (let rest = tooMuch; rest > 0; ) {
       const oldest = this.oldest();
       if (oldest.length === 0) return;
@@ -159,11 +176,15 @@ export class Box {
   }
 
   /** Ages mean nothing while the clock is wrong. */
-  private expire(gone: (RowHead & { reason: DropReason })[]): void {
-    const { clock, time, config, store } = this.deps;
-    const now = clock.monotonic();
-    if (!time.isTrusted || now - this.agesSeen < AGE_CHECK) return;
-    this.agesSeen = now;
+  private get isAgeCheckDue(): boolean {
+    const { clock, time } = this.deps;
+    return time.isTrusted && clock.monotonic() - this.agesSeen >= AGE_CHECK;
+  }
+
+  private expire(gone: Gone[]): void {
+    const { clock, config, store } = this.deps;
+    if (!this.isAgeCheckDue) return;
+    this.agesSeen = clock.monotonic();
     const limit = clock.now() - seconds(config.maxAge);
     for (;;) {
       const old = this.oldest().filter(({ created }) => created < limit);

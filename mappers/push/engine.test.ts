@@ -239,11 +239,25 @@ test('what is too old is given up', async (context) => {
   await clock.advance(700_000);
   push(context, 'new');
   await clock.advance(10_000);
-  assert.is(figure(context, 'edgecore_push_dropped_total{method="redis",reason="age"}'), 1);
+  assert.is(figure(context, 'edgecore_push_dropped_total{method="redis",reason="age"}'), 3);
   fakes.away.clear();
   await clock.advance(40_000);
-  assert.ok(!fakes.values('a:1').includes('aged'));
-  assert.is(fakes.values('a:1').at(-1), 'new');
+  assert.equal(fakes.values('a:1'), ['new']);
+});
+
+test('what waits for a target that nobody names any more is given up, too', async (context) => {
+  const { engine, clock, fakes, store } = context;
+  fakes.away.add('a:1');
+  engine.applyDevice(device(redis('a:1')), model);
+  for (const value of '123') {
+    push(context, value);
+    await clock.advance(3000);
+  }
+  engine.removeDevice(id);
+  await clock.advance(800_000);
+  assert.is(store.rows.size, 0);
+  assert.is(figure(context, 'edgecore_push_dropped_total{method="redis",reason="age"}'), 3);
+  assert.is(figure(context, 'edgecore_push_waiting{method="redis"}'), 0);
 });
 
 test('a disk that takes nothing costs nothing but the oldest beyond a bound of memory', async (context) => {

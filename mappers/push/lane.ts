@@ -48,7 +48,7 @@ const SPILL_AGAIN = seconds(5);
 const MOST_IN_MEMORY = kibibytes(512);
 /** Most values in one parcel, and rows that are read for it. */
 const MOST_TOGETHER = 200;
-const ROWS_TOGETHER = 32;
+const ROWS_TOGETHER = 16;
 const RETRY = { first: seconds(1), factor: 2, cap: seconds(30), jitter: 0.2 };
 const TIME_CHECK = seconds(1);
 /** An outage is told after so many attempts: a restart of the target is none. */
@@ -216,6 +216,7 @@ export class Lane {
       }
       this.drop();
       this.failed(errorText(error));
+      this.giveUpOld(parcel);
       return false;
     }
   }
@@ -280,6 +281,16 @@ export class Lane {
     for (const { route } of samples)
       this.refusals.set(keyOf(route), `${target} refuses ${count} of ${samples.length} values: ${why}`);
     this.deps.changed();
+  }
+
+  private giveUpOld(parcel: Parcel): void {
+    const { box, figures } = this.deps;
+    box.expireSoon();
+    const old = parcel.samples.findIndex((sample) => !box.isOld(sample));
+    const count = old < 0 ? parcel.samples.length : old;
+    if (count === 0) return;
+    figures.dropped(this.target.method, 'age', count);
+    this.gone(parcel, count);
   }
 
   private failed(why: string): void {

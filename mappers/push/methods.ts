@@ -185,8 +185,19 @@ function portless(reader: ConfigReader): undefined {
   return undefined;
 }
 
+/** A Device is no place for a password: everybody may read it. */
+function hasSecret(reader: ConfigReader, key: string, url: URL | undefined): boolean {
+  if (!url?.username && !url?.password) return false;
+  reader.fault(
+    key,
+    'no user and no password here: they belong into modules.push.credentials of edgecore.yaml',
+  );
+  return true;
+}
+
 function httpUrl(reader: ConfigReader, host: string, port: number | undefined): string | undefined {
   const url = parseUrl(/^https?:\/\//i.test(host) ? host : `http://${host}`);
+  if (hasSecret(reader, 'hostName', url)) return undefined;
   if (url?.pathname !== '/' || url.search)
     return reader.fault('hostName', `${host}: want HOST, http://HOST or https://HOST`);
   if (port !== undefined) url.port = String(port);
@@ -197,6 +208,7 @@ function webUrl(reader: ConfigReader, key: string): string | undefined {
   const text = reader.text(key);
   if (!text) return reader.fault(key, 'missing');
   const url = parseUrl(text);
+  if (hasSecret(reader, key, url)) return undefined;
   const isWeb = url && (url.protocol === 'http:' || url.protocol === 'https:') && url.hostname !== '';
   if (!isWeb) return reader.fault(key, `${text}: want http://HOST:PORT or https://HOST:PORT`);
   return text.replace(/\/$/, '');
@@ -205,6 +217,7 @@ function webUrl(reader: ConfigReader, key: string): string | undefined {
 function brokerUrl(reader: ConfigReader, address: string | undefined): string | undefined {
   if (!address) return reader.fault('address', 'missing');
   const url = parseUrl(address.includes('://') ? address : `tcp://${address}`);
+  if (hasSecret(reader, 'address', url)) return undefined;
   if (!url || !/^(tcp|mqtt|ssl|mqtts|tls):$/.test(url.protocol) || !url.hostname || url.port === '0')
     return reader.fault('address', `${address}: want tcp://HOST:PORT or ssl://HOST:PORT`);
   return `${url.protocol}//${url.host}`;

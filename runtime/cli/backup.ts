@@ -16,6 +16,7 @@ import { EdgeError, errorText } from '../core/errors.ts';
 import { silentLogger } from '../core/log.ts';
 import { openDatabase } from '../store/database.ts';
 import { syncDirectory, syncFileNow } from '../store/files.ts';
+import { forgetSchema } from '../store/known-schema.ts';
 import { readArchive, writeArchive } from './archive.ts';
 import { readArgs } from './arguments.ts';
 import type { Command } from './cli.ts';
@@ -176,6 +177,7 @@ function putStore(from: string, to: string): void {
   syncFileNow(draft);
   for (const suffix of ['', '-wal'])
     if (existsSync(to + suffix)) renameSync(to + suffix, `${to}.before-restore${suffix}`);
+  forgetSchema(to);
   renameSync(draft, to);
   syncDirectory(to);
 }

@@ -11,6 +11,7 @@ import { edgeHubConfig } from '../edgehub/config.ts';
 import { edgeStreamConfig } from '../edgestream/config.ts';
 import { type EventBusConfig, eventBusConfig } from '../eventbus/config.ts';
 import { metaManagerConfig } from '../metamanager/config.ts';
+import { rulesConfig } from '../rules/config.ts';
 
 /** A module of KubeEdge's that is not offered: it may stand in the file, switched off. */
 const notOffered = (name: string) =>
@@ -44,6 +45,7 @@ export const edgeCoreConfig = v.strictObject({
       metaManager: v.optional(metaManagerConfig, {}),
       deviceTwin: v.optional(deviceTwinConfig, {}),
       mappers: v.optional(mappersConfig, {}),
+      rules: v.optional(rulesConfig, {}),
       push: v.optional(pushConfig, {}),
       console: v.optional(consoleConfig, {}),
       deviceApi: v.optional(deviceApiConfig, {}),

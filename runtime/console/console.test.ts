@@ -54,6 +54,7 @@ const snapshot: ConsoleSnapshot = {
   plugins: [],
   writes: false,
   pods: [],
+  rules: [],
   mqtt: { clients: 0, received: 0, sent: 0, dropped: 0 },
 };
 

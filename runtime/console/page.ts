@@ -27,6 +27,7 @@ export const page = `<!doctype html>
 <div id="devices"></div>
 <div id="plugins"></div>
 <div id="pods"></div>
+<div id="rules"></div>
 <noscript>This page needs JavaScript; /api/state and /metrics give the same as text.</noscript>
 <script>
 const make = (tag, text, cls) => { const e = document.createElement(tag); if (text !== undefined) e.textContent = text; if (cls) e.className = cls; return e; };
@@ -67,9 +68,9 @@ function devices(s) {
   }
 }
 function forms(s, d) {
-  const one = (p, label, path, button) => {
+  const one = (p, label, path, button, about) => {
     const f = make('form'), input = make('input'), said = make('span', undefined, 'dim'), go = make('button', button);
-    const range = [p.type, p.minimum && 'from ' + p.minimum, p.maximum && 'to ' + p.maximum].filter(Boolean).join(' ');
+    const range = [p.type, p.minimum && 'from ' + p.minimum, p.maximum && 'to ' + p.maximum].filter(Boolean).join(' ') + (about ? ', ' + about : '');
     input.setAttribute('aria-label', label); input.placeholder = p.type === 'BOOLEAN' ? 'true or false' : ''; input.required = p.type !== 'STRING';
     f.append(make('label', label), input, go, make('span', range, 'dim'), said);
     f.onsubmit = async (event) => {
@@ -86,12 +87,12 @@ function forms(s, d) {
   };
   const property = (name) => d.properties.find((p) => p.name === name) || { type: '' };
   const sets = d.properties.filter((p) => p.writable).map((p) => one(p, p.name, 'properties/' + encodeURIComponent(p.name), 'Set'));
-  const calls = d.methods.flatMap((m) => m.properties.map((name) => one(property(name), m.name + ': ' + name, 'methods/' + encodeURIComponent(m.name) + '/' + encodeURIComponent(name), 'Call')));
+  const calls = d.methods.flatMap((m) => m.properties.map((name) => one(property(name), m.name + ': ' + name, 'methods/' + encodeURIComponent(m.name) + '/' + encodeURIComponent(name), 'Call', m.description)));
   if (!s.writes) {
     const methods = d.methods.map((m) => m.name + ' (' + m.properties.join(', ') + ')' + (m.description ? ': ' + m.description : ''));
     return methods.length ? [make('p', 'Methods: ' + methods.join('; '), 'dim')] : [];
   }
-  return [...(sets.length ? [make('strong', 'Set'), ...sets] : []), ...(calls.length ? [make('strong', 'Methods'), ...d.methods.filter((m) => m.description).map((m) => make('p', m.name + ': ' + m.description, 'dim')), ...calls] : [])];
+  return [...(sets.length ? [make('strong', 'Set'), ...sets] : []), ...(calls.length ? [make('strong', 'Methods'), ...calls] : [])];
 }
 function plugins(s) {
   if (!s.plugins.length) return [];
@@ -105,6 +106,12 @@ function pods(s) {
   for (const p of s.pods) t.append(row(make('tr'), [p.name], [p.phase, p.phase === 'Running' || p.phase === 'Succeeded' ? 'good' : 'bad'], [p.ready + ' ready, ' + p.restarts + ' restarts'], [p.reason, 'dim']));
   return [make('h2', 'Pods'), t];
 }
+function rules(s) {
+  if (!s.rules.length) return [];
+  const t = make('table');
+  for (const r of s.rules) t.append(row(make('tr'), [r.id], [r.origin, 'dim'], [r.state, r.state === 'refused' || r.state === 'stopped' ? 'bad' : r.state === 'active' ? 'good' : 'dim'], [r.firedAt ? r.fired + ' times, ' + ago(s.now, r.firedAt) : 'never acted', 'dim'], [r.reason || r.lastError || '', r.reason ? 'bad' : 'dim']));
+  return [make('h2', 'Rules'), t];
+}
 const source = new EventSource('/api/events');
 source.onmessage = (event) => {
   const s = JSON.parse(event.data);
@@ -114,6 +121,7 @@ source.onmessage = (event) => {
   devices(s);
   document.getElementById('plugins').replaceChildren(...plugins(s));
   document.getElementById('pods').replaceChildren(...pods(s));
+  document.getElementById('rules').replaceChildren(...rules(s));
   document.getElementById('stale').style.display = 'none';
 };
 source.onerror = () => { document.getElementById('stale').style.display = 'block'; };

@@ -21,6 +21,7 @@ export type ConsoleSnapshot = {
   /** Whether the page may write. */
   readonly writes: boolean;
   readonly pods: readonly ConsolePod[];
+  readonly rules: readonly ConsoleRule[];
   readonly mqtt: {
     readonly clients: number;
     readonly received: number;
@@ -78,4 +79,17 @@ export type ConsolePod = {
   readonly ready: string;
   readonly restarts: number;
   readonly reason: string;
+};
+
+export type ConsoleRule = {
+  readonly id: string;
+  /** `cluster` or `file`. */
+  readonly origin: string;
+  /** refused, waiting, pending, active or stopped. */
+  readonly state: string;
+  readonly fired: number;
+  /** ms since epoch. */
+  readonly firedAt?: number;
+  readonly reason?: string;
+  readonly lastError?: string;
 };

@@ -15,6 +15,7 @@ import {
   isOnline,
   isState,
   lastOnlineOf,
+  modelAbsence,
   modelKey,
   newDeviceEntry,
   onlineAmong,
@@ -36,7 +37,7 @@ import { type Membership, membershipEvent } from './membership.ts';
 import { Models } from './models.ts';
 import { DeviceRecords, type DeviceStore } from './records.ts';
 import type { SideMetadata, TwinUpdate } from './twin.ts';
-import { isAwaited, refusalPayload, type TwinChange, twinEvents } from './twin-events.ts';
+import { isAwaited, refusalPayload, type TwinChange, type TwinObserver, twinEvents } from './twin-events.ts';
 import { type EventBase, eventBase, notFound, parseEvent, parseTwinRequest } from './twin-request.ts';
 
 export type DeviceTwinDeps = {
@@ -50,6 +51,8 @@ export type DeviceTwinDeps = {
   readonly metrics: MetricSource;
   /** Publishes a JSON payload on an MQTT topic. */
   readonly publish: (topic: string, payload: unknown) => void;
+  /** Who acts on what devices report. */
+  readonly observer?: TwinObserver;
   /** What there is in the store of the cluster's objects, at boot. */
   readonly objects: { devices(): readonly Device[]; models(): readonly DeviceModel[] };
 };
@@ -76,17 +79,14 @@ export class DeviceTwin implements DeviceManager {
     this.log = deps.log.child('devicetwin');
     this.records = new DeviceRecords(deps.store, deps.clock);
     this.sync = new CloudSync({
-      link: deps.link,
-      clock: deps.clock,
+      ...deps,
       config: deps.config.cloudReport,
       log: this.log,
       confirmed: (entry, names) => this.note(entry, names),
     });
     deps.time.onArrival((boot, epoch) => this.restamp(boot, epoch));
     deps.metrics.gauge('edgecore_devices', 'Devices of this node.', () => this.entries.size);
-    deps.metrics.gauge('edgecore_devices_online', 'Devices that answer.', () =>
-      onlineAmong(this.entries.values()),
-    );
+    deps.metrics.gauge('edgecore_devices_online', 'Devices that answer.', () => onlineAmong(this.entries));
     const waiting = 'Devices with values that wait for their turn to be told to the cloud.';
     deps.metrics.gauge('edgecore_devices_waiting', waiting, () => this.sync.waiting);
   }
@@ -316,10 +316,7 @@ export class DeviceTwin implements DeviceManager {
     const model = this.models.of(device);
     const faults = new Map([...this.models.faultsFor(device), ...entry.objectFaults]);
     if (entry.faults.replace('object', faults)) entry.stateUnsynced = true;
-    if (!model) {
-      this.unserved(entry, `DeviceModel ${modelKey(device)} is not here: create it in the cluster`);
-      return;
-    }
+    if (!model) return this.unserved(entry, modelAbsence(device));
     entry.model = model;
     const fault = this.mappers.apply(device, model);
     if (fault) this.unserved(entry, fault);
@@ -365,9 +362,9 @@ export class DeviceTwin implements DeviceManager {
   }
 
   private announce(entry: DeviceEntry, changes: readonly TwinChange[], base: EventBase): void {
-    for (const { topic, payload } of twinEvents(base, changes, entry.twins)) {
+    for (const { topic, payload } of twinEvents(base, changes, entry.twins))
       this.deps.publish(`${topicOf(entry.id)}/${topic}`, payload);
-    }
+    this.deps.observer?.heard(entry.id, changes);
     this.changed(entry, changes.some(isAwaited) ? 'now' : undefined);
   }
 
@@ -391,6 +388,7 @@ export class DeviceTwin implements DeviceManager {
       ...base,
       device: { name: entry.name, state, lastOnlineTime: lastOnlineOf(entry) },
     });
+    if (isNews) this.deps.observer?.heardState(entry.id, state);
     this.changed(entry, isNews ? 'now' : undefined);
   }
 

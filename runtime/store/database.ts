@@ -4,6 +4,7 @@ import { EdgeError, errorText } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import { mebibytes } from '../core/units.ts';
 import { isDiskTrouble, keepNewest, roomFor, syncDirectory, syncFileNow } from './files.ts';
+import { forgetSchema, rememberSchema, removeRepair, repairSchema } from './known-schema.ts';
 import { released, type Steps } from './migrations.ts';
 import { badRow, type Salvage, salvage } from './salvage.ts';
 import { corrupt, firstValue, migrate } from './schema.ts';
@@ -31,7 +32,8 @@ export function openDatabase(path: string, now: number, log: Logger, steps: Step
     if (!existsSync(path) || !isDamage(error, path)) throw error;
     const aside = `${path}.corrupt-${now}`;
     removeLibraryLock(path);
-    const counts = build(path, steps, (db) => salvage(path, db));
+    const counts = build(path, steps, (db) => salvage(repairSchema(path) ?? path, db));
+    removeRepair(path);
     promoteRewrite(path, aside);
     keepNewest(path, 'corrupt', KEPT);
     log.error('database damaged: set aside, what can be read goes on', {
@@ -70,6 +72,7 @@ function removeRewrite(path: string): void {
 
 /** The file that is built takes the place of the one at `path` once it is whole. */
 function promoteRewrite(path: string, aside: string): void {
+  forgetSchema(path);
   renameSync(path, aside);
   if (existsSync(`${path}-wal`)) renameSync(`${path}-wal`, `${aside}-wal`);
   renameSync(rewriteOf(path), path);
@@ -117,6 +120,7 @@ function openChecked(path: string, steps: Steps): Database {
     migrate(db, path, steps);
     const bad = badRow(db);
     if (bad) throw corrupt(path, bad);
+    rememberSchema(path, db);
     return db;
   } catch (error) {
     closeQuietly(db);

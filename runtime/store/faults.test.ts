@@ -244,6 +244,59 @@ test('a value that is not what was written is left out at the next start', async
   assert.match(metrics.render(), /^edgecore_store_salvaged_rows\{result="refused"\} 1$/m);
 });
 
+const damages: [string, (bytes: Buffer) => void][] = [
+  ['the file', (bytes) => bytes.fill(0x5a, 0, 100)],
+  ['the first page', (bytes) => bytes.fill(0x5a, 100, 1024)],
+  ['all that says what the tables are', (bytes) => spoil(bytes, 'CREATE ')],
+];
+
+function spoil(bytes: Buffer, text: string): void {
+  for (let at = bytes.indexOf(text); at >= 0; at = bytes.indexOf(text, at)) bytes[at] = (bytes[at] ?? 0) ^ 4;
+}
+
+for (const [what, damage] of damages) {
+  for (const inWal of [false, true]) {
+    test(`damage to ${what} takes no table along; ${inWal ? 'a WAL is' : 'nothing is'} beside it`, async (context) => {
+      const { store, path } = context;
+      const put = (key: string) => store.meta.put({ key, type: 'pod', value: `value of ${key}` });
+      const work = store.durable(() => ['a', 'b', 'c'].forEach(put));
+      assert.is(await settle(context, work), undefined);
+      await store.close();
+      context.store = open(context);
+      assert.is(await settle(context, add(context, 'topic')), undefined);
+      if (!inWal) await context.store.close();
+      const files = [path, ...(inWal ? [`${path}-wal`] : [])];
+      const [bytes = Buffer.alloc(0), wal] = files.map((file) => readFileSync(file));
+      await context.store.close();
+      damage(bytes);
+      writeFileSync(path, bytes);
+      if (wal) writeFileSync(`${path}-wal`, wal);
+      const metrics = new Metrics();
+      context.store = open(context, metrics);
+      assert.equal(
+        context.store.meta.list('pod').map(({ key }) => key),
+        ['a', 'b', 'c'],
+      );
+      assert.equal(context.store.topics.list(), ['topic']);
+      assert.not(existsSync(`${path}.repair`));
+    });
+  }
+}
+
+test('a note of the schema that is damaged itself is not believed', async (context) => {
+  const { store, path } = context;
+  assert.is(await settle(context, add(context, 'kept')), undefined);
+  await store.close();
+  const note = readFileSync(`${path}.schema`);
+  note[note.length - 40] = (note[note.length - 40] ?? 0) ^ 1;
+  writeFileSync(`${path}.schema`, note);
+  const bytes = readFileSync(path);
+  bytes.fill(0x5a, 100, 1024);
+  writeFileSync(path, bytes);
+  context.store = open(context);
+  assert.equal(context.store.topics.list(), []);
+});
+
 test('a process that ended between two steps of a rewrite left a database all the same', async (context) => {
   const { store, path } = context;
   assert.is(await settle(context, add(context, 'kept')), undefined);

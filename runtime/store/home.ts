@@ -5,6 +5,7 @@ import { EdgeError, errorCode } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import { type Database, openDatabase } from './database.ts';
 import { isDiskTrouble, removeQuietly } from './files.ts';
+import { SCHEMA_SUFFIX } from './known-schema.ts';
 import { takeOwnerLock } from './owner-lock.ts';
 import type { Salvage } from './salvage.ts';
 
@@ -78,7 +79,7 @@ export class Home {
       try {
         this.shelter = mkdtempSync(join(place, `${PREFIX}${process.pid}-`));
         const copy = join(this.shelter, basename(this.path));
-        for (const suffix of ['', '-wal'])
+        for (const suffix of ['', '-wal', SCHEMA_SUFFIX])
           if (existsSync(this.path + suffix)) copyFileSync(this.path + suffix, copy + suffix);
         return this.openAt(copy);
       } catch (error) {

@@ -15,7 +15,7 @@ import { apiObject, wireTypes } from './wire-types.ts';
 import { Writes } from './writes.ts';
 
 /** What the cloud removes from the node's own store, it removes here. */
-const OWN = ['pod', 'configmap', 'secret', 'device', 'devicemodel', 'serviceaccountaccess'];
+const OWN = ['pod', 'configmap', 'secret', 'device', 'devicemodel', 'localrule', 'serviceaccountaccess'];
 
 type Security = { readonly gate: Gate; readonly listeners: (server: ApiServer) => SecureListeners };
 

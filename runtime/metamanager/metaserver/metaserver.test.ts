@@ -318,6 +318,20 @@ test('a watch begins with what there is, then tells of pushes, reports of the no
   assert.equal(await lines(4), ['ADDED web 5', 'MODIFIED web 6', 'MODIFIED web 6', 'DELETED web 8']);
 });
 
+test('a rule of the node is shown, and goes with its deletion', async ({ cloud, server, watch }) => {
+  cloud.online = false;
+  const rule = (resourceVersion: string) => ({
+    apiVersion: 'rules.edgecore.io/v1alpha1',
+    kind: 'LocalRule',
+    metadata: { name: 'hot', namespace: 'ns', uid: 'u1', resourceVersion },
+  });
+  server.changed('localrule', rule('5'));
+  const lines = await watch('/apis/rules.edgecore.io/v1alpha1/localrules?watch=true');
+  assert.equal(await lines(1), ['ADDED hot 5']);
+  server.removed({ operation: 'delete', namespace: 'ns', type: 'localrule', name: 'hot', object: rule('8') });
+  assert.equal(await lines(2), ['ADDED hot 5', 'DELETED hot 8']);
+});
+
 test('the cloud is asked to watch once for all who watch alike, and told when nobody does', async (context) => {
   const { cloud, server, watch, open } = context;
   cloud.reply = ({ Verb }) => ({ body: Verb === 'list' ? listOf('20', configMap('a', '7')) : {} });

@@ -11,6 +11,7 @@ export const wireTypes: Readonly<Record<string, { readonly apiVersion: string; r
   persistentvolumeclaim: { apiVersion: 'v1', kind: 'PersistentVolumeClaim' },
   device: { apiVersion: 'devices.kubeedge.io/v1beta1', kind: 'Device' },
   devicemodel: { apiVersion: 'devices.kubeedge.io/v1beta1', kind: 'DeviceModel' },
+  localrule: { apiVersion: 'rules.edgecore.io/v1alpha1', kind: 'LocalRule' },
   serviceaccountaccess: { apiVersion: 'policy.kubeedge.io/v1alpha1', kind: 'ServiceAccountAccess' },
 };
 
