@@ -692,7 +692,12 @@ const bad: [string, Device, string, RegExp][] = [
     'reason',
     /DeviceModel default\/lost is not here/,
   ],
-  ['no model at all', strange({ deviceModelRef: undefined }), 'reason', /spec\.deviceModelRef\.name: missing/],
+  [
+    'no model at all',
+    strange({ deviceModelRef: undefined }),
+    'reason',
+    /spec\.deviceModelRef\.name: missing/,
+  ],
   [
     'an unknown protocol',
     strange({ protocol: { protocolName: 'telepathy' } }),
