@@ -22,8 +22,10 @@ import { EdgeStream } from './edgestream/edgestream.ts';
 import type { EventBusConfig } from './eventbus/config.ts';
 import { type BusBroker, EventBus } from './eventbus/eventbus.ts';
 import { externalBroker, externalLinks } from './eventbus/external.ts';
+import type { HostCare } from './host/care.ts';
 import { HostClock, type HostClockDeps } from './host/host-clock.ts';
 import type { ServiceManager } from './host/service-manager.ts';
+import { hostCare } from './host-care.ts';
 import { localPages } from './local-pages.ts';
 import { localRules } from './local-rules.ts';
 import { MetaManager } from './metamanager/metamanager.ts';
@@ -117,6 +119,7 @@ export class EdgeCore {
     const { mqttQOS: qos, mqttRetain: retain } = eventBus;
     const brokers = busBrokers(eventBus.mqttMode, broker);
     const bus = new EventBus({ ...shared, brokers, qos, retain, store, twins, outbox: hub.outbox });
+    const care = hostCare({ ...shared, all: config });
     const agent = new Edged({
       ...shared,
       config: edged,
@@ -126,6 +129,7 @@ export class EdgeCore {
       cluster: meta,
       cri: connectCri(edged.tailoredKubeletConfig.containerRuntimeEndpoint),
       store,
+      problems: () => care.problems,
     });
     meta.connect({ pods: agent, devices: twins, rules });
     const local = localApi(deps, { store, link: hub, pods: agent, own: meta });
@@ -135,14 +139,14 @@ export class EdgeCore {
     this.upgrade = newUpgrade(deps, { hub, agent, store });
     this.modules = this.inOrder(
       { ...deps, ...shared },
-      { meta, twins, bus, agent, local, hub, broker, mappers, rules },
+      { meta, twins, bus, agent, local, hub, broker, mappers, rules, care },
     );
   }
 
   /** What only listens and shows is built here. @returns every module, in the order in which they start */
   private inOrder(shared: EdgeCoreDeps & Ordered, parts: CloudParts & OtherParts): Module[] {
     const { clock, metrics, manager } = shared;
-    const { meta, twins, bus, agent, local, hub, broker, rules } = parts;
+    const { meta, twins, bus, agent, local, hub, broker, rules, care } = parts;
     const { store } = this;
     const { pusher, builtIn, plugins, dmi } = parts.mappers;
     const desires = new Desires({ twins, objects: meta });
@@ -152,7 +156,7 @@ export class EdgeCore {
     const devices = [pusher, ...builtIn, twins, plugins, dmi, ...scada, rules, ...(local ? [local] : [])];
     const watchdog = watchdogOf({ ...shared, manager, twins, hub, agent, store, mappers: builtIn });
     const last = [agent, hub, ...this.tunnel(shared, hub, agent), watchdog];
-    return [this.upgrade, clock, ...pages, this.authority, broker, bus, ...devices, ...last];
+    return [this.upgrade, clock, care, ...pages, this.authority, broker, bus, ...devices, ...last];
   }
 
   /** Starts every module in order; when one cannot, those before it are stopped again.
@@ -213,6 +217,7 @@ type OtherParts = {
   readonly broker: Broker;
   readonly mappers: DeviceMappers;
   readonly rules: Rules;
+  readonly care: HostCare;
 };
 type Ordered = { readonly clock: HostClock; readonly time: TimeTrust; readonly metrics: Metrics };
 
