@@ -49,6 +49,7 @@ test.before.each((context) => {
     log: silentLogger,
     runtime: () => ({ fault: runtime.fault, version: 'containerd://1' }),
     storeFault: () => undefined,
+    condition: () => undefined,
   });
   agent.start();
   Object.assign(context, { clock, calls, patches, leases, cloud, runtime, agent });

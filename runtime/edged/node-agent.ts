@@ -23,6 +23,7 @@ export type NodeAgentDeps = {
   readonly runtime: () => RuntimeFacts;
   /** Why the node's own state does not reach the disk; undefined while it does. */
   readonly storeFault: () => string | undefined;
+  readonly condition: () => NodeFacts['condition'];
 };
 
 /** An unchanged status is told again after this long, so that its heartbeat times do not look abandoned. */
@@ -100,8 +101,12 @@ export class NodeAgent {
   }
 
   private facts(): NodeFacts {
-    const { config, storeFault } = this.deps;
-    return { ...readFacts(config, config.rootDirectory), storeFault: storeFault() };
+    const { config, storeFault, condition } = this.deps;
+    return {
+      ...readFacts(config, config.rootDirectory),
+      storeFault: storeFault(),
+      condition: condition(),
+    };
   }
 
   private async register(): Promise<void> {

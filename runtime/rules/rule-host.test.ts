@@ -88,6 +88,22 @@ test('a topic by its path, and an alarm that names what it saw', async ({ node }
   assert.equal(node.done, ['alarm default/door site/door true 71']);
 });
 
+test('what is retained on its topics counts when a rule begins', async ({ node }) => {
+  node.retained.set('site/door', '{"open":true}');
+  node.retained.set('site/mode', 'night');
+  const when = {
+    all: [
+      { topic: 'site/door', path: 'open', equals: true },
+      { topic: 'site/mode', equals: 'night' },
+    ],
+  };
+  node.host.apply(
+    ruleObject('door', { when, do: [{ publish: { topic: 'alarm', payload: '{{value.2}}' } }] }),
+  );
+  await node.clock.advance(0);
+  assert.equal(node.done, ['alarm night']);
+});
+
 test('a rule that changes lets go of what it listened to', async ({ node }) => {
   const on = (topic: string) => ruleObject('r', { when: { all: [{ topic, equals: 1 }] }, do: say('out') });
   node.host.apply(on('a'));
