@@ -365,4 +365,19 @@ test('the queue of a client that is away is bounded, and the oldest goes', async
   await broker.stop();
 });
 
+test('a topic is heard while somebody subscribes to it, in this process or outside', async ({ broker }) => {
+  assert.not(broker.hears('a/b'));
+  const end = broker.subscribe('a/+', () => {});
+  assert.ok(broker.hears('a/b'));
+  end();
+  assert.not(broker.hears('a/b'));
+  const client = new TestClient(broker);
+  await client.connect('sleeper', { clean: false });
+  await client.subscribe('a/#', 1);
+  assert.ok(broker.hears('a/b'));
+  assert.not(broker.hears('b'));
+  client.drop();
+  assert.ok(broker.hears('a/b'), 'a session without a connection gets it later');
+});
+
 test.run();

@@ -109,6 +109,11 @@ export class Broker {
     return this.bridges.find((bridge) => bridge.name === name);
   }
 
+  /** Whether what is published on a topic, and not retained, would reach anybody now. */
+  hears(topic: string): boolean {
+    return this.hub.router.hears(topic);
+  }
+
   /** Publishes from this process. */
   publish(message: { topic: string; payload: Buffer; qos: QoS; retain: boolean }): void {
     // Handlers of this process answer to the publisher; here there is none who waits.

@@ -4,13 +4,14 @@ import { errorText } from '../core/errors.ts';
 import type { CoreEvent } from '../core/k8s.ts';
 import type { Logger } from '../core/log.ts';
 import type { MetricSource } from '../core/metrics.ts';
+import type { NodeProblem } from '../core/node-problem.ts';
 import type { Pod, PodRef, PodStatus } from '../core/pod.ts';
 import { seconds } from '../core/units.ts';
 import type { Cri } from '../wire/cri.ts';
 import type { EdgedConfig } from './config.ts';
 import { podEvent } from './events.ts';
 import { KubeletApi, type LogFile } from './kubelet-api.ts';
-import { readFacts } from './node.ts';
+import { type NodeFacts, readFacts } from './node.ts';
 import { NodeAgent, type NodeApi } from './node-agent.ts';
 import { listPods, type ObservedPod, signature } from './observed.ts';
 import { podFault } from './pod-check.ts';
@@ -42,8 +43,12 @@ export type EdgedDeps = {
   readonly log: Logger;
   readonly metrics: MetricSource;
   readonly store: StoreState;
+  /** What is measured on the machine, and may be wrong. */
+  readonly problems?: () => readonly NodeProblem[];
   /** Set in every container, unless its pod says otherwise. */
   readonly variables?: Readonly<Record<string, string>>;
+  /** One more condition of the node, if there is one to tell. */
+  readonly condition?: () => NodeFacts['condition'];
 };
 
 /** How often the runtime is asked for what changed by itself. */
@@ -88,6 +93,8 @@ export class Edged {
       log: this.log,
       runtime: () => this.runtime,
       storeFault: () => deps.store.health().reason,
+      condition: () => deps.condition?.(),
+      problems: deps.problems ?? (() => []),
     });
     this.api = new KubeletApi({
       pods: () =>
@@ -155,6 +162,11 @@ export class Edged {
     this.onlineSince = up ? this.deps.clock.monotonic() : undefined;
     this.node.link(up);
     if (up) for (const worker of this.workers.values()) worker.retryNow();
+  }
+
+  /** The node has something new to tell of itself. */
+  tellStatus(): void {
+    void this.node.update();
   }
 
   applyPod(pod: Pod): void {
