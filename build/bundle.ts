@@ -80,7 +80,8 @@ for (const { name, entry, env, flags } of programs) {
   const folder = values.edgecore ?? join('dist', name);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  const yaml = name === 'edgecore' ? [passing('yaml', ['parseDocument', 'stringify'])] : [];
+  const yaml =
+    name === 'edgecore' ? [passing('yaml', ['parseDocument', 'parseAllDocuments', 'stringify'])] : [];
   const { inputs } = await bundle(entry, join(folder, `${name}.cjs`), yaml);
   const beside = yaml.length > 0 ? await bundle('yaml', join(folder, 'yaml.cjs')) : { inputs: {} };
   writeFileSync(join(folder, 'THIRD-PARTY-LICENSES.txt'), licences({ ...inputs, ...beside.inputs }));
