@@ -16,9 +16,13 @@ import { type BuildOptions, build, type Metafile } from 'esbuild';
 import { licences } from './licences.ts';
 import { bareNative } from './native-plugin.ts';
 
-/** Makes `dist/`: `npm run build -- [--target linux-x64|linux-arm64|linux-arm]`, by default for this machine. */
+/** Makes `dist/`: `npm run build -- [--target linux-x64|linux-arm64|linux-arm] [--out FOLDER]`, by default for this
+ * machine. */
 const { values } = parseArgs({
-  options: { target: { type: 'string', default: `${process.platform}-${process.arch}` } },
+  options: {
+    target: { type: 'string', default: `${process.platform}-${process.arch}` },
+    out: { type: 'string', default: 'dist' },
+  },
 });
 const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
 
@@ -51,7 +55,7 @@ const serialFiles: Readonly<Record<string, string>> = {
 };
 
 for (const { name, entry, env, flags } of programs) {
-  const folder = join('dist', name);
+  const folder = join(values.out, name);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   const metafile = await bundle(entry, join(folder, `${name}.cjs`));
@@ -59,10 +63,10 @@ for (const { name, entry, env, flags } of programs) {
   copyFileSync('LICENSE', join(folder, 'LICENSE'));
   writeLauncher(join(folder, name), { script: `${name}.cjs`, env, flags });
 }
-await bundlePlugins(join('dist', 'edgecore'));
-copyNative(join('dist', 'edgecore'), values.target);
-copyDefinitions(join('dist', 'cloud-shim', 'crds'));
-for (const { name, entry } of tools) await bundle(entry, join('dist', 'dev', `${name}.cjs`));
+await bundlePlugins(join(values.out, 'edgecore'));
+copyNative(join(values.out, 'edgecore'), values.target);
+copyDefinitions(join(values.out, 'cloud-shim', 'crds'));
+for (const { name, entry } of tools) await bundle(entry, join(values.out, 'dev', `${name}.cjs`));
 
 async function bundle(entry: string, outfile: string): Promise<Metafile> {
   const { metafile } = await build({
