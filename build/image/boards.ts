@@ -54,7 +54,7 @@ export const boards: Readonly<Record<BoardName, Board>> = {
     loader: 'uefi',
     packages: ['systemd-boot-efi'],
     console: ['ttyAMA0'],
-    drivers: ['drivers/block/virtio_blk'],
+    drivers: ['drivers/block/virtio_blk', 'drivers/net/virtio_net', 'drivers/char/hw_random/virtio-rng'],
     deviceTrees: [],
     bootMiB: 128,
     warnings: [],

@@ -72,6 +72,17 @@ const masked = [
   ],
   ...['systemd-remount-fs.service', 'systemd-logind.service', 'getty.target', 'e2scrub_all.timer'],
   ...['e2scrub_reap.service', 'sshd-keygen.service', 'systemd-networkd-wait-online.service'],
+  ...[
+    'dbus.socket',
+    'dbus.service',
+    'systemd-hostnamed.socket',
+    'systemd-rfkill.socket',
+    'systemd-sysext.socket',
+  ],
+  ...['systemd-creds.socket', 'systemd-networkd-persistent-storage.service', 'systemd-pstore.service'],
+  ...['systemd-bootctl.socket', 'systemd-boot-random-seed.service', 'systemd-user-sessions.service'],
+  ...['sshd-unix-local.socket', 'systemd-pcrlock.socket', 'dev-hugepages.mount', 'sys-kernel-debug.mount'],
+  ...['sys-kernel-tracing.mount', 'dev-mqueue.mount', 'sys-fs-fuse-connections.mount'],
 ] as const;
 
 const enabled = [

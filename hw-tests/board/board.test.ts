@@ -1,0 +1,116 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { kinds } from '../../cloud-shim/kube/resource-kind.ts';
+import { plcObjects } from '../kubernetes/device-objects.ts';
+import { RtuSlaves } from '../plc/rtu-slaves.ts';
+import { until } from '../program.ts';
+import { canEmulate, Gateway } from './gateway.ts';
+
+type Context = { gateway: Gateway; slaves: RtuSlaves };
+const test = suite<Context>('a gateway started from its image');
+const able = canEmulate();
+/** What the emulated processor makes slow. */
+const SLOW = 120_000;
+
+test.before(async (context) => {
+  if (!able) return;
+  context.gateway = await Gateway.make(256);
+  context.slaves = new RtuSlaves([1]);
+  await context.slaves.open(context.gateway.line.slaves, 9600);
+});
+test.after(async ({ gateway, slaves }) => {
+  await slaves?.close();
+  await gateway?.close();
+});
+
+if (able) {
+  test('it starts with 256 MB and joins', async ({ gateway }) => {
+    const begun = performance.now();
+    const since = Date.now() - 1000;
+    await gateway.machine.start();
+    const node = await gateway.ready(since);
+    process.stdout.write(`ready after ${seconds(begun)} s\n`);
+    assert.is(node.status?.nodeInfo?.architecture, 'arm64');
+    await gateway.machine.reachable();
+    assert.is((await gateway.machine.shell('systemctl is-active edgecore')).trim(), 'active');
+  });
+
+  test('the join token is gone from it', async ({ gateway }) => {
+    const file = await gateway.machine.shell('grep token: /etc/kubeedge/config/edgecore.yaml');
+    assert.match(file, /token: ""/);
+  });
+
+  test('its root is read-only, its log in memory, its swap compressed, its watchdog wound up, its state grown', async ({
+    gateway: { machine },
+  }) => {
+    assert.match(await machine.shell('findmnt -n -o OPTIONS /'), /^ro,/);
+    assert.is((await machine.shell('ls /var/log/journal 2>/dev/null | wc -l')).trim(), '0');
+    assert.match(await machine.shell('swapon --noheadings'), /zram0/);
+    await until(
+      'systemd winds the watchdog up',
+      async () => /14 seconds/.test(await machine.shell('wdctl')),
+      SLOW,
+    );
+    await until(
+      'the state has the rest of the card',
+      async () => Number(await machine.shell('df -BM --output=size /var | tail -n 1 | tr -dc 0-9')) > 700,
+      SLOW,
+    );
+    assert.is((await machine.shell('systemctl --failed --plain --no-legend')).trim(), '');
+  });
+
+  test('a device on a USB serial adapter is polled, also after it was pulled out and put back', async ({
+    gateway,
+    slaves,
+  }) => {
+    const { stack, machine } = gateway;
+    const adapter = {
+      driver: 'usb-serial',
+      chardev: 'line',
+      id: 'adapter',
+      bus: 'usb.0',
+      serial: 'EDGE0001',
+    };
+    const { model, device } = plcObjects({ node: stack.options.node, port: 0 });
+    const serialPort = '/dev/serial/by-id/usb-QEMU_QEMU_USB_SERIAL_EDGE0001-if00-port0';
+    const configData = { serialPort, baudRate: 9600, unitId: 1, timeout: 2000 };
+    const protocol = { ...device.spec.protocol, configData };
+    const place = { name: 'plc', namespace: 'default' };
+    await stack.api.create(kinds.deviceModel, { ...place, name: 'plc-model' }, namespaced(model));
+    await stack.api.create(
+      kinds.device,
+      place,
+      namespaced({ ...device, spec: { ...device.spec, protocol } }),
+    );
+    await until('it is missed', async () => (await gateway.deviceStatus('plc'))?.state === 'offline', SLOW);
+
+    const reads = async (value: number): Promise<void> => {
+      slaves.slave(1).memory.input.writeInt16BE(value, 0);
+      await until(
+        `the cluster reads ${value / 10}`,
+        async () => (await stack.reported('temperature')) === String(value / 10),
+        SLOW,
+      );
+    };
+    await machine.qmp.run('device_add', adapter);
+    await reads(-77);
+    await machine.qmp.run('device_del', { id: 'adapter' });
+    await until('it is offline', async () => (await gateway.deviceStatus('plc'))?.state === 'offline', SLOW);
+    await machine.qmp.run('device_add', adapter);
+    await reads(42);
+  });
+}
+
+function namespaced<T extends { metadata: object }>(object: T) {
+  return { ...object, metadata: { ...object.metadata, name: nameOf(object), namespace: 'default' } };
+}
+
+function nameOf({ metadata }: { metadata: { name?: string } }): string {
+  return metadata.name ?? '';
+}
+
+function seconds(begun: number): string {
+  return ((performance.now() - begun) / 1000).toFixed(1);
+}
+
+test.run();
