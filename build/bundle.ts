@@ -37,6 +37,7 @@ const programs = [
     flags: '--max-semi-space-size=1 --liftoff-only --optimize-for-size --max-lazy --v8-pool-size=1',
   },
   { name: 'cloud-shim', entry: 'cloud-shim/main.ts', env: '', flags: '--max-semi-space-size=4' },
+  { name: 'edgecore-flash', entry: 'build/image/flash/flash.ts', env: '', flags: '' },
 ] as const;
 
 /** What only the demonstration and the tests run. */
@@ -159,7 +160,7 @@ function writeLauncher(
 here=$(dirname "$(readlink -f "$0")")
 node="$here/node"
 [ -x "$node" ] || node=node
-${env ? `export ${env}\n` : ''}exec "$node" ${flags} "$here/${script}" "$@"
+${env ? `export ${env}\n` : ''}exec "$node" ${flags && `${flags} `}"$here/${script}" "$@"
 `,
   );
   chmodSync(path, 0o755);
