@@ -10,6 +10,8 @@ export type Board = {
   readonly console: readonly string[];
   /** Drivers, or folders of drivers, that the machine needs before its root is there. */
   readonly drivers: readonly string[];
+  /** Folders of drivers that it can have no use for. */
+  readonly needless: readonly string[];
   /** Device trees that go beside the kernel, as they lie in Debian's kernel package. */
   readonly deviceTrees: readonly string[];
   /** MiB of the boot partition. */
@@ -45,6 +47,7 @@ const raspberry = {
   packages: ['raspi-firmware', 'firmware-brcm80211', 'wireless-regdb', 'wpasupplicant'],
   console: ['tty0', 'ttyS1,115200'],
   drivers: raspberryDrivers,
+  needless: [],
   bootMiB: 256,
 } as const;
 
@@ -55,6 +58,7 @@ export const boards: Readonly<Record<BoardName, Board>> = {
     packages: ['systemd-boot-efi'],
     console: ['ttyAMA0'],
     drivers: ['drivers/block/virtio_blk', 'drivers/net/virtio_net', 'drivers/char/hw_random/virtio-rng'],
+    needless: ['net/wireless', 'net/mac80211', 'net/bluetooth', 'drivers/net/wireless', 'drivers/bluetooth'],
     deviceTrees: [],
     bootMiB: 128,
     warnings: [],

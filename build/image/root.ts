@@ -143,7 +143,7 @@ export function makeRoot(root: string, options: RootOptions): void {
   for (const name of maskedGenerators)
     symlinkSync('/dev/null', join(root, `etc/systemd/system-generators/systemd-${name}-generator`));
   if (hasUnit(root, 'containerd.service')) enableUnit(root, 'containerd.service');
-  thin(root);
+  thin(root, options.board);
   run('depmod', ['-b', join(root, 'usr'), kernelOf(root)]);
 }
 
@@ -240,11 +240,12 @@ function elsewhere(root: string, path: string, target: string): void {
   symlinkSync(target, join(root, path));
 }
 
-function thin(root: string): void {
+function thin(root: string, board: Board): void {
   rmSync(join(root, 'var'), { recursive: true, force: true });
   for (const path of needless) rmSync(join(root, path), { recursive: true, force: true });
   const modules = join(root, 'usr/lib/modules', kernelOf(root), 'kernel');
-  for (const path of needlessDrivers) rmSync(join(modules, path), { recursive: true, force: true });
+  for (const path of [...needlessDrivers, ...board.needless])
+    rmSync(join(modules, path), { recursive: true, force: true });
   mkdirSync(join(root, 'var'));
   chmodSync(root, 0o755);
 }

@@ -1,16 +1,23 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { kinds } from '../../cloud-shim/kube/resource-kind.ts';
+import type { KubeObject } from '../../runtime/core/k8s.ts';
+import type { Pod } from '../../runtime/core/pod.ts';
+import { seededRandom } from '../kill/random.ts';
+import { busyboxPod } from '../kubernetes/busybox-pod.ts';
 import { plcObjects } from '../kubernetes/device-objects.ts';
 import { RtuSlaves } from '../plc/rtu-slaves.ts';
 import { until } from '../program.ts';
+import { CutLoad } from './cut-load.ts';
 import { canEmulate, Gateway } from './gateway.ts';
 
 type Context = { gateway: Gateway; slaves: RtuSlaves };
 const test = suite<Context>('a gateway started from its image');
 const able = canEmulate();
 /** What the emulated processor makes slow. */
-const SLOW = 120_000;
+const SLOW = 180_000;
+const seed = Number(process.env.EDGECORE_SEED ?? Date.now() % 1_000_000);
+const cuts = process.env.EDGECORE_LONG === 'true' ? 20 : 2;
 
 test.before(async (context) => {
   if (!able) return;
@@ -28,8 +35,8 @@ if (able) {
     const begun = performance.now();
     const since = Date.now() - 1000;
     await gateway.machine.start();
-    const node = await gateway.ready(since);
-    process.stdout.write(`ready after ${seconds(begun)} s\n`);
+    const node = await gateway.heard(since);
+    process.stdout.write(`joined after ${seconds(begun)} s\n`);
     assert.is(node.status?.nodeInfo?.architecture, 'arm64');
     await gateway.machine.reachable();
     assert.is((await gateway.machine.shell('systemctl is-active edgecore')).trim(), 'active');
@@ -98,6 +105,58 @@ if (able) {
     await until('it is offline', async () => (await gateway.deviceStatus('plc'))?.state === 'offline', SLOW);
     await machine.qmp.run('device_add', adapter);
     await reads(42);
+  });
+
+  test(`power cuts under load: it starts each time, and loses nothing that was acknowledged (${cuts} of them)`, async ({
+    gateway,
+  }) => {
+    const { machine, mqttPort } = gateway;
+    const load = new CutLoad(mqttPort);
+    const random = seededRandom(seed);
+    try {
+      for (let cut = 0; cut < cuts; cut++) {
+        await load.start(SLOW);
+        const before = load.acknowledged;
+        await until('messages are acknowledged', () => load.acknowledged > before + 50, SLOW);
+        const more = before + 50 + Math.floor(random() * 500);
+        await until('some more', () => load.acknowledged > more, SLOW);
+        await machine.kill();
+        load.stop();
+        const begun = performance.now();
+        await machine.start();
+        await machine.reachable();
+        process.stdout.write(
+          `cut ${cut + 1}: ${load.acknowledged} acknowledged, up after ${seconds(begun)} s\n`,
+        );
+      }
+      await load.start(SLOW);
+      load.pause();
+      await load.settled(SLOW);
+      process.stdout.write(`seed ${seed}: ${JSON.stringify(load.ledger.figures())}\n`);
+      assert.equal(load.ledger.faults, []);
+    } finally {
+      load.stop();
+    }
+    assert.is((await machine.shell('systemctl --failed --plain --no-legend')).trim(), '');
+  });
+
+  test('with 512 MB a pod runs on containerd', async ({ gateway }) => {
+    const { machine, stack } = gateway;
+    await machine.kill();
+    await machine.start(512);
+    await machine.reachable();
+    await gateway.importImages();
+    const pod = busyboxPod('on-the-board', {}, { nodeName: stack.options.node });
+    await stack.api.create(kinds.pod, { name: 'on-the-board', namespace: 'default' }, pod as KubeObject);
+    const begun = performance.now();
+    await until(
+      'the pod runs',
+      async () =>
+        (await stack.object<KubeObject & Pod>(kinds.pod, 'on-the-board'))?.status?.phase === 'Running',
+      2 * SLOW,
+    );
+    process.stdout.write(`a pod runs after ${seconds(begun)} s\n`);
+    assert.match(await machine.shell('ctr -n k8s.io tasks ls'), /RUNNING/);
   });
 }
 

@@ -82,6 +82,11 @@ export class Machine {
     });
   }
 
+  /** A file of the machine, byte by byte. */
+  async fetch(path: string): Promise<Buffer> {
+    return Buffer.from(await this.shell(`base64 -w 0 ${path}`), 'base64');
+  }
+
   /** Resolves when its system is up and lets in. */
   async reachable(): Promise<void> {
     await until('the machine lets in', async () => (await this.shell('true')) === '', BOOT_LIMIT);
