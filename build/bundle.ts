@@ -16,15 +16,17 @@ import { type BuildOptions, build, type Metafile } from 'esbuild';
 import { licences } from './licences.ts';
 import { bareNative } from './native-plugin.ts';
 
-/** Makes `dist/`: `npm run build -- [--target linux-x64|linux-arm64|linux-arm] [--out FOLDER]`, by default for this
- * machine. */
+/** Makes `dist/`: `npm run build -- [--target linux-x64|linux-arm64|linux-arm]`, by default for this machine.
+ * `--edgecore FOLDER [--version V]` makes edgecore alone, elsewhere: what packages are made of. */
 const { values } = parseArgs({
   options: {
     target: { type: 'string', default: `${process.platform}-${process.arch}` },
-    out: { type: 'string', default: 'dist' },
+    edgecore: { type: 'string' },
+    version: { type: 'string' },
   },
 });
-const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
+const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
+const version = values.version ?? manifest.version;
 
 /** Node's flags of each program. They are part of the product: see docs/decisions/0001-node-flags.md. */
 const programs = [
@@ -56,7 +58,8 @@ const serialFiles: Readonly<Record<string, string>> = {
 };
 
 for (const { name, entry, env, flags } of programs) {
-  const folder = join(values.out, name);
+  if (values.edgecore && name !== 'edgecore') continue;
+  const folder = values.edgecore ?? join('dist', name);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   const metafile = await bundle(entry, join(folder, `${name}.cjs`));
@@ -64,10 +67,13 @@ for (const { name, entry, env, flags } of programs) {
   copyFileSync('LICENSE', join(folder, 'LICENSE'));
   writeLauncher(join(folder, name), { script: `${name}.cjs`, env, flags });
 }
-await bundlePlugins(join(values.out, 'edgecore'));
-copyNative(join(values.out, 'edgecore'), values.target);
-copyDefinitions(join(values.out, 'cloud-shim', 'crds'));
-for (const { name, entry } of tools) await bundle(entry, join(values.out, 'dev', `${name}.cjs`));
+const edgecore = values.edgecore ?? join('dist', 'edgecore');
+await bundlePlugins(edgecore);
+copyNative(edgecore, values.target);
+if (!values.edgecore) {
+  copyDefinitions(join('dist', 'cloud-shim', 'crds'));
+  for (const { name, entry } of tools) await bundle(entry, join('dist', 'dev', `${name}.cjs`));
+}
 
 async function bundle(entry: string, outfile: string): Promise<Metafile> {
   const { metafile } = await build({
@@ -113,6 +119,8 @@ function bundleOptions(entry: string, outfile: string): BuildOptions {
 
 /** The time of the last commit, so that the same sources make the same bundle. */
 function builtAt(): number {
+  const { SOURCE_DATE_EPOCH: epoch } = process.env;
+  if (epoch) return Number(epoch) * 1000;
   const { stdout, status } = spawnSync('git', ['log', '-1', '--format=%ct'], { encoding: 'utf8' });
   return status === 0 ? Number(stdout) * 1000 : Date.UTC(2026, 0, 1);
 }

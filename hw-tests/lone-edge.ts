@@ -18,6 +18,7 @@ export type LoneEdgeOptions = {
   readonly eventBus: Readonly<Record<string, unknown>>;
   /** Left out: there is none. */
   readonly cloud?: CloudAddress;
+  readonly env?: NodeJS.ProcessEnv;
 };
 
 /** edgecore as it is built, without the stack around it; it keeps its data and its ports from one start to the next. */
@@ -47,6 +48,7 @@ export class LoneEdge {
       command: 'dist/edgecore/edgecore',
       args: ['--config', config],
       log: this.log,
+      ...(this.options.env ? { env: this.options.env } : {}),
       isReady: (line) => line.includes('"message":"started"'),
     });
     await this.program.ready();

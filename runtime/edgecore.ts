@@ -17,7 +17,7 @@ import { Console } from './console/console.ts';
 import type { Clock } from './core/clock.ts';
 import type { Logger } from './core/log.ts';
 import { Metrics } from './core/metrics.ts';
-import type { Module } from './core/module.ts';
+import { type Module, stopInOrder } from './core/module.ts';
 import type { TimeTrust } from './core/time-trust.ts';
 import { DeviceTwin } from './devicetwin/devicetwin.ts';
 import { Dmi, type DmiDeps } from './devicetwin/dmi/dmi.ts';
@@ -28,11 +28,13 @@ import type { EventBusConfig } from './eventbus/config.ts';
 import { type BusBroker, EventBus } from './eventbus/eventbus.ts';
 import { externalBroker, externalLinks } from './eventbus/external.ts';
 import { HostClock, type HostClockDeps } from './host/host-clock.ts';
+import type { ServiceManager } from './host/service-manager.ts';
 import { MetaManager } from './metamanager/metamanager.ts';
 import { MetaServer } from './metamanager/metaserver/metaserver.ts';
 import { snapshotOf } from './snapshot.ts';
 import { Store } from './store/store.ts';
 import { type TwinRegisterDeps, twinRegisters } from './twin-registers.ts';
+import { watchdogOf } from './watchdog-of.ts';
 import { connectCri } from './wire/cri.ts';
 import { NodeHttpServer } from './wire/http/node-server.ts';
 import { loadUws, UwsHttpServer } from './wire/http/uws-server.ts';
@@ -46,6 +48,8 @@ export type EdgeCoreDeps = {
   readonly clock: Clock;
   /** What the machine knows of its time. */
   readonly host: Pick<HostClockDeps, 'boot' | 'uptime' | 'builtAt' | 'isSynchronised'>;
+  /** Who has started this process. */
+  readonly manager: ServiceManager;
   readonly log: Logger;
   /** [0, 1) */
   readonly random: () => number;
@@ -55,7 +59,7 @@ export type EdgeCoreDeps = {
 
 /** The whole node: every module is built here, once, and started in this order. */
 export class EdgeCore {
-  private readonly log: Logger;
+  private readonly deps: EdgeCoreDeps;
   private readonly store: Store;
   private readonly authority: FileAuthority;
   private readonly modules: readonly Module[];
@@ -69,7 +73,7 @@ export class EdgeCore {
     const { deviceTwin, edged, edgeHub, eventBus, metaManager } = config.modules;
     const node = edged.hostnameOverride;
     const metrics = new Metrics();
-    this.log = log;
+    this.deps = deps;
     this.authority = mqttAuthority(deps);
     this.store = new Store({ clock: deps.clock, log, metrics, path: config.database.dataSource });
     const { store } = this;
@@ -127,7 +131,11 @@ export class EdgeCore {
     const scada = modbusServer(deps, { twins, objects: meta, metrics });
     const { plugins, dmi } = mappersBeside({ ...shared, twins, store }, deps, mappers);
     const devices = [...mappers, twins, plugins, dmi, ...scada, ...(local ? [local] : [])];
-    this.modules = [...first, ...devices, agent, hub, ...this.tunnel({ ...deps, ...shared }, hub, agent)];
+    const last = [
+      ...this.tunnel({ ...deps, ...shared }, hub, agent),
+      watchdogOf({ ...shared, manager: deps.manager, twins, hub, agent, store, mappers }),
+    ];
+    this.modules = [...first, ...devices, agent, hub, ...last];
   }
 
   /** Starts every module in order; when one cannot, those before it are stopped again.
@@ -141,11 +149,7 @@ export class EdgeCore {
 
   /** Stops in the reverse order and closes the store last. */
   async stop(): Promise<void> {
-    for (const module of this.started.reverse()) {
-      await module.stop().catch((error) => {
-        this.log.error('a module did not stop cleanly', { resource: module.name, error });
-      });
-    }
+    await stopInOrder(this.started.reverse(), this.deps);
     this.started = [];
     await this.store.close();
   }

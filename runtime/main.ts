@@ -5,9 +5,10 @@ import { blankToken, DEFAULT_CONFIG, defaultConfigText, loadConfig, minConfigTex
 import { systemClock, withTimeout } from './core/clock.ts';
 import { EdgeError, errorText } from './core/errors.ts';
 import { createLogger, type Logger } from './core/log.ts';
-import { seconds } from './core/units.ts';
+import { type Millis, seconds } from './core/units.ts';
 import { EdgeCore } from './edgecore.ts';
-import { bootId, isSynchronised, uptime } from './host/machine.ts';
+import { bootId, isSynchronised, journalReads, uptime } from './host/machine.ts';
+import { runSystemdNotify, type ServiceManager, serviceManager } from './host/service-manager.ts';
 import { builtAt, version } from './version.ts';
 
 const usage = `edgecore ${version}: a Kubernetes edge node
@@ -21,7 +22,11 @@ const usage = `edgecore ${version}: a Kubernetes edge node
   --version         print the version and exit
   --help            print this and exit
 `;
-const STOP_LIMIT = seconds(20);
+/** What is flushed by then is safe; the unit's TimeoutStopSec is longer. */
+const STOP_LIMIT = seconds(10);
+/** A start may take long: a damaged database is read row by row. It is announced so often, and for so long each time. */
+const START_NEWS = seconds(20);
+const START_MORE = seconds(60);
 
 /** Exit codes: 0 stopped when asked, 1 could not run, 2 the command line or the configuration is wrong. */
 async function main(): Promise<number> {
@@ -38,11 +43,20 @@ async function main(): Promise<number> {
     level: config.logLevel,
     clock: systemClock,
     write: (line) => process.stdout.write(line),
+    priorities: journalReads(1, process.env.JOURNAL_STREAM),
   });
-  return run(config, options.config, log);
+  const { env, pid } = process;
+  return run(config, options.config, log, serviceManager({ env, pid, run: runSystemdNotify }));
 }
 
-async function run(config: ReturnType<typeof loadConfig>, path: string, log: Logger): Promise<number> {
+async function run(
+  config: ReturnType<typeof loadConfig>,
+  path: string,
+  log: Logger,
+  manager: ServiceManager,
+): Promise<number> {
+  const extend = (by: Millis): Promise<void> => manager.tell(`EXTEND_TIMEOUT_USEC=${by * 1000}`);
+  await extend(START_MORE);
   const abort = new AbortController();
   const stopAsked = new Promise<string>((resolve) => {
     for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve(name));
@@ -53,16 +67,25 @@ async function run(config: ReturnType<typeof loadConfig>, path: string, log: Log
     assets: assets(),
     clock: systemClock,
     host: { boot: bootId(), uptime, builtAt, isSynchronised },
+    manager,
     log,
     random: Math.random,
     joined: () => forgetToken(path, log),
   });
   process.on('SIGHUP', () => core.reload());
+  const starting = systemClock.every(START_NEWS, () => void extend(START_MORE));
   try {
-    await core.start(abort.signal);
-    log.info('started', { version, node: config.modules.edged.hostnameOverride, pid: process.pid });
+    // A start that waits for something must not keep the process from being stopped.
+    const early = await Promise.race([core.start(abort.signal), stopAsked]);
+    starting.cancel();
+    if (!early) {
+      log.info('started', { version, node: config.modules.edged.hostnameOverride, pid: process.pid });
+      void manager.tell('READY=1');
+    }
     log.info('stopping', { signal: await stopAsked });
   } finally {
+    starting.cancel();
+    void manager.tell('STOPPING=1', `EXTEND_TIMEOUT_USEC=${(STOP_LIMIT + seconds(5)) * 1000}`);
     abort.abort();
     await withTimeout(systemClock, STOP_LIMIT, core.stop(), () => new Error('modules did not stop in time'));
   }
@@ -111,7 +134,9 @@ main().then(
   (code) => process.exit(code),
   (error: unknown) => {
     const hint = error instanceof EdgeError ? `\n${error.hint}` : '';
-    process.stderr.write(`edgecore: ${errorText(error)}${hint}\n`);
+    const text = `edgecore: ${errorText(error)}${hint}\n`;
+    const isRead = journalReads(2, process.env.JOURNAL_STREAM);
+    process.stderr.write(isRead ? text.replace(/^(?=.)/gm, '<3>') : text);
     const wrongInput =
       error instanceof EdgeError
         ? error.code.startsWith('CONFIG_') ||

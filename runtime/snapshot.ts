@@ -44,6 +44,21 @@ export function snapshotOf(parts: SnapshotParts): ConsoleSnapshot {
   };
 }
 
+/** The node in one line, for who asks the service manager. */
+export function statusLine({
+  twins,
+  hub,
+  agent,
+  store,
+}: Pick<SnapshotParts, 'twins' | 'hub' | 'agent' | 'store'>): string {
+  const devices = [...twins.list()];
+  const online = devices.filter(({ state }) => state === 'online').length;
+  const pods = [...agent.pods()];
+  const running = pods.filter(({ status }) => status?.phase === 'Running').length;
+  const disk = store.health().state === 'ok' ? '' : ', the disk takes nothing';
+  return `cloud ${hub.state.state}, devices ${online}/${devices.length} online, pods ${running}/${pods.length} running${disk}`;
+}
+
 function deviceOf(entry: Readonly<DeviceEntry>): ConsoleDevice {
   const names = new Set([...(entry.device?.spec.properties ?? []).map((p) => p.name), ...entry.twins.keys()]);
   return {

@@ -49,11 +49,18 @@ export class Bus<C extends Connection = Connection> {
   private blockedUntil = 0;
   private blockedBy: WireError | undefined;
   private lastSuccess = 0;
+  private movedAt: number;
 
   constructor(deps: BusDeps<C>) {
     this.deps = deps;
     this.free = deps.free ?? Promise.resolve();
     this.delays = backoffDelays(RETRY, deps.random);
+    this.movedAt = deps.clock.monotonic();
+  }
+
+  /** When it last began or ended a request, monotonic. */
+  get lastMove(): number {
+    return this.movedAt;
   }
 
   /** Runs one exchange when its turn comes.
@@ -85,7 +92,9 @@ export class Bus<C extends Connection = Connection> {
   private async work(): Promise<void> {
     this.running = true;
     for (let job = this.next(); job; job = this.next()) {
+      this.movedAt = this.deps.clock.monotonic();
       await job.run().catch(job.fail);
+      this.movedAt = this.deps.clock.monotonic();
     }
     this.running = false;
   }

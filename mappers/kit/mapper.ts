@@ -46,6 +46,11 @@ export class DriverMapper implements DeviceMapper {
     });
   }
 
+  /** Ms since when the device that waits longest does not get on; 0 while all do. */
+  stalledFor(): number {
+    return [...this.devices.values()].reduce((most, { polled }) => Math.max(most, polled.stalledFor), 0);
+  }
+
   applyDevice(device: Device, model: DeviceModel): string | undefined {
     const fault = this.serve(device, model);
     this.serveRefused();

@@ -252,4 +252,22 @@ test('a cycle that cannot be kept is told with the one that is achieved, and log
   assert.is(manager.take().at(-1), 'online');
 });
 
+test('an exchange that never ends shows as a standstill, an idle device and one that is away do not', async ({
+  clock,
+  start,
+}) => {
+  const device = new FakeDevice([fakePoint('a')]);
+  const polled = start(device);
+  await clock.advance(60_500);
+  assert.is(polled.stalledFor, 0);
+  device.fault = new WireError('timeout', 'no answer');
+  await clock.advance(600_000);
+  assert.is(polled.stalledFor, 0);
+  device.fault = undefined;
+  await clock.advance(60_000);
+  device.during = () => new Promise(() => {});
+  await clock.advance(61_000);
+  assert.ok(polled.stalledFor >= 60_000, `stalled for ${polled.stalledFor} ms`);
+});
+
 test.run();

@@ -56,6 +56,8 @@ export class PolledDevice {
   private readonly unwatch: () => void;
   private timer: Timer | undefined;
   private busy = false;
+  /** When the next turn is due, or the one under way has begun, monotonic. */
+  private turnAt = Number.POSITIVE_INFINITY;
   private stopped = false;
   private quarantine: Generator<Millis, never> | undefined;
   private nextTry = 0;
@@ -81,6 +83,12 @@ export class PolledDevice {
   /** The cycle that is not kept, when one is not. */
   get lag(): Lag | undefined {
     return this.schedule.lag;
+  }
+
+  /** Ms since when a turn is due or under way and nothing moves on its bus either; 0 while it gets on. */
+  get stalledFor(): number {
+    if (this.stopped) return 0;
+    return Math.max(0, this.deps.clock.monotonic() - Math.max(this.turnAt, this.deps.bus.lastMove));
   }
 
   /** Takes the desired values of the Device; one that is new or changed is written at once. */
@@ -121,12 +129,14 @@ export class PolledDevice {
     const now = this.deps.clock.monotonic();
     const due = this.desired.isEmpty ? this.schedule.next : now;
     const at = this.quarantine ? this.nextTry : due;
+    this.turnAt = Math.max(at, now);
     if (at === Number.POSITIVE_INFINITY) return;
     this.timer = this.deps.clock.after(millis(Math.max(0, at - now)), () => void this.turn());
   }
 
   private async turn(): Promise<void> {
     this.busy = true;
+    this.turnAt = this.deps.clock.monotonic();
     const readings: Reading[] = [];
     try {
       await this.contact();

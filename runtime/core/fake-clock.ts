@@ -40,6 +40,11 @@ export class FakeClock implements Clock {
     this.wall += by;
   }
 
+  /** Time passes and nothing fires, as while the event loop stands still. */
+  stall(by: number): void {
+    this.turnTo(this.mono + by);
+  }
+
   /** Turns both clocks forward, firing what comes due; lets promises settle after each timer. */
   async advance(by: number): Promise<void> {
     const end = this.mono + by;

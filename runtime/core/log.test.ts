@@ -118,4 +118,17 @@ test('a jump of the wall clock does not lift the limit', ({ log, lines, clock })
   assert.is(lines.length, 1);
 });
 
+test('for the journal each line begins with its priority', ({ clock }) => {
+  const lines: string[] = [];
+  const log = createLogger({ level: 'debug', clock, priorities: true, write: (line) => lines.push(line) });
+  log.error('a');
+  log.warn('b');
+  log.info('c');
+  log.debug('d');
+  assert.equal(
+    lines.map((line) => line.slice(0, 4)),
+    ['<3>{', '<4>{', '<6>{', '<7>{'],
+  );
+});
+
 test.run();

@@ -22,9 +22,14 @@ export type LogOptions = {
   readonly clock: Clock;
   /** Takes one finished line, newline included. */
   readonly write: (line: string) => void;
+  /** Whether a line begins with its priority, `<4>`, which the journal takes off and filters by.
+   * @source sd-daemon(3) */
+  readonly priorities?: boolean;
 };
 
 const order: Record<LogLevel, number> = { debug: 0, info: 1, warn: 2, error: 3 };
+/** As in syslog(3). */
+const priority: Record<LogLevel, number> = { debug: 7, info: 6, warn: 4, error: 3 };
 const REPEAT_WINDOW = 60_000;
 const REPEAT_MEMORY = 256;
 
@@ -59,7 +64,7 @@ export function createLogger(options: LogOptions): Logger {
       if (suppressed > 0) line.suppressed = suppressed;
     }
     for (const [key, value] of Object.entries(fields ?? {})) line[key] = printable(value);
-    options.write(`${JSON.stringify(line)}\n`);
+    options.write(`${options.priorities ? `<${priority[level]}>` : ''}${JSON.stringify(line)}\n`);
   };
 
   const make = (module: string): Logger => ({

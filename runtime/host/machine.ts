@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, fstatSync, readFileSync } from 'node:fs';
 
 /** What the kernel calls this boot; empty where it has no name. */
 export function bootId(): string {
@@ -17,4 +17,17 @@ export function uptime(): number {
 /** systemd-timesyncd makes this file when it has reached a server. Other daemons make none: then it is not known. */
 export function isSynchronised(): boolean {
   return existsSync('/run/systemd/timesync/synchronized');
+}
+
+/** Whether the journal reads what is written to this descriptor.
+ * @param stream `JOURNAL_STREAM`, the device and inode of the socket that systemd opened; a program behind a pipe has it, too
+ * @source systemd.exec(5) */
+export function journalReads(descriptor: number, stream: string | undefined): boolean {
+  if (!stream) return false;
+  try {
+    const { dev, ino } = fstatSync(descriptor);
+    return stream === `${dev}:${ino}`;
+  } catch {
+    return false;
+  }
 }

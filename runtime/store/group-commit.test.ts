@@ -240,4 +240,26 @@ test('a close checkpoints also what an earlier process left in the WAL', async (
   assert.is(commits.checkpointCount, 1);
 });
 
+test('a sync that never ends shows as a standstill, quiet times do not', async (context) => {
+  const clock = new FakeClock();
+  let release = (): void => {};
+  const sync = (): Promise<void> =>
+    new Promise((resolve) => {
+      release = resolve;
+    });
+  const { commits, put, stop } = start(context, clock, { sync });
+  await clock.advance(600_000);
+  assert.is(commits.stalledFor, 0);
+  const kept = commits.durable(put('a'));
+  await clock.advance(61_000);
+  assert.ok(commits.stalledFor >= 60_000, `stalled for ${commits.stalledFor} ms`);
+  release();
+  await kept;
+  assert.is(commits.stalledFor, 0);
+  const stopped = stop();
+  const releasing = setInterval(() => release(), 1);
+  await stopped;
+  clearInterval(releasing);
+});
+
 test.run();

@@ -7,6 +7,7 @@ import { CommitWindow } from './commit-window.ts';
 import type { HealthKeeper } from './health.ts';
 import type { Redo } from './redo.ts';
 import type { Sql } from './sql.ts';
+import { Turn } from './turn.ts';
 import type { Volume } from './volume.ts';
 
 /** How long bookkeeping may wait for a commit of its own. */
@@ -42,13 +43,14 @@ export class GroupCommit {
   /** When the timer fires, monotonic. */
   private timerAt = Number.POSITIVE_INFINITY;
   private retryTimer: Timer | undefined;
-  /** The sync or checkpoint under way; commits wait behind it. */
-  private busy: Promise<void> | undefined;
+  /** Held by the sync or checkpoint under way: no commit starts meanwhile. */
+  private readonly disk: Turn;
   private isClosed = false;
 
   constructor(deps: GroupCommitDeps) {
     this.deps = deps;
     this.checkpoints = new Checkpoints(deps);
+    this.disk = new Turn(deps.clock);
     deps.sql.onWrite = (write) => deps.redo.note(write);
     if (deps.health.isDegraded) this.retryLater();
   }
@@ -110,14 +112,19 @@ export class GroupCommit {
     this.checkpoints.weigh(bytes);
   }
 
+  /** Ms since when a sync is under way, or a commit is due that does not come; 0 when neither. */
+  get stalledFor(): number {
+    return Math.max(0, this.deps.clock.monotonic() - (this.disk.takenAt ?? this.timerAt));
+  }
+
   /** Commits and syncs what is open. */
   async flush(): Promise<void> {
-    while (this.busy) await this.busy;
+    await this.disk.free();
     if (this.hasWork) await this.commit(true);
   }
 
   async close(): Promise<void> {
-    while (this.busy) await this.busy;
+    await this.disk.free();
     if (this.deps.health.isDegraded) await this.retry();
     else await this.flush();
     this.isClosed = true;
@@ -204,7 +211,7 @@ export class GroupCommit {
   private due(): void {
     this.clearTimer();
     // While a sync is under way its end starts the next commit: the slower the card, the larger the batch.
-    if (this.busy || !this.hasWork) return;
+    if (this.disk.isTaken || !this.hasWork) return;
     const now = this.deps.clock.monotonic();
     const isLazyDue = this.lazyAt !== undefined && this.lazyAt <= now;
     const isDue = this.window.dueAt !== undefined && this.window.dueAt <= now;
@@ -219,7 +226,7 @@ export class GroupCommit {
     let waiters: Waiter[] = [];
     try {
       waiters = this.endTransaction(all);
-      if (waiters.length > 0) await this.hold(() => volume.syncWal());
+      if (waiters.length > 0) await this.disk.hold(() => volume.syncWal());
     } catch (error) {
       this.fail(error, waiters);
       return;
@@ -259,7 +266,7 @@ export class GroupCommit {
     if (this.hasWork) this.scheduleLazy();
     else
       this.checkpoints.watchIdle(() => {
-        if (!this.hasWork && !this.busy) void this.checkpoint();
+        if (!this.hasWork && !this.disk.isTaken) void this.checkpoint();
       });
   }
 
@@ -321,7 +328,7 @@ export class GroupCommit {
     const { clock, health } = this.deps;
     this.retryTimer?.cancel();
     this.retryTimer = clock.after(health.nextWait(), () => {
-      if (this.busy) this.retryLater();
+      if (this.disk.isTaken) this.retryLater();
       else void this.retry();
     });
   }
@@ -331,12 +338,12 @@ export class GroupCommit {
     const { volume, health } = this.deps;
     this.retryTimer?.cancel();
     try {
-      if (!volume.isAtHome || !volume.isTrusted) await this.hold(() => this.comeHome());
+      if (!volume.isAtHome || !volume.isTrusted) await this.disk.hold(() => this.comeHome());
       this.runDeferred();
       this.begin();
       volume.touch();
       this.commitNow();
-      await this.hold(() => volume.syncWal());
+      await this.disk.hold(() => volume.syncWal());
     } catch (error) {
       this.fail(error, []);
       return;
@@ -355,23 +362,11 @@ export class GroupCommit {
     this.rollBack();
   }
 
-  /** While `work` runs no commit starts. */
-  private async hold(work: () => Promise<void>): Promise<void> {
-    while (this.busy) await this.busy;
-    const done = work();
-    this.busy = done.catch(() => {});
-    try {
-      await done;
-    } finally {
-      this.busy = undefined;
-    }
-  }
-
   private async checkpoint(): Promise<void> {
     const { health, volume, log } = this.deps;
     if (!this.checkpoints.isNeeded || health.isDegraded) return;
     try {
-      await this.hold(() => this.checkpoints.run(() => this.endAndSync()));
+      await this.disk.hold(() => this.checkpoints.run(() => this.endAndSync()));
     } catch (error) {
       if (!health.isDegraded && volume.isTrusted)
         log.warn('checkpoint failed, the WAL goes on growing', { error });

@@ -112,6 +112,11 @@ export class Store {
     return this.keeper.current;
   }
 
+  /** Ms since when the disk does not answer; 0 while it does, also with a refusal. */
+  stalledFor(): number {
+    return this.commits.stalledFor;
+  }
+
   /** Calls `listener` after each change of {@link health}; returns how to stop that. */
   onChange(listener: () => void): () => void {
     return this.keeper.onChange(listener);
