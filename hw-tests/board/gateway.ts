@@ -66,6 +66,20 @@ export class Gateway {
     const dir = mkdtempSync(join(tmpdir(), 'edgecore-board-'));
     const ports = await freePorts();
     const stack = new Stack({ dir: join(dir, 'stack'), ports, node: 'edge-board', cloudHosts: [HOST] });
+    const line = new Line();
+    try {
+      return await Gateway.assemble({ dir, stack, line, memoryMiB });
+    } catch (error) {
+      await line.remove();
+      await stack.stop();
+      process.stdout.write(`no gateway: ${String(error)}\n`); // a hook's error is not printed
+      throw error;
+    }
+  }
+
+  private static async assemble(parts: { dir: string; stack: Stack; line: Line; memoryMiB: number }) {
+    const { dir, stack, line, memoryMiB } = parts;
+    const { ports } = stack.options;
     await stack.startMaster();
     await stack.startShim();
     const key = join(dir, 'key');
@@ -74,7 +88,6 @@ export class Gateway {
     await makeImage(dir, image, stack, `${key}.pub`);
     // A card is larger than what is written to it.
     truncateSync(image, CARD_BYTES);
-    const line = new Line();
     await line.connect();
     const machine = new Machine({
       dir,
