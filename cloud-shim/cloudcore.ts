@@ -19,6 +19,8 @@ import { Upstream } from './edgecontroller/upstream.ts';
 import type { KubeApi, RawApi } from './kube/client.ts';
 import { Informer } from './kube/informer.ts';
 import { kinds, type ResourceKind } from './kube/resource-kind.ts';
+import type { LocalRule } from './rulecontroller/rule-status.ts';
+import { RuleController } from './rulecontroller/rulecontroller.ts';
 import { ObjectSyncs } from './synccontroller/object-syncs.ts';
 import { SyncController } from './synccontroller/synccontroller.ts';
 
@@ -131,7 +133,8 @@ export class CloudCore {
       clock,
       log,
       handlers: {
-        edge: (node, message) => upstream.handle(node, message),
+        edge: (node, message) =>
+          rules.takes(message) ? rules.handle(node, message) : upstream.handle(node, message),
         device: (node, message) => devices.handle(node, message),
         application: async (node, message) => dynamic?.handle(node, message),
       },
@@ -149,11 +152,23 @@ export class CloudCore {
       log: this.deps.log.child('devicecontroller'),
     });
     this.stops.push(() => devices.stop());
+    const rules = new RuleController({
+      ...informers,
+      api,
+      link: hub,
+      clock,
+      log: this.deps.log.child('rulecontroller'),
+    });
     const sync = new SyncController({
       known: (node) => syncs.known(node),
-      wanted: [(node) => downstream.wanted(node), (node) => devices.wanted(node)],
+      wanted: [
+        (node) => downstream.wanted(node),
+        (node) => devices.wanted(node),
+        (node) => rules.wanted(node),
+      ],
       send: (node, type, object, operation) => {
-        const controller = type.startsWith('device') ? devices : downstream;
+        const other = type === 'localrule' ? rules : downstream;
+        const controller = type.startsWith('device') ? devices : other;
         controller.send(node, type, object, operation);
       },
       greet: (node) => devices.greet(node),
@@ -201,6 +216,7 @@ export class CloudCore {
       devices: of<Device>(kinds.device),
       models: of<DeviceModel>(kinds.deviceModel),
       statuses: of<DeviceStatus>(kinds.deviceStatus),
+      rules: of<LocalRule>(kinds.localRule),
     };
   }
 

@@ -23,6 +23,7 @@ export const portNames = {
   kubelet: { port: 10_350, use: "the node's kubelet port" },
   console: { port: 10_560, use: 'the console' },
   api: { port: 10_550, use: "the node's Kubernetes API (MetaServer)" },
+  devices: { port: 7777, use: "the node's devices over HTTP" },
   plc: { port: 1502, use: 'the simulated PLC' },
 } as const;
 
@@ -110,7 +111,7 @@ export class Stack {
 
   /** Writes edgecore.yaml, with a join token while the node has no certificate, and starts it. */
   async startEdge(): Promise<Program> {
-    const config = join(this.options.dir, 'edgecore.yaml');
+    const config = this.edgeConfigFile;
     const joined = existsSync(join(this.edgeDir, 'certs', 'server.crt'));
     mkdirSync(this.options.dir, { recursive: true });
     writeFileSync(config, stringify(this.edgeConfig(joined ? '' : await this.token())), { mode: 0o600 });
@@ -207,6 +208,11 @@ export class Stack {
     return program;
   }
 
+  /** Where the node is configured. */
+  get edgeConfigFile(): string {
+    return join(this.options.dir, 'edgecore.yaml');
+  }
+
   private get edgeDir(): string {
     return join(this.options.dir, 'edgecore');
   }
@@ -278,6 +284,7 @@ export class Stack {
         deviceTwin: { dmiSockPath: this.edgeDir },
         metaManager: { metaServer: { enable: metaServer, server: `127.0.0.1:${ports.api}` } },
         console: { address: `127.0.0.1:${ports.console}` },
+        deviceApi: { address: `127.0.0.1:${ports.devices}` },
       } as Record<string, Record<string, unknown>>,
     };
     for (const [name, keys] of Object.entries(modules))

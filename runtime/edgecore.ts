@@ -1,26 +1,20 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-import { DriverMapper } from '../mappers/kit/mapper.ts';
-import { modbusDriver } from '../mappers/modbus/modbus.ts';
 import { ModbusServer } from '../mappers/modbus/server.ts';
-import { Plugins, type PluginsDeps } from '../mappers/plugins/plugins.ts';
-import { SerialDriver } from '../mappers/serial/serial.ts';
+import type { PushEnvironment } from '../mappers/push/config.ts';
 import { FileAuthority } from './broker/auth/file-authority.ts';
 import { bridgeOptions } from './broker/bridge/config.ts';
 import { Broker, type BrokerDeps } from './broker/broker.ts';
 import type { BrokerLimits } from './broker/config.ts';
 import { tcpListener } from './broker/listeners/config.ts';
 import type { BrokerStore } from './broker/persistence.ts';
-import { pluginsDirectory } from './config/config.ts';
 import type { Config } from './config/schema.ts';
-import { Console } from './console/console.ts';
 import type { Clock } from './core/clock.ts';
 import type { Logger } from './core/log.ts';
 import { Metrics } from './core/metrics.ts';
 import { type Module, stopInOrder } from './core/module.ts';
 import type { TimeTrust } from './core/time-trust.ts';
+import { Desires } from './desires.ts';
+import { type DeviceMappers, deviceMappers } from './device-mappers.ts';
 import { DeviceTwin } from './devicetwin/devicetwin.ts';
-import { Dmi, type DmiDeps } from './devicetwin/dmi/dmi.ts';
 import { Edged } from './edged/edged.ts';
 import { type CloudHandlers, EdgeHub } from './edgehub/edgehub.ts';
 import { EdgeStream } from './edgestream/edgestream.ts';
@@ -29,15 +23,15 @@ import { type BusBroker, EventBus } from './eventbus/eventbus.ts';
 import { externalBroker, externalLinks } from './eventbus/external.ts';
 import { HostClock, type HostClockDeps } from './host/host-clock.ts';
 import type { ServiceManager } from './host/service-manager.ts';
+import { localPages } from './local-pages.ts';
+import { localRules } from './local-rules.ts';
 import { MetaManager } from './metamanager/metamanager.ts';
 import { MetaServer } from './metamanager/metaserver/metaserver.ts';
-import { snapshotOf } from './snapshot.ts';
+import type { Rules } from './rules/rules.ts';
 import { Store } from './store/store.ts';
 import { type TwinRegisterDeps, twinRegisters } from './twin-registers.ts';
 import { watchdogOf } from './watchdog-of.ts';
 import { connectCri } from './wire/cri.ts';
-import { NodeHttpServer } from './wire/http/node-server.ts';
-import { loadUws, UwsHttpServer } from './wire/http/uws-server.ts';
 
 export type EdgeCoreDeps = {
   readonly config: Config;
@@ -53,6 +47,8 @@ export type EdgeCoreDeps = {
   readonly log: Logger;
   /** [0, 1) */
   readonly random: () => number;
+  /** Secrets that KubeEdge's mappers read there. */
+  readonly environment: PushEnvironment;
   /** The join token was used. */
   readonly joined: () => void;
 };
@@ -96,18 +92,18 @@ export class EdgeCore {
       link: hub,
       outbox: hub.outbox,
     });
+    const rules = localRules({ ...shared, store, parts, hub, all: config, brokers: () => brokers });
     const twins = new DeviceTwin({
       ...shared,
       config: deviceTwin,
       store,
       link: hub,
       publish: (topic, payload) => bus.publish(topic, payload),
+      observer: rules,
       objects: meta,
     });
-    const drivers = [modbusDriver, new SerialDriver(shared)];
-    const mappers = drivers.map((driver) => new DriverMapper({ ...shared, driver, manager: twins }));
-    for (const mapper of mappers) twins.addMapper(mapper);
     const broker = newBroker({ ...shared, authority: this.authority }, deps, store);
+    const mappers = deviceMappers({ ...shared, twins, broker, store }, deps);
     const { mqttQOS: qos, mqttRetain: retain } = eventBus;
     const brokers = busBrokers(eventBus.mqttMode, broker);
     const bus = new EventBus({ ...shared, brokers, qos, retain, store, twins, outbox: hub.outbox });
@@ -120,22 +116,31 @@ export class EdgeCore {
       cri: connectCri(edged.tailoredKubeletConfig.containerRuntimeEndpoint),
       store,
     });
-    meta.connect({ pods: agent, devices: twins });
+    meta.connect({ pods: agent, devices: twins, rules });
     const local = localApi(deps, { store, link: hub, pods: agent, own: meta });
     if (local) meta.mirrorTo(local);
 
-    // The page's port also carries MQTT over WebSocket: it opens first and closes after the broker has said goodbye.
-    const page = this.console({ ...deps, clock }, { metrics, twins, broker, hub, agent, store });
     this.broker = broker;
-    const first = [clock, ...page, this.authority, broker, bus];
-    const scada = modbusServer(deps, { twins, objects: meta, metrics });
-    const { plugins, dmi } = mappersBeside({ ...shared, twins, store }, deps, mappers);
-    const devices = [...mappers, twins, plugins, dmi, ...scada, ...(local ? [local] : [])];
-    const last = [
-      ...this.tunnel({ ...deps, ...shared }, hub, agent),
-      watchdogOf({ ...shared, manager: deps.manager, twins, hub, agent, store, mappers }),
-    ];
-    this.modules = [...first, ...devices, agent, hub, ...last];
+    this.modules = this.inOrder(
+      { ...deps, ...shared },
+      { meta, twins, bus, agent, local, hub, broker, mappers, rules },
+    );
+  }
+
+  /** What only listens and shows is built here. @returns every module, in the order in which they start */
+  private inOrder(shared: EdgeCoreDeps & Ordered, parts: CloudParts & OtherParts): Module[] {
+    const { clock, metrics, manager } = shared;
+    const { meta, twins, bus, agent, local, hub, broker, rules } = parts;
+    const { store } = this;
+    const { pusher, builtIn, plugins, dmi } = parts.mappers;
+    const desires = new Desires({ twins, objects: meta });
+    // The page's port also carries MQTT over WebSocket: it opens first and closes after the broker has said goodbye.
+    const pages = localPages(shared, { metrics, twins, desires, plugins, broker, hub, agent, store, rules });
+    const scada = modbusServer(shared, { twins, desires, metrics });
+    const devices = [pusher, ...builtIn, twins, plugins, dmi, ...scada, rules, ...(local ? [local] : [])];
+    const watchdog = watchdogOf({ ...shared, manager, twins, hub, agent, store, mappers: builtIn });
+    const last = [agent, hub, ...this.tunnel(shared, hub, agent), watchdog];
+    return [clock, ...pages, this.authority, broker, bus, ...devices, ...last];
   }
 
   /** Starts every module in order; when one cannot, those before it are stopped again.
@@ -176,48 +181,7 @@ export class EdgeCore {
     });
     return [this.stream];
   }
-
-  private console(deps: EdgeCoreDeps, parts: ConsoleParts): Module[] {
-    const config = deps.config.modules.console;
-    if (!config.enable) return [];
-    const { clock, log, assets } = deps;
-    const uws = loadUws(assets);
-    if (!uws) log.info('uWebSockets.js does not load here: the console is served by node:http');
-    const startedAt = clock.now();
-    const { version } = deps;
-    const node = deps.config.modules.edged.hostnameOverride;
-    return [
-      new Console({
-        config,
-        clock,
-        log,
-        snapshot: () => snapshotOf({ ...parts, node, version, startedAt, now: clock.now() }),
-        metrics: () => parts.metrics.render(),
-        onChange: (listener) => {
-          const stops = [parts.twins, parts.agent, parts.store].map((part) => part.onChange(listener));
-          return () => {
-            for (const stop of stops) stop();
-          };
-        },
-        openServer: (handler) => {
-          const server = uws ? new UwsHttpServer(uws, handler) : new NodeHttpServer(handler);
-          for (const route of parts.broker.routes) server.upgrade(route);
-          return server;
-        },
-      }),
-    ];
-  }
 }
-
-/** What the console shows. */
-type ConsoleParts = {
-  readonly metrics: Metrics;
-  readonly twins: DeviceTwin;
-  readonly broker: Broker;
-  readonly hub: EdgeHub;
-  readonly agent: Edged;
-  readonly store: Store;
-};
 
 type CloudParts = {
   readonly meta: MetaManager;
@@ -226,6 +190,14 @@ type CloudParts = {
   readonly agent: Edged;
   readonly local: MetaServer | undefined;
 };
+
+type OtherParts = {
+  readonly hub: EdgeHub;
+  readonly broker: Broker;
+  readonly mappers: DeviceMappers;
+  readonly rules: Rules;
+};
+type Ordered = { readonly clock: HostClock; readonly time: TimeTrust; readonly metrics: Metrics };
 
 /** Where what the cloud says goes. @param parts asked once they all exist */
 function cloudHandlers(parts: () => CloudParts, renewed: () => void): CloudHandlers {
@@ -261,32 +233,6 @@ function modbusServer(
   return config.enable
     ? [new ModbusServer({ config, log, version, metrics: parts.metrics, twins: twinRegisters(parts) })]
     : [];
-}
-
-/** Mappers that come and go: plugins in workers, others in processes of their own. A protocol has one mapper. */
-function mappersBeside(
-  shared: Pick<PluginsDeps, 'clock' | 'log' | 'metrics' | 'random'> &
-    Pick<DmiDeps, 'store'> & { twins: DeviceTwin },
-  { config, assets }: EdgeCoreDeps,
-  builtIn: readonly DriverMapper[],
-): { plugins: Plugins; dmi: Dmi } {
-  const builtInFor = (protocol: string): string | undefined =>
-    builtIn.find(({ protocols }) => protocols.includes(protocol))?.name;
-  const plugins: Plugins = new Plugins({
-    ...shared,
-    manager: shared.twins,
-    registry: shared.twins,
-    directory: pluginsDirectory(config),
-    program: assets.map((folder) => join(folder, 'mapper-worker.mjs')).find((path) => existsSync(path)),
-    rss: () => process.memoryUsage.rss(),
-    others: { get: (protocol) => builtInFor(protocol) ?? dmi.mapperFor(protocol) },
-  });
-  const dmi = new Dmi({
-    ...shared,
-    sockPath: config.modules.deviceTwin.dmiSockPath,
-    taken: (protocol) => builtInFor(protocol) ?? plugins.servedBy(protocol),
-  });
-  return { plugins, dmi };
 }
 
 function localApi(

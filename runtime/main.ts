@@ -15,6 +15,7 @@ const usage = `edgecore ${version}: a Kubernetes edge node
 
   edgecore [OPTIONS]     run the node
   edgecore mapper …      install mappers and look at them: edgecore mapper --help
+  edgecore device …      look at devices and write to them: edgecore device --help
 
   --config FILE     configuration, default ${DEFAULT_CONFIG}
   --minconfig       print the least configuration and exit
@@ -70,6 +71,7 @@ async function run(
     manager,
     log,
     random: Math.random,
+    environment: process.env,
     joined: () => forgetToken(path, log),
   });
   process.on('SIGHUP', () => core.reload());

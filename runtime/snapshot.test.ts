@@ -15,6 +15,8 @@ const of = (devices: DeviceEntry[] = [], statuses: (PodStatus | undefined)[] = [
     startedAt: 5,
     now: 9,
     twins: { list: () => devices },
+    plugins: { list: () => [] },
+    writes: false,
     broker: {
       clients: 3,
       counters: { received: counter(1), sent: counter(2), dropped: counter(4) },
@@ -25,6 +27,7 @@ const of = (devices: DeviceEntry[] = [], statuses: (PodStatus | undefined)[] = [
       runtime: { fault, version: 'containerd://1' },
       pods: () => statuses.map((status) => ({ ref, status })),
     },
+    rules: { list: () => [] },
   };
   return snapshotOf(parts);
 };
@@ -41,7 +44,10 @@ test('node, link, runtime and broker', () => {
     runtime: { ready: true, message: 'containerd://1' },
     store: { state: 'degraded', since: 6, reason: 'disk full' },
     devices: [],
+    plugins: [],
+    writes: false,
     pods: [],
+    rules: [],
     mqtt: { clients: 3, received: 1, sent: 2, dropped: 4 },
   });
 });
@@ -60,9 +66,17 @@ test('a device shows all its properties, those without a value as well', () => {
   entry.lastOnline = '2026-01-01T00:00:00Z';
   entry.device = {
     metadata,
-    spec: { protocol: { protocolName: 'modbus' }, properties: [{ name: 'setpoint' }, { name: 'empty' }] },
+    spec: {
+      deviceModelRef: { name: 'plc-model' },
+      protocol: { protocolName: 'modbus' },
+      properties: [{ name: 'setpoint' }, { name: 'empty' }],
+      methods: [{ name: 'heat', description: 'to a value', propertyNames: ['setpoint'] }],
+    },
   };
-  entry.model = { metadata, spec: { properties: [{ name: 'setpoint', type: 'INT', unit: '°C' }] } };
+  entry.model = {
+    metadata,
+    spec: { properties: [{ name: 'setpoint', type: 'INT', unit: '°C', maximum: '80' }] },
+  };
   const type = { optional: true, metadata: { type: 'int' as const } };
   entry.twins.set('setpoint', { ...type, expected: side('20', 1), actual: side('19', 8) });
   entry.twins.set('extra', { ...type, actual: side('1', 2) });
@@ -74,6 +88,8 @@ test('a device shows all its properties, those without a value as well', () => {
       reason: 'no answer',
       protocol: 'modbus',
       lastOnline: '2026-01-01T00:00:00Z',
+      model: 'plc-model',
+      methods: [{ name: 'heat', description: 'to a value', properties: ['setpoint'] }],
       properties: [
         {
           name: 'setpoint',
@@ -82,9 +98,12 @@ test('a device shows all its properties, those without a value as well', () => {
           at: 8,
           desired: '20',
           fault: 'desired "20": exception 2',
+          type: 'INT',
+          writable: true,
+          maximum: '80',
         },
-        { name: 'empty', value: '', unit: '', at: 0 },
-        { name: 'extra', value: '1', unit: '', at: 2 },
+        { name: 'empty', value: '', unit: '', at: 0, type: '', writable: false },
+        { name: 'extra', value: '1', unit: '', at: 2, type: '', writable: false },
       ],
     },
   ]);

@@ -1,6 +1,13 @@
 import type { BrokerCounters } from './broker/hub.ts';
-import type { ConsoleDevice, ConsolePod, ConsoleSnapshot } from './console/snapshot.ts';
+import type {
+  ConsoleDevice,
+  ConsolePlugin,
+  ConsolePod,
+  ConsoleProperty,
+  ConsoleSnapshot,
+} from './console/snapshot.ts';
 import type { PodRef, PodStatus } from './core/pod.ts';
+import { methodsOf } from './device-control.ts';
 import type { DeviceEntry } from './devicetwin/device.ts';
 import type { LinkState } from './edgehub/link.ts';
 
@@ -10,9 +17,13 @@ export type SnapshotParts = {
   readonly startedAt: number;
   readonly now: number;
   readonly twins: { list(): Iterable<Readonly<DeviceEntry>> };
+  readonly plugins: { list(): readonly ConsolePlugin[] };
+  /** Whether the page may write. */
+  readonly writes: boolean;
   readonly broker: { readonly clients: number; readonly counters: BrokerCounters };
   readonly store: { health(): ConsoleSnapshot['store'] };
   readonly hub: { readonly state: LinkState };
+  readonly rules: { list(): ConsoleSnapshot['rules'] };
   readonly agent: {
     readonly runtime: { readonly fault: string | undefined; readonly version: string };
     pods(): Iterable<{ readonly ref: PodRef; readonly status: PodStatus | undefined }>;
@@ -21,7 +32,7 @@ export type SnapshotParts = {
 
 /** Gathers what the console shows from the modules. */
 export function snapshotOf(parts: SnapshotParts): ConsoleSnapshot {
-  const { node, version, startedAt, now, twins, broker, hub, agent, store } = parts;
+  const { node, version, startedAt, now, twins, broker, hub, agent, store, rules, writes } = parts;
   const { fault, version: runtimeVersion } = agent.runtime;
   const { received, sent, dropped } = broker.counters;
   return {
@@ -34,7 +45,10 @@ export function snapshotOf(parts: SnapshotParts): ConsoleSnapshot {
     runtime: { ready: fault === undefined, message: fault ?? runtimeVersion },
     store: store.health(),
     devices: [...twins.list()].map(deviceOf),
+    plugins: parts.plugins.list().map(pluginOf),
+    writes,
     pods: [...agent.pods()].map(podOf),
+    rules: rules.list(),
     mqtt: {
       clients: broker.clients,
       received: received.value,
@@ -67,19 +81,35 @@ function deviceOf(entry: Readonly<DeviceEntry>): ConsoleDevice {
     reason: entry.reason,
     protocol: entry.device?.spec.protocol?.protocolName ?? '',
     lastOnline: entry.lastOnline,
-    properties: [...names].map((name) => {
-      const twin = entry.twins.get(name);
-      const fault = entry.faults.get(name);
-      return {
-        name,
-        value: twin?.actual?.value ?? '',
-        unit: entry.model?.spec.properties?.find((p) => p.name === name)?.unit ?? '',
-        at: twin?.actual?.metadata.timestamp ?? 0,
-        ...(twin?.expected ? { desired: twin.expected.value } : {}),
-        ...(fault ? { fault } : {}),
-      };
+    model: entry.device?.spec.deviceModelRef?.name ?? '',
+    methods: methodsOf(entry).map(({ name, description = '', propertyNames = [] }) => {
+      return { name, description, properties: propertyNames };
     }),
+    properties: [...names].map((name) => propertyOf(entry, name)),
   };
+}
+
+function propertyOf(entry: Readonly<DeviceEntry>, name: string): ConsoleProperty {
+  const twin = entry.twins.get(name);
+  const fault = entry.faults.get(name);
+  const model = entry.model?.spec.properties?.find((p) => p.name === name);
+  const isOwn = entry.device?.spec.properties?.some((p) => p.name === name) === true;
+  return {
+    name,
+    value: twin?.actual?.value ?? '',
+    unit: model?.unit ?? '',
+    at: twin?.actual?.metadata.timestamp ?? 0,
+    ...(twin?.expected ? { desired: twin.expected.value } : {}),
+    ...(fault ? { fault } : {}),
+    type: model?.type ?? '',
+    writable: isOwn && model !== undefined && model.accessMode !== 'ReadOnly',
+    ...(model?.minimum ? { minimum: model.minimum } : {}),
+    ...(model?.maximum ? { maximum: model.maximum } : {}),
+  };
+}
+
+function pluginOf({ name, version, protocols, state, reason, devices }: ConsolePlugin): ConsolePlugin {
+  return { name, version, protocols, state, reason, devices };
 }
 
 function podOf({ ref, status }: { ref: PodRef; status: PodStatus | undefined }): ConsolePod {

@@ -2,6 +2,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Device, DeviceModel } from './core/devices.ts';
 import { deviceId } from './core/units.ts';
+import { Desires } from './desires.ts';
 import { type DeviceEntry, newDeviceEntry } from './devicetwin/device.ts';
 import type { ObjectChange } from './metamanager/metamanager.ts';
 import { twinRegisters } from './twin-registers.ts';
@@ -24,7 +25,7 @@ function rig(fault?: Error) {
     entry.device = object as Device;
   };
   const twins = { get: (wanted: string) => (wanted === id ? entry : undefined) };
-  return { entry, source: twinRegisters({ twins, objects: { keep } }) };
+  return { entry, source: twinRegisters({ twins, desires: new Desires({ twins, objects: { keep } }) }) };
 }
 
 test('values that are written one upon the other are all desired', async () => {

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { benchApi } from './api.ts';
 import type { Figure } from './figure.ts';
 import { benchFlash } from './flash.ts';
 import { benchModbus } from './modbus.ts';
@@ -22,6 +23,7 @@ const benches: Readonly<Record<string, Bench>> = {
   flash: benchFlash,
   modbus: benchModbus,
   twin: benchTwin,
+  api: benchApi,
 };
 
 /** `npm run bench -- NAME … [--seconds N] [--check]`: one JSON line a figure, from the built programs.

@@ -17,9 +17,16 @@ export function modelOf(points: number) {
   };
 }
 
-/** A Device of {@link modelOf}, whose point n is input register n of the PLC, read each second. */
-export function deviceOf(options: { points: number; node: string; port: number; name?: string }) {
-  const { points, node, port, name = 'points' } = options;
+/** A Device of {@link modelOf}, whose point n is input register n of the PLC, read each second.
+ * @param options.cycle ms */
+export function deviceOf(options: {
+  points: number;
+  node: string;
+  port: number;
+  name?: string;
+  cycle?: number;
+}) {
+  const { points, node, port, name = 'points', cycle = 1000 } = options;
   return {
     apiVersion,
     kind: 'Device',
@@ -31,7 +38,7 @@ export function deviceOf(options: { points: number; node: string; port: number; 
       properties: Array.from({ length: points }, (_, i) => ({
         name: `p${i}`,
         reportToCloud: true,
-        collectCycle: 1000,
+        collectCycle: cycle,
         visitors: { protocolName: 'modbus', configData: { register: 'input', address: i, type: 'uint16' } },
       })),
     },

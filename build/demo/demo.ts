@@ -19,7 +19,7 @@ async function main(): Promise<number> {
       `port ${ports[name]} (${portNames[name].use}) is in use by another program: stop it, or choose another with  npm start -- --port ${name}=NUMBER`,
     );
   if (taken.length > 0) return 1;
-  const stack = new Stack({ dir, ports, node: NODE });
+  const stack = new Stack({ dir, ports, node: NODE, modules: { console: { writes: true } } });
   const asked = new Promise<'asked'>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve('asked'));
   });
@@ -82,6 +82,7 @@ function invitation(stack: Stack, dir: string): string {
   values on MQTT      mosquitto_sub ${mqttPort}-t '$hw/events/device/+/+/twin/update/document'
   in Kubernetes       ${kubectl} get devicestatus plc -o yaml
   set the switch      ${kubectl} patch device plc --type json -p ${patch}
+  call a method       dist/edgecore/edgecore device call plc power switch=true --config ${dir}/edgecore.yaml
   the console         http://127.0.0.1:${ports.console}
 
 Ctrl-C stops everything. Logs: ${dir}/log/`;

@@ -14,6 +14,7 @@ import { closeServer, listen } from '../../runtime/wire/listen.ts';
 import type { Delivery } from './ack-queue.ts';
 import type { Authority } from './authority.ts';
 import type { CloudHubConfig } from './config.ts';
+import { InOrder } from './in-order.ts';
 import { Session } from './session.ts';
 
 /** Who deals with what edges send. A returned draft is the answer. */
@@ -64,6 +65,7 @@ export class CloudHub {
   private readonly sockets = new WebSocketServer({ noServer: true, maxPayload: LARGEST_FRAME });
   private readonly sessions = new Map<string, Session>();
   private readonly busy = new Map<string, Record<Lane, number>>();
+  private readonly order = new InOrder();
 
   constructor(deps: CloudHubDeps) {
     this.deps = deps;
@@ -172,6 +174,7 @@ export class CloudHub {
 
   private received(session: Session, message: Message): void {
     const { node } = session;
+    if (!session.begin(message)) return;
     const lane: Lane = message.route.source === 'twin' ? 'reports' : 'requests';
     const busy = this.busy.get(node) ?? { requests: 0, reports: 0 };
     this.busy.set(node, busy);
@@ -190,6 +193,7 @@ export class CloudHub {
         });
       })
       .finally(() => {
+        session.finish(message);
         busy[lane]--;
         if (!isFull(busy)) session.resume();
         if (busy.requests + busy.reports === 0) this.busy.delete(node);
@@ -206,7 +210,10 @@ export class CloudHub {
       return undefined;
     }
     if (source === 'metaserver') return handlers.application(node, message);
-    return source === 'twin' ? handlers.device(node, message) : handlers.edge(node, message);
+    // Reports are merged in the order in which they come.
+    if (source === 'twin') return handlers.device(node, message);
+    // What is sent again must not come after what follows it.
+    return this.order.run(`${node} ${resource}`, () => handlers.edge(node, message));
   }
 }
 

@@ -168,6 +168,20 @@ test('it ends once, whatever ends it, and sends nothing after', ({ edge, session
   assert.is(session.pending, 0);
 });
 
+test('what is left in a connection after its end is not heard', ({ edge, session, received }) => {
+  session.end('the node connected again');
+  edge.says('update');
+  assert.equal(received, []);
+});
+
+test('a message that comes again while it is dealt with is known', ({ session }) => {
+  assert.ok(session.begin(message('a')));
+  assert.not(session.begin(message('a')));
+  assert.ok(session.begin(message('b')));
+  session.finish(message('a'));
+  assert.ok(session.begin(message('a')), 'its answer may have been lost');
+});
+
 test('a connection that closes says with which code', ({ edge, closed }) => {
   edge.emit('close', 1001);
   assert.equal(closed, ['closed with 1001']);

@@ -28,6 +28,7 @@ export class Session {
   private readonly deps: SessionDeps;
   private readonly queue: AckQueue;
   private readonly watchdog: Timer;
+  private readonly handling = new Set<string>();
   private heard: number;
   private read = 0;
   /** Pings that followed an object and were not answered yet: it is still on its way. */
@@ -74,6 +75,18 @@ export class Session {
     if (this.open) this.queue.push(delivery);
   }
 
+  /** Whether a message is new: one that is dealt with right now may come again, because its answer takes long. */
+  begin({ header }: Message): boolean {
+    if (this.handling.has(header.msg_id)) return false;
+    this.handling.add(header.msg_id);
+    return true;
+  }
+
+  /** A message was dealt with. */
+  finish({ header }: Message): void {
+    this.handling.delete(header.msg_id);
+  }
+
   /** Reads no more for now. */
   pause(): void {
     this.deps.socket.pause();
@@ -108,6 +121,8 @@ export class Session {
   }
 
   private frame(text: string): void {
+    // The node speaks over another connection by now: what is left in this one is older than what it says there.
+    if (!this.open) return;
     this.heard = this.deps.clock.monotonic();
     const message = parseMessage(text);
     if ('refused' in message) {

@@ -70,6 +70,32 @@ test('what is there stays as it is', async ({ api, clock, install }) => {
   assert.equal(await all(api), before);
 });
 
+test('a definition that a shim of another version made is brought up to date, one of somebody else is not', async ({
+  api,
+  clock,
+  install,
+}) => {
+  const first = install();
+  await clock.advance(0);
+  await establish(api);
+  await clock.advance(200);
+  await first;
+  const old = { additionalPrinterColumns: [], name: 'v1beta1', served: true };
+  const spec = { versions: [old] };
+  const [ours, foreign] = ['devices.devices.kubeedge.io', 'devicemodels.devices.kubeedge.io'];
+  const set = (name: string, change: object): Promise<unknown> =>
+    api.patch(kinds.crd, { name }, 'application/merge-patch+json', change);
+  await set(ours, { spec, metadata: { annotations: { 'edgecore.io/definition-digest': 'older' } } });
+  await set(foreign, { spec, metadata: { annotations: { 'edgecore.io/definition-digest': null } } });
+  assert.is(await install(), undefined);
+  const versionsOf = async (name: string): Promise<unknown> => {
+    const found = (await all(api)).find(({ metadata }) => metadata.name === name);
+    return (found as unknown as { spec: typeof spec }).spec.versions;
+  };
+  assert.not.equal(await versionsOf(ours), [old]);
+  assert.equal(await versionsOf(foreign), [old]);
+});
+
 test('a definition that lacks the version in use is named after 30 s', async ({ api, clock, install }) => {
   const name = 'devices.devices.kubeedge.io';
   const spec = {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
@@ -25,19 +26,24 @@ type Definition = KubeObject & {
 const CHECK = seconds(0.2);
 const LIMIT = seconds(30);
 
-/** Makes the CRDs that the cluster lacks and waits until it serves them. What an administrator, or KubeEdge's own
- * installer, put there stays as it is.
+/** Which of our files a definition was made from. Only what carries it is ours to bring up to date. */
+const DIGEST = 'edgecore.io/definition-digest';
+
+/** Makes the CRDs that the cluster lacks, brings those that a shim of another version made to its own, and waits until
+ * they are served. What an administrator, or KubeEdge's own installer, put there stays as it is.
  * @throws EdgeError CLOUD_REFUSED, also when a definition that is there lacks the version in use */
 export async function installCrds({ api, folder, clock, log }: InstallDeps): Promise<void> {
   const definitions = readdirSync(folder)
     .filter((file) => file.endsWith('.yaml'))
-    .map((file) => parse(readFileSync(join(folder, file), 'utf8')) as Definition);
+    .map((file) => marked(parse(readFileSync(join(folder, file), 'utf8')) as Definition));
   for (const definition of definitions) {
     const { name } = definition.metadata;
     const made = await api.create<Definition>(kinds.crd, { name: '' }, definition);
     if ('object' in made) log.info('a CustomResourceDefinition was made', { resource: name });
     else if (made.status.reason !== 'AlreadyExists')
       throw new EdgeError('CLOUD_REFUSED', { detail: `CRD ${name}: ${made.status.message}` });
+    else if (await bringUpToDate(api, definition))
+      log.info('a CustomResourceDefinition was brought up to date', { resource: name });
   }
   const end = clock.monotonic() + LIMIT;
   for (const definition of definitions) {
@@ -48,6 +54,38 @@ export async function installCrds({ api, folder, clock, log }: InstallDeps): Pro
       await sleep(clock, CHECK);
     }
   }
+}
+
+function marked(definition: Definition): Definition {
+  const digest = createHash('sha256').update(JSON.stringify(definition.spec)).digest('hex').slice(0, 16);
+  const { metadata } = definition;
+  return {
+    ...definition,
+    metadata: { ...metadata, annotations: { ...metadata.annotations, [DIGEST]: digest } },
+  };
+}
+
+/** @returns whether it was changed */
+async function bringUpToDate(api: KubeApi, wanted: Definition): Promise<boolean> {
+  const { name, annotations } = wanted.metadata;
+  const there = await api.get<Definition>(kinds.crd, { name });
+  if ('status' in there)
+    throw new EdgeError('CLOUD_REFUSED', { detail: `CRD ${name}: ${there.status.message}` });
+  const has = there.object.metadata.annotations?.[DIGEST];
+  if (has === undefined || has === annotations?.[DIGEST]) return false;
+  const metadata = {
+    ...there.object.metadata,
+    annotations: { ...there.object.metadata.annotations, ...annotations },
+  };
+  const answer = await api.update<Definition>(
+    kinds.crd,
+    { name },
+    { ...there.object, metadata, spec: wanted.spec },
+  );
+  if ('object' in answer) return true;
+  // A second shim of a rolling update was faster.
+  if (answer.status.reason === 'Conflict') return false;
+  throw new EdgeError('CLOUD_REFUSED', { detail: `CRD ${name}: ${answer.status.message}` });
 }
 
 /** @returns why objects of that definition cannot be used yet */

@@ -12,10 +12,10 @@ type Definition = {
     versions: { schema: { openAPIV3Schema: Schema } }[];
   };
 };
-type Kind = 'devicemodels' | 'devices' | 'devicestatuses';
+type Kind = 'devicemodels' | 'devices' | 'devicestatuses' | 'localrules';
 
 const definitions = new Map(
-  (['devicemodels', 'devices', 'devicestatuses'] as const).map((kind) => {
+  (['devicemodels', 'devices', 'devicestatuses', 'localrules'] as const).map((kind) => {
     const text = readFileSync(new URL(`${kind}.yaml`, import.meta.url), 'utf8');
     return [kind, parse(text) as Definition];
   }),
@@ -24,6 +24,13 @@ const schemaOf = (kind: Kind): Schema =>
   definitions.get(kind)?.spec.versions[0]?.schema.openAPIV3Schema ?? {};
 const model = (...properties: object[]) => ({ metadata: { name: 'm' }, spec: { properties } }) as never;
 const device = (...properties: object[]) => ({ metadata: { name: 'd' }, spec: { properties } }) as never;
+
+const over70 = { device: 'plc', property: 'temperature', above: 70 };
+const rule = (more: object = {}) =>
+  ({
+    metadata: { name: 'r' },
+    spec: { nodeName: 'n', when: { all: [over70] }, do: [{ publish: { topic: 'a' } }], ...more },
+  }) as never;
 
 /** Objects in the form that KubeEdge's documentation and mappers use. */
 const accepted: [Kind, never][] = [
@@ -62,6 +69,40 @@ const accepted: [Kind, never][] = [
       },
     }),
   ],
+  ['localrules', rule()],
+  [
+    'localrules',
+    rule({
+      when: {
+        any: [
+          { ...over70, above: 70.5, hysteresis: 5 },
+          { topic: 'a/b', path: 'x', equals: true },
+          { topic: 'a/b', notEquals: 5.5 },
+          { topic: 'a/b', changes: true },
+          { topic: 'a/b', noValueFor: '1.5m' },
+        ],
+      },
+      for: '3s',
+      every: '500ms',
+      trigger: 'level',
+      do: [
+        { write: { device: 'shop/plc', property: 'switch', value: true } },
+        { publish: { topic: 'a', payload: '{{value}}', qos: 1, retain: true } },
+      ],
+      otherwise: [
+        {
+          http: {
+            url: 'https://x/y',
+            method: 'PUT',
+            headers: { a: 'b' },
+            body: '{}',
+            timeout: '5s',
+            durable: true,
+          },
+        },
+      ],
+    }),
+  ],
   ['devicestatuses', { metadata: { name: 'd' }, spec: {}, status: { state: 'ok', twins: [{}] } } as never],
 ];
 for (const [kind, object] of accepted) {
@@ -87,6 +128,17 @@ const refused: [Kind, never, string][] = [
     'devices',
     device({ name: 'a', pushMethod: { mqtt: { qos: 3 } } }),
     'spec.properties[0].pushMethod.mqtt.qos',
+  ],
+  ['localrules', rule({ nodeSelector: { a: 'b' } }), 'spec'],
+  ['localrules', rule({ when: {} }), 'spec.when'],
+  ['localrules', rule({ when: { all: [{ ...over70, above: 'much' }] } }), 'spec.when.all[0].above'],
+  ['localrules', rule({ for: 'ever' }), 'spec.for'],
+  ['localrules', rule({ do: [{}] }), 'spec.do[0]'],
+  ['localrules', rule({ do: [{ http: { url: 'ftp://x' } }] }), 'spec.do[0].http.url'],
+  [
+    'localrules',
+    rule({ otherwise: [{ write: { device: 'a', property: 'b' } }] }),
+    'spec.otherwise[0].write.value',
   ],
 ];
 for (const [kind, object, field] of refused) {

@@ -40,6 +40,7 @@ export const kinds = {
   device: namespaced(devices, 'Device', 'devices'),
   deviceModel: namespaced(devices, 'DeviceModel', 'devicemodels'),
   deviceStatus: namespaced(devices, 'DeviceStatus', 'devicestatuses'),
+  localRule: namespaced('rules.edgecore.io/v1alpha1', 'LocalRule', 'localrules'),
   objectSync: namespaced('reliablesyncs.kubeedge.io/v1alpha1', 'ObjectSync', 'objectsyncs'),
   clusterObjectSync: cluster('reliablesyncs.kubeedge.io/v1alpha1', 'ClusterObjectSync', 'clusterobjectsyncs'),
 } as const;

@@ -21,6 +21,7 @@ const types: Readonly<Record<string, string>> = {
   Node: 'node',
   Device: 'device',
   DeviceModel: 'devicemodel',
+  LocalRule: 'localrule',
 };
 
 /** Brings a node that was away up to date: what changed is sent, what is gone is deleted.

@@ -48,6 +48,8 @@ async function edge(context: Context, eventBus: Record<string, unknown>): Promis
   ends.push(() => made.stop());
   await made.start();
   await cloud.connected(1);
+  // What is published with QoS 0 before the node has the cloud's answer is lost, as it is without a link.
+  await until('the node knows', async () => (await made.figure('edgecore_link_up')) === 1);
   return made;
 }
 

@@ -28,28 +28,32 @@ export type ClusterOptions = Partial<
     | 'edgePrefix'
     | 'shimPrefix'
     | 'certificateDays'
+    | 'cloudHosts'
+    | 'ports'
   >
 > & {
   /** Suites about the API alone do without an edge. */
   readonly edge?: boolean;
   /** Puts something between edge and cloud: takes CloudHub's port and gives the one that the edge is to dial. */
-  readonly link?: (cloudhub: number) => Promise<number>;
+  readonly link?: (cloudhub: number, stack: () => Stack) => Promise<number>;
 };
 
 /** Starts cloud and edge, on mini-master or on the cluster of `KUBECONFIG`.
  * @param program the kubectl to use */
 export async function startCluster(
   program: string,
-  { edge = true, link, modules, ...options }: ClusterOptions = {},
+  { edge = true, link, modules, ports: chosen, ...options }: ClusterOptions = {},
 ): Promise<Cluster> {
   const kubeconfig = process.env.KUBECONFIG || undefined;
   const dir = mkdtempSync(join(tmpdir(), 'edgecore-stack-'));
   const id = `${process.pid}-${++made}`;
   const node = `edge-test-${id}`;
   const namespace = `edge-test-${id}`;
-  const ports = await freePorts();
-  const dialled = link && { edgeHub: { websocket: { server: `127.0.0.1:${await link(ports.cloudhub)}` } } };
-  const stack = new Stack({
+  const ports = chosen ?? (await freePorts());
+  const dialled = link && {
+    edgeHub: { websocket: { server: `127.0.0.1:${await link(ports.cloudhub, () => stack)}` } },
+  };
+  const stack: Stack = new Stack({
     dir,
     ports,
     node,

@@ -43,7 +43,7 @@ test('a definition that is not sound is refused with its faults', async ({ kubec
   const versions = [{ ...version, schema: untyped }];
   assert.match(
     await refused({ ...sound, spec: { ...sound.spec, versions } }),
-    /spec\.versions\[0\]\.schema\.openAPIV3Schema\.properties\[spec\]\.type: Required value/,
+    /spec\.(versions\[0\]\.schema|validation)\.openAPIV3Schema\.properties\[spec\]\.type: Required value/,
   );
   const unstored = [{ ...version, storage: false }];
   assert.match(

@@ -69,7 +69,7 @@ test('labels and fields select', async (version) => {
   assert.equal(await names(version, '--field-selector', 'metadata.name!=pear'), ['apple', 'plum']);
   assert.match(
     await kubectl.refusal(['get', 'cm', '--field-selector', 'data.colour=red']),
-    /field label not supported: data\.colour/,
+    /field label not supported: data\.colour|"data\.colour" is not a known field selector/,
   );
   assert.match(await kubectl.refusal(['get', 'cm', '-l', 'not a label']), /unable to parse requirement/);
 });
@@ -142,11 +142,13 @@ test('get -w shows what is and what comes, --watch-only what comes', async ({ ku
   }
 });
 
-test('a watch with a deadline ends with a bookmark', async ({ kubectl, namespace }) => {
+test('a watch with a deadline ends with a bookmark', async ({ kubectl, namespace, cluster }) => {
   const path = `/api/v1/namespaces/${namespace}/configmaps`;
   const { metadata } = JSON.parse(await kubectl.run(['get', '--raw', `${path}?limit=1`]));
   const query = `watch=true&allowWatchBookmarks=true&timeoutSeconds=3&resourceVersion=${metadata.resourceVersion}`;
   const lines = (await kubectl.run(['get', '--raw', `${path}?${query}`])).trim().split('\n');
+  // An API server that has seen no change of the kind since it was started has none to send.
+  if (!cluster.isMiniMaster && lines.join('') === '') return;
   const last = JSON.parse(lines.at(-1) ?? '{}');
   assert.is(last.type, 'BOOKMARK');
   assert.is(last.object.kind, 'ConfigMap');
@@ -183,7 +185,7 @@ test('api-resources, api-versions and version tell what is served', async ({ kub
     assert.ok(cluster.includes(name), name);
   assert.not(cluster.includes('pods'));
   const wide = await kubectl.run(['api-resources', '--api-group=devices.kubeedge.io', '-o', 'wide']);
-  assert.match(wide, /^devices +dev +devices\.kubeedge\.io\/v1beta1 +true +Device +\[?create[ ,]delete/m);
+  assert.match(wide, /^devices +dev +devices\.kubeedge\.io\/v1beta1 +true +Device +\[?[a-z ,]*create[ ,]/m);
   assert.match(await kubectl.run(['api-resources']), /^configmaps +cm +v1 +true +ConfigMap$/m);
   const versions = (await kubectl.run(['api-versions'])).split('\n');
   for (const version of ['v1', 'coordination.k8s.io/v1', 'events.k8s.io/v1', 'devices.kubeedge.io/v1beta1'])
@@ -204,8 +206,10 @@ test('auth tells who may what', async ({ kubectl, minor }) => {
     await kubectl.run(['auth', 'can-i', '--list']),
     /^Resources +Non-Resource URLs +Resource Names +Verbs\n/,
   );
-  // Before 1.28 it asks for a version that servers have no more.
-  if (minor >= 28) assert.match(await kubectl.run(['auth', 'whoami']), /^Username +\S+$/m);
+  // Before 1.28 it asks for a version that servers have no more; and those servers have not the one that it asks for now.
+  const { serverVersion } = JSON.parse(await kubectl.run(['version', '-o', 'json']));
+  if (minor >= 28 && Number.parseInt(serverVersion.minor, 10) >= 28)
+    assert.match(await kubectl.run(['auth', 'whoami']), /^Username +\S+$/m);
 });
 
 test('what is not there is said so', async ({ kubectl }) => {

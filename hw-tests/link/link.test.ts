@@ -70,8 +70,10 @@ function modules(
   };
 }
 
-function page({ stack, network }: Context, path: string): Promise<string> {
-  return network.page(`http://${EDGE}:${stack.options.ports.console}${path}`);
+async function page({ stack }: Context, path: string): Promise<string> {
+  const url = `http://${EDGE}:${stack.options.ports.console}${path}`;
+  const response = await fetch(url, { signal: AbortSignal.timeout(5000) });
+  return response.text();
 }
 
 async function link(context: Context): Promise<ConsoleSnapshot['link']> {

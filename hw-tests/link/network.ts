@@ -1,22 +1,21 @@
-import { execFile, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { promisify } from 'node:util';
 import { requireCondition, requireProgram } from '../real-parts.ts';
-
-const execute = promisify(execFile);
 
 /** A name of the cloud that only the edge's namespace knows. */
 export const CLOUD_NAME = 'cloud.test';
 const NET = '10.231';
 /** The cloud's two addresses, both on this machine. */
 export const CLOUD = [`${NET}.1.1`, `${NET}.1.3`] as const;
-export const EDGE = `${NET}.2.1`;
+/** The edge's address on a cable of its own, which is always well. */
+export const EDGE = `${NET}.3.2`;
+const SIDE = `${NET}.3.1`;
 const ROUTER = [`${NET}.1.2`, `${NET}.2.2`] as const;
 
 /** True on machines where networks can be made and broken. */
 export function canBreakNetworks(): boolean {
   const programs = [requireProgram('ip', 'iproute2'), requireProgram('tc', 'iproute2')];
-  const filter = requireProgram('iptables', 'iptables') && requireProgram('curl', 'curl');
+  const filter = requireProgram('iptables', 'iptables');
   const isRoot = requireCondition(process.getuid?.() === 0, 'network namespaces need root');
   return isRoot && filter !== undefined && programs.every(Boolean);
 }
@@ -24,6 +23,7 @@ export function canBreakNetworks(): boolean {
 /** The edge in a network namespace of its own, behind a router in another, where packets get lost:
  *
  *     this machine, the cloud ── veth ── router ── veth ── edge
+ *                        └─────────── veth, for the tests ──┘
  */
 export class Network {
   readonly edgePrefix: readonly string[];
@@ -36,12 +36,12 @@ export class Network {
     this.edge = `edge-${id}`;
     this.router = `router-${id}`;
     this.edgePrefix = ['ip', 'netns', 'exec', this.edge];
-    this.devices = [`lt${id}c`, `lt${id}e`];
+    this.devices = [`lt${id}c`, `lt${id}e`, `lt${id}s`];
   }
 
   open(): void {
     const { edge, router, devices } = this;
-    const [toCloud = '', toEdge = ''] = devices;
+    const [toCloud = '', toEdge = '', side = ''] = devices;
     this.rename([CLOUD[0]]);
     const lines = [
       `ip netns add ${edge}`,
@@ -57,11 +57,16 @@ export class Network {
       `ip netns exec ${router} ip addr add ${ROUTER[1]}/24 dev south`,
       `ip netns exec ${router} ip link set south up`,
       `ip netns exec ${router} sysctl -qw net.ipv4.ip_forward=1`,
-      `ip netns exec ${edge} ip addr add ${EDGE}/24 dev ${toEdge}`,
+      `ip netns exec ${edge} ip addr add ${NET}.2.1/24 dev ${toEdge}`,
       `ip netns exec ${edge} ip link set lo up`,
       `ip netns exec ${edge} ip link set ${toEdge} up`,
       `ip netns exec ${edge} ip route add default via ${ROUTER[1]}`,
       `ip route add ${NET}.2.0/24 via ${ROUTER[0]}`,
+      `ip link add ${side} type veth peer name side netns ${edge}`,
+      `ip addr add ${SIDE}/24 dev ${side}`,
+      `ip link set ${side} up`,
+      `ip netns exec ${edge} ip addr add ${EDGE}/24 dev side`,
+      `ip netns exec ${edge} ip link set side up`,
     ];
     for (const line of lines) run(line);
   }
@@ -73,10 +78,12 @@ export class Network {
 
   /** Silently drops what goes to and comes from these addresses of the cloud, on one port. */
   drop(port: number, addresses: readonly string[] = CLOUD): void {
-    for (const address of addresses) {
-      this.filter(`-A FORWARD -p tcp -d ${address} --dport ${port} -j DROP`);
-      this.filter(`-A FORWARD -p tcp -s ${address} --sport ${port} -j DROP`);
-    }
+    this.forEach(addresses, port, '-j DROP');
+  }
+
+  /** Cuts connections to one port of the cloud, at the next packet, and refuses new ones. */
+  refuse(port: number): void {
+    this.forEach(CLOUD, port, '-j REJECT --reject-with tcp-reset');
   }
 
   /** A slow line that loses packets, both ways. */
@@ -84,12 +91,6 @@ export class Network {
     this.filter(`-A FORWARD -m statistic --mode random --probability ${loss} -j DROP`);
     for (const device of ['north', 'south'])
       this.inRouter(`tc qdisc add dev ${device} root tbf rate ${kilobits}kbit burst 1600 latency 4s`);
-  }
-
-  /** Reads a page of the edge without using the network that is tested. */
-  async page(url: string): Promise<string> {
-    const [command = '', ...args] = [...this.edgePrefix, 'curl', '-s', '-m', '5', url];
-    return (await execute(command, args)).stdout;
   }
 
   /** The network is well again. */
@@ -106,6 +107,13 @@ export class Network {
     // The file stays the same one: it is mounted where a running edge sees it.
     const names = addresses.map((address) => `${address} ${CLOUD_NAME}\n`).join('');
     writeFileSync(`${folder}/hosts`, `127.0.0.1 localhost\n${names}`);
+  }
+
+  private forEach(addresses: readonly string[], port: number, verdict: string): void {
+    for (const address of addresses) {
+      this.filter(`-A FORWARD -p tcp -d ${address} --dport ${port} ${verdict}`);
+      this.filter(`-A FORWARD -p tcp -s ${address} --sport ${port} ${verdict}`);
+    }
   }
 
   private filter(rule: string): void {

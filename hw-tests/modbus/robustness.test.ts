@@ -236,6 +236,7 @@ if (hasSocat) {
         for (let n = 1; n <= 30; n++) {
           step(n);
           if (n % 10 === 0) apply({ setpoint: String(40 + ((n / 10) % 2)) });
+          // The pace at which the values change; nothing waits for it.
           await new Promise((resolve) => setTimeout(resolve, 500));
         }
         slave.damage = 0;

@@ -290,6 +290,98 @@ if (kubectl && hasClients) {
     await status(context, twinPath('mode'), 'boost');
   });
 
+  test('each type of twin takes its values, refuses others, and is told to Kubernetes', async (context) => {
+    const topic = `${device(context)}/twin/update`;
+    for (const [given, type, good, bad] of [
+      ['', 'string', 'any text', undefined],
+      ['string', 'string', '', undefined],
+      ['int', 'int', '-12', '1.5'],
+      ['integer', 'int', '+7', '0x10'],
+      ['float', 'float', '-1.5e3', 'warm'],
+      ['boolean', 'boolean', 'true', 'TRUE'],
+    ] as const) {
+      const name = `typed-${given}`;
+      const twin = (value: string) => ({ [name]: { actual: { value }, metadata: { type: given } } });
+      const taken = await update(context, twin(good));
+      assert.equal(timeless(taken.payload), {
+        timestamp: 'now',
+        twin: { [name]: { actual: side(good), optional: true, metadata: { type } } },
+      });
+      if (bad !== undefined) {
+        const { payload } = await context.bus.ask(topic, `${topic}/result`, { twin: twin(bad) });
+        assert.equal(
+          [payload.code, new RegExp(`twin ${name}: actual .* is no ${type}`).test(`${payload.reason}`)],
+          [400, true],
+        );
+      }
+      await update(context, { [name]: null });
+    }
+    await update(context, { temperature: { actual: { value: '7.5' } } });
+    await status(context, twinPath('temperature'), '7.5');
+    const path = '{.status.twins[?(@.propertyName=="temperature")].reported.metadata}';
+    const metadata = JSON.parse(await context.cluster.kubectl.value(['devicestatus', 'sensor'], path));
+    assert.is(metadata.type, 'float');
+    assert.ok(Math.abs(Date.now() - Number(metadata.timestamp)) < 60_000, metadata.timestamp);
+  });
+
+  test('every character that a name and a value may have, and the longest of both', async (context) => {
+    const name = `aZ09-_.,:/@#${'k'.repeat(116)}`;
+    const value = `aZ09-_.,:/@#${'v'.repeat(500)}`;
+    const { payload } = await update(context, { [name]: { actual: { value } } });
+    assert.is((payload.twin as Record<string, { actual: { value: string } }>)[name]?.actual.value, value);
+    await update(context, { [name]: null });
+  });
+
+  test('a twin that is not optional is not removed', async (context) => {
+    const topic = `${device(context)}/twin/update`;
+    await update(context, { fixed: { actual: { value: '1' }, optional: false } });
+    const { payload } = await context.bus.ask(topic, `${topic}/result`, { twin: { fixed: null } });
+    assert.equal([payload.code, payload.reason], [400, 'twin fixed: it is not optional']);
+    const missing = await context.bus.ask(topic, `${topic}/result`, { twin: { nothing: null } });
+    assert.is(missing.payload.code, 400);
+  });
+
+  test('requests without event id, time or payload are answered all the same', async (context) => {
+    const { bus } = context;
+    const get = `${device(context)}/twin/get`;
+    for (const payload of ['', '{}', '{"event_id":7,"timestamp":"now"}']) {
+      const answer = await bus.askRaw(get, `${get}/result`, payload);
+      assert.is(answer.payload.event_id, '');
+      assert.ok(answer.payload.twin);
+      const list = await bus.askRaw(
+        `${node(context)}/membership/get`,
+        `${node(context)}/membership/get/result`,
+        payload,
+      );
+      assert.is((list.payload.devices as unknown[]).length, 2);
+    }
+  });
+
+  test('QoS 0 and 2 are answered like 1, and a request that is retained is answered once', async (context) => {
+    const { bus, mqtt } = context;
+    const topic = `${device(context)}/twin/update`;
+    for (const qos of [0, 2] as const) {
+      const event_id = `qos-${qos}`;
+      await mqtt.publish(
+        topic,
+        JSON.stringify({ event_id, twin: { mode: { actual: { value: event_id } } } }),
+        { qos },
+      );
+      await bus.event(`${topic}/result`, ({ payload }) => payload.event_id === event_id);
+      await status(context, twinPath('mode'), event_id);
+    }
+    const event_id = 'retained';
+    const text = JSON.stringify({ event_id, twin: { mode: { actual: { value: event_id } } } });
+    await mqtt.publish(topic, text, { args: ['-r'] });
+    await bus.event(`${topic}/result`, ({ payload }) => payload.event_id === event_id);
+    await mqtt.publish(topic, '', { args: ['-r'] });
+    await update(context, { mode: { actual: { value: 'after' } } });
+    const answers = bus.events.filter(
+      (event) => event.topic === `${topic}/result` && event.payload.event_id === event_id,
+    );
+    assert.is(answers.length, 1);
+  });
+
   test('a desired value set with kubectl is told on delta', async (context) => {
     const patch = [{ op: 'replace', path: '/spec/properties/1/desired/value', value: 'night' }];
     await context.cluster.kubectl.run([

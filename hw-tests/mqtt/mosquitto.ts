@@ -38,17 +38,9 @@ export class Mosquitto {
     options: { version?: Version; qos?: QoS; args?: readonly string[] } = {},
   ): Promise<void> {
     const { version = 'mqttv311', qos = 1, args = [] } = options;
-    const { status, stderr } = await this.pub(
-      '-V',
-      version,
-      '-q',
-      `${qos}`,
-      '-t',
-      topic,
-      '-m',
-      message,
-      ...args,
-    );
+    // By standard input, as an argument has at most 128 KiB.
+    const all = ['-V', version, '-q', `${qos}`, '-t', topic, message === '' ? '-n' : '-s', ...args];
+    const { status, stderr } = await this.run('mosquitto_pub', all, message);
     if (status !== 0) throw new Error(`mosquitto_pub: ${stderr}`);
   }
 

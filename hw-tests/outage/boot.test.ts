@@ -10,11 +10,11 @@ import { type Cluster, startCluster } from '../kubernetes/cluster.ts';
 import { plcObjects } from '../kubernetes/device-objects.ts';
 import { Plc } from '../plc/plc.ts';
 import { until } from '../program.ts';
+import { Relay } from '../relay.ts';
 import { prove, writeContract } from './contract.ts';
-import { CutProxy } from './cut-proxy.ts';
 import { random, seed } from './seed.ts';
 
-type Context = { cluster: Cluster; containerd: Containerd; plc: Plc; proxy: CutProxy };
+type Context = { cluster: Cluster; containerd: Containerd; plc: Plc; relay: Relay };
 const test = suite<Context>('booting and catching up');
 const [kubectlProgram] = kubectlPrograms();
 const PODS = 20;
@@ -28,9 +28,10 @@ test.before(async (context) => {
   context.cluster = await startCluster(kubectlProgram ?? '', {
     criEndpoint: context.containerd.endpoint,
     podSandboxImage: PAUSE,
-    link: (cloudhub) => {
-      context.proxy = new CutProxy(cloudhub);
-      return context.proxy.start();
+    link: async (cloudhub) => {
+      context.relay = new Relay(cloudhub);
+      await context.relay.open();
+      return context.relay.port;
     },
   });
   const { kubectl, node } = context.cluster;
@@ -48,10 +49,10 @@ test.before(async (context) => {
     });
 });
 
-test.after(async ({ cluster, containerd, plc, proxy }) => {
+test.after(async ({ cluster, containerd, plc, relay }) => {
   writeContract();
   await cluster.close();
-  await proxy.stop();
+  await relay.close();
   await containerd.stop();
   await plc.stop();
 });
@@ -113,16 +114,16 @@ if (canRunContainers() && kubectlProgram) {
   });
 
   test(`${PODS} pods at once, and the link fails meanwhile`, async (context) => {
-    const { cluster, proxy } = context;
+    const { cluster, relay } = context;
     const { kubectl, node } = cluster;
     await until('the link is up', async () => (await local(context)).link.state === 'online');
     const pods = Array.from({ length: PODS }, (_, i) => busyboxPod(`many-${i}`, {}, { nodeName: node }));
     await kubectl.apply(...pods);
     // What is on its way at a cut is lost, in either direction.
     for (let i = 0; i < CUTS; i++) {
-      proxy.become({ kind: 'closed' });
+      await relay.close();
       await until('the node notices', async () => (await local(context)).link.state !== 'online');
-      proxy.become({ kind: 'open' });
+      await relay.open();
       await until('the link is up', async () => (await local(context)).link.state === 'online', 60_000);
       await new Promise((resolve) => setTimeout(resolve, random() * 400));
     }

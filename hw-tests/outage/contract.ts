@@ -16,7 +16,8 @@ export const promises = {
     test: 'the shim is killed under load',
   },
   'link-cut': {
-    promise: 'The link may be cut, slowed to 20 kbit/s or silenced: nothing acknowledged is lost',
+    promise:
+      'The link may be cut, slowed to 20 kbit/s with 5 % of the packets lost, or silenced by a filter: nothing acknowledged is lost',
     limit: 'no older value is shown in the cluster after a newer one',
     test: 'the link is cut, slowed or silenced under load',
   },
@@ -40,6 +41,18 @@ export const promises = {
     promise: 'Pods that are created at once all run, also when the link fails meanwhile',
     limit: '20 pods within 10 s of the last of three cuts',
     test: '20 pods at once, and the link fails meanwhile',
+  },
+  'messages-lost': {
+    promise:
+      'Pods that are created at once all run, also when every tenth message is lost, in either direction',
+    limit: '20 pods within 10 s, each with a configmap, a secret and a token of its own',
+    test: '20 pods at once while single messages get lost',
+  },
+  'values-lost': {
+    promise:
+      'Values reach the cluster although messages are lost, also the last one of a device that falls silent',
+    limit: 'no older value is shown in the cluster after a newer one',
+    test: 'values come to the cloud while single messages get lost',
   },
   'clock-jumps': {
     promise: 'The clock of a gateway may jump by hours in either direction: the link stays, values go on',

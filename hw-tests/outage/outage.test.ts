@@ -5,23 +5,25 @@ import { type Containerd, canRunContainers, PAUSE, startContainerd } from '../co
 import { kubectlPrograms } from '../kubectl.ts';
 import { busyboxPod } from '../kubernetes/busybox-pod.ts';
 import { type Cluster, startCluster } from '../kubernetes/cluster.ts';
+import { CLOUD, canBreakNetworks, EDGE, Network } from '../link/network.ts';
 import { until } from '../program.ts';
+import { freePorts } from '../stack.ts';
 import { prove, writeContract } from './contract.ts';
-import { CutProxy, type LinkMode } from './cut-proxy.ts';
+import { countedProperties, counterObjects } from './counters.ts';
 import { random, seed } from './seed.ts';
 import { TwinPublisher } from './twin-publisher.ts';
 import { TwinWatch } from './twin-watch.ts';
 
-type Context = { cluster: Cluster; containerd: Containerd; proxy: CutProxy; load: Load };
+type Context = { cluster: Cluster; containerd: Containerd; network: Network; load: Load };
 type Load = { publishers: TwinPublisher[]; watch: TwinWatch };
 
 const test = suite<Context>('outages under load');
 const [kubectlProgram] = kubectlPrograms();
+const possible = canRunContainers() && canBreakNetworks() && kubectlProgram !== undefined;
 const isLong = process.env.EDGECORE_LONG === 'true';
 const EDGE_KILLS = isLong ? 300 : 8;
 const SHIM_KILLS = isLong ? 100 : 4;
 const LINK_CUTS = isLong ? 100 : 4;
-const PROPERTIES = ['p0', 'p1', 'p2', 'p3'];
 const DEVICE = 'counters';
 /** After many connections that did not last the wait for the next is a minute, give or take 30 %. */
 const LINK_BACK = 100_000;
@@ -29,32 +31,43 @@ const LINK_BACK = 100_000;
 test.before(async (context) => {
   process.stdout.write(`seed ${seed}\n`);
   context.containerd = await startContainerd();
-  context.proxy = new CutProxy(0);
+  context.network = new Network();
+  context.network.open();
+  const ports = await freePorts();
+  const [cloud] = CLOUD;
   context.cluster = await startCluster(kubectlProgram ?? '', {
+    ports,
     criEndpoint: context.containerd.endpoint,
     podSandboxImage: PAUSE,
-    link: (cloudhub) => {
-      context.proxy = new CutProxy(cloudhub);
-      return context.proxy.start();
+    edgePrefix: context.network.edgePrefix,
+    cloudHosts: CLOUD,
+    modules: {
+      edgeHub: {
+        httpServer: `https://${cloud}:${ports.enrolment}`,
+        websocket: { server: `${cloud}:${ports.cloudhub}` },
+      },
+      edgeStream: { enable: false },
+      eventBus: { mqttServerInternal: `tcp://${EDGE}:${ports.mqtt}`, allowAnonymous: true },
+      console: { address: `${EDGE}:${ports.console}` },
     },
   });
   const { kubectl, node } = context.cluster;
-  await kubectl.apply(...counters(node));
+  await kubectl.apply(...counterObjects(DEVICE, node));
   await until('the device is on the node', async () => (await local(context)).devices.length === 1);
   await until('it has a status', () => kubectl.value(['devicestatus', DEVICE], '{.metadata.name}'));
   const device = `${context.cluster.namespace}/${DEVICE}`;
-  const port = context.cluster.stack.options.ports.mqtt;
+  const mqtt = { host: EDGE, port: ports.mqtt, device };
   context.load = {
-    publishers: PROPERTIES.map((property) => new TwinPublisher({ port, device, property })),
+    publishers: countedProperties.map((property) => new TwinPublisher({ ...mqtt, property })),
     watch: new TwinWatch(kubectl, DEVICE),
   };
 });
 
-test.after(async ({ cluster, containerd, proxy, load }) => {
+test.after(async ({ cluster, containerd, network, load }) => {
   load.watch.stop();
   writeContract();
   await cluster.close();
-  await proxy.stop();
+  network.close();
   await containerd.stop();
 });
 
@@ -67,7 +80,7 @@ test.after.each(({ load }) => {
 
 /** What the node itself says, on its console. */
 async function local({ cluster }: Pick<Context, 'cluster'>): Promise<ConsoleSnapshot> {
-  const response = await fetch(`http://127.0.0.1:${cluster.stack.options.ports.console}/api/state`);
+  const response = await fetch(`http://${EDGE}:${cluster.stack.options.ports.console}/api/state`);
   return (await response.json()) as ConsoleSnapshot;
 }
 
@@ -96,14 +109,14 @@ async function settled(context: Context): Promise<void> {
     'the cluster has every acknowledged value',
     async () => {
       const { devices } = await local(context);
-      const here = PROPERTIES.map((name) =>
+      const here = countedProperties.map((name) =>
         Number(devices[0]?.properties.find((p) => p.name === name)?.value ?? 0),
       );
       assert.ok(
         here.every((value, i) => value >= (wanted[i] ?? 0)),
         `node ${here}, acknowledged ${wanted}`,
       );
-      return here.every((value, i) => load.watch.latest.get(PROPERTIES[i] ?? '') === value);
+      return here.every((value, i) => load.watch.latest.get(countedProperties[i] ?? '') === value);
     },
     LINK_BACK,
   );
@@ -115,7 +128,7 @@ async function nodeReady({ cluster }: Context): Promise<void> {
   await kubectl.run(['wait', '--for=condition=Ready', `node/${node}`, '--timeout=60s']);
 }
 
-if (canRunContainers() && kubectlProgram) {
+if (possible) {
   test(`${EDGE_KILLS} times edgecore is killed under load`, async (context) => {
     const { cluster } = context;
     await cluster.kubectl.apply(busyboxPod('kept', {}, { nodeName: cluster.node }));
@@ -188,18 +201,19 @@ if (canRunContainers() && kubectlProgram) {
   });
 
   test(`${LINK_CUTS} times the link is cut, slowed or silenced under load`, async (context) => {
-    const { proxy } = context;
-    const modes: LinkMode[] = [
-      { kind: 'closed' },
-      { kind: 'slow', bytesPerSecond: 2500 },
-      { kind: 'closed' },
-      { kind: 'silent' },
+    const { network, cluster } = context;
+    const { cloudhub } = cluster.stack.options.ports;
+    const faults = [
+      () => network.refuse(cloudhub),
+      () => network.slow(20, 0.05),
+      () => network.refuse(cloudhub),
+      () => network.drop(cloudhub),
     ];
     for (let i = 0; i < LINK_CUTS; i++) {
-      proxy.become(modes[i % modes.length] ?? { kind: 'closed' });
+      faults[i % faults.length]?.();
       await progress(context);
       await pause(2000);
-      proxy.become({ kind: 'open' });
+      network.heal();
       await progress(context);
     }
     await settled(context);
@@ -208,12 +222,12 @@ if (canRunContainers() && kubectlProgram) {
   });
 
   test('the cluster catches up', async (context) => {
-    const { load, proxy } = context;
-    proxy.become({ kind: 'closed' });
+    const { load, network, cluster } = context;
+    network.refuse(cluster.stack.options.ports.cloudhub);
     await until('the node notices', async () => (await local(context)).link.state !== 'online');
     await progress(context);
     for (const publisher of load.publishers) publisher.stop();
-    proxy.become({ kind: 'open' });
+    network.heal();
     await until('the link is up', async () => (await local(context)).link.state === 'online', 60_000);
     const at = performance.now();
     await settled(context);
@@ -223,39 +237,16 @@ if (canRunContainers() && kubectlProgram) {
   });
 
   test('a silent link is noticed within 45 s', async (context) => {
-    context.proxy.become({ kind: 'silent' });
+    const { network, cluster } = context;
+    network.drop(cluster.stack.options.ports.cloudhub);
     const at = performance.now();
     await until('the node notices', async () => (await local(context)).link.state !== 'online', 60_000);
     const took = performance.now() - at;
-    context.proxy.become({ kind: 'open' });
+    network.heal();
     await settled(context);
     prove('half-open', `noticed after ${Math.round(took / 1000)} s`);
     assert.ok(took < 45_000, `${took} ms`);
   });
 }
 
-if (canRunContainers()) test.run();
-
-function counters(node: string): unknown[] {
-  const apiVersion = 'devices.kubeedge.io/v1beta1';
-  const properties = PROPERTIES.map((name) => ({ name, type: 'INT', accessMode: 'ReadOnly' }));
-  return [
-    {
-      apiVersion,
-      kind: 'DeviceModel',
-      metadata: { name: DEVICE },
-      spec: { protocol: 'counting', properties },
-    },
-    {
-      apiVersion,
-      kind: 'Device',
-      metadata: { name: DEVICE },
-      spec: {
-        deviceModelRef: { name: DEVICE },
-        nodeName: node,
-        protocol: { protocolName: 'counting' },
-        properties: PROPERTIES.map((name) => ({ name, reportToCloud: true })),
-      },
-    },
-  ];
-}
+if (possible) test.run();

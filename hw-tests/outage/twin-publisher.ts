@@ -8,13 +8,15 @@ const RETRY_MS = 100;
 export class TwinPublisher {
   /** The last value that the node has acknowledged. */
   acknowledged = 0;
+  private readonly host: string;
   private readonly port: number;
   private readonly device: string;
   private readonly property: string;
   private socket: Socket | undefined;
   private running = false;
 
-  constructor(options: { port: number; device: string; property: string }) {
+  constructor(options: { host?: string; port: number; device: string; property: string }) {
+    this.host = options.host ?? '127.0.0.1';
     this.port = options.port;
     this.device = options.device;
     this.property = options.property;
@@ -32,7 +34,7 @@ export class TwinPublisher {
 
   private dial(): void {
     if (!this.running) return;
-    const socket = connect({ host: '127.0.0.1', port: this.port, noDelay: true });
+    const socket = connect({ host: this.host, port: this.port, noDelay: true });
     this.socket = socket;
     const parser = mqtt.parser();
     parser.on('packet', (packet: Packet) => {

@@ -46,6 +46,13 @@ export class ConfigReader {
     return undefined;
   }
 
+  /** Settings within the settings, their keys as they are spelled. */
+  record(key: string): Readonly<Record<string, unknown>> | undefined {
+    const value = this.get(key);
+    if (value === undefined || isRecord(value)) return value;
+    return this.fault(key, `${shown(value)}: want keys and values`);
+  }
+
   /** One of several words, whatever their case.
    * @returns `otherwise` when it is not there, undefined when it is none of them */
   choice<T extends string>(key: string, options: readonly T[], otherwise: T): T | undefined {

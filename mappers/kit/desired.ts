@@ -2,10 +2,11 @@ import { type Device, type DeviceModel, desiredFault } from '../../runtime/core/
 import type { WriteResult } from '../../runtime/core/dmi.ts';
 import type { DriverPoint } from './driver.ts';
 
-/** The desired values of one device: each is brought to it once, when it is new or changed. */
+/** The desired values of one device: each is brought to it once, when it is new or changed, or wanted again with other
+ * metadata: the device may have been switched by hand meanwhile. */
 export class DesiredValues {
   private readonly points: readonly DriverPoint[];
-  /** The last desired value of each property. */
+  /** The last desired value of each property, with its time. */
   private readonly seen = new Map<string, string>();
   /** Those that have not been brought to the device. */
   private readonly wanted = new Map<string, string>();
@@ -23,8 +24,10 @@ export class DesiredValues {
   take(device: Device, model: DeviceModel): WriteResult[] {
     const refused: WriteResult[] = [];
     for (const { name, desired } of device.spec.properties ?? []) {
-      if (desired === undefined || this.seen.get(name) === desired.value) continue;
-      this.seen.set(name, desired.value);
+      if (desired === undefined) continue;
+      const said = JSON.stringify([desired.value, desired.metadata?.timestamp]);
+      if (this.seen.get(name) === said) continue;
+      this.seen.set(name, said);
       this.wanted.delete(name);
       const fault = this.faultOf(name, desired.value, model);
       if (fault) refused.push({ property: name, desired: desired.value, fault });
@@ -51,12 +54,16 @@ export class DesiredValues {
     if (!property) return 'not in the model';
     const fault = desiredFault(value, property);
     if (fault) return fault;
-    const point = this.pointOf(name);
-    if (!point) return 'the property is not served: its configuration has a fault';
-    return point.writable ? undefined : 'it cannot be written on the device';
+    return unwritable(this.pointOf(name));
   }
 
   private pointOf(name: string): DriverPoint | undefined {
     return this.points.find(({ property }) => property === name);
   }
+}
+
+/** Why a property cannot be written; undefined when it can. */
+export function unwritable(point: DriverPoint | undefined): string | undefined {
+  if (!point) return 'the property is not served: its configuration has a fault';
+  return point.writable ? undefined : 'it cannot be written on the device';
 }

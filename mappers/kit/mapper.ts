@@ -1,17 +1,20 @@
 import type { Clock } from '../../runtime/core/clock.ts';
 import type { Device, DeviceModel } from '../../runtime/core/devices.ts';
-import type { DeviceManager, DeviceMapper } from '../../runtime/core/dmi.ts';
+import type { DeviceManager, DeviceMapper, ReadingSink } from '../../runtime/core/dmi.ts';
 import type { Logger } from '../../runtime/core/log.ts';
 import type { MetricSource } from '../../runtime/core/metrics.ts';
 import { type DeviceId, deviceId } from '../../runtime/core/units.ts';
 import { Bus } from './bus.ts';
 import type { Driver, DriverDevice } from './driver.ts';
 import { PolledDevice } from './polled-device.ts';
+import { pushCycles } from './push-gate.ts';
 import { parseReportRules, withoutReportRules } from './report-rules.ts';
 
 export type DriverMapperDeps = {
   readonly driver: Driver;
   readonly manager: DeviceManager;
+  /** Where values go besides the twin; without one they go nowhere else. */
+  readonly sink?: ReadingSink;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: MetricSource;
@@ -63,6 +66,11 @@ export class DriverMapper implements DeviceMapper {
     this.serveRefused();
   }
 
+  async write(id: DeviceId, property: string, value: string): Promise<string | undefined> {
+    const served = this.devices.get(id);
+    return served ? served.polled.write(property, value) : 'the device is not served';
+  }
+
   async start(): Promise<void> {}
 
   async stop(): Promise<void> {
@@ -78,12 +86,14 @@ export class DriverMapper implements DeviceMapper {
     const { device: configured, faults: driverFaults } = this.deps.driver.configure(said.device, said.model);
     const faults = [...driverFaults];
     const reportRules = parseReportRules(device, model, faults);
-    if (!configured) {
+    // Of a device without properties nothing would ever be heard, and nobody would be told why.
+    if (!configured || configured.points.length === 0) {
       this.drop(id);
-      return faults.join('; ');
+      return faults.join('; ') || 'spec.properties: there are none, so nothing of it is read';
     }
     // Only a change of how it is polled starts it anew; desired values change often.
-    const shape = JSON.stringify([configured.shape, faults, [...reportRules]]);
+    const cycles = pushCycles(device);
+    const shape = JSON.stringify([configured.shape, faults, [...reportRules], [...cycles]]);
     if (this.devices.get(id)?.shape !== shape) {
       this.drop(id);
       const conflict = this.conflict(configured);
@@ -92,7 +102,7 @@ export class DriverMapper implements DeviceMapper {
         return conflict;
       }
       const bus = this.takeBus(id, configured);
-      const parts = { device: configured, configFaults: faults, reportRules, bus };
+      const parts = { device: configured, configFaults: faults, reportRules, pushCycles: cycles, bus };
       const polled = new PolledDevice({ ...this.deps, id, ...parts });
       this.devices.set(id, { polled, device: configured, shape });
     }

@@ -252,6 +252,68 @@ test('a cycle that cannot be kept is told with the one that is achieved, and log
   assert.is(manager.take().at(-1), 'online');
 });
 
+test('a command is written at once, each time, and read back', async ({ clock, manager, start }) => {
+  const device = new FakeDevice([fakePoint('a', 60_000)]);
+  const polled = start(device);
+  await clock.advance(0);
+  device.log.length = 0;
+  const outcomes = [polled.write('a', '1'), polled.write('a', '1')];
+  await clock.advance(0);
+  assert.equal(await Promise.all(outcomes), [undefined, undefined]);
+  assert.equal(device.log, ['write a=1', 'read a', 'write a=1', 'read a']);
+  assert.ok(manager.take().includes('a=1'));
+});
+
+test('a command for what cannot be written is refused, and nothing is sent', async ({ clock, start }) => {
+  const device = new FakeDevice([fakePoint('a', 1000, false)]);
+  const polled = start(device);
+  await clock.advance(0);
+  assert.is(await polled.write('a', '1'), 'it cannot be written on the device');
+  assert.match(String(await polled.write('b', '1')), /not served/);
+  assert.equal(device.log, ['read a']);
+});
+
+test('a command is told what the device says to it', async ({ clock, start }) => {
+  const device = new FakeDevice([fakePoint('a')]);
+  const polled = start(device);
+  await clock.advance(0);
+  device.fault = new WireError('exception', 'exception 2');
+  const refused = polled.write('a', '1');
+  await clock.advance(0);
+  assert.is(await refused, 'exception 2');
+});
+
+test('commands do not outlive the absence of their device', async ({ clock, start }) => {
+  const device = new FakeDevice([fakePoint('a')]);
+  const polled = start(device);
+  await clock.advance(0);
+  device.fault = new WireError('timeout', 'no answer');
+  const outcomes = [polled.write('a', '1'), polled.write('a', '2')];
+  await clock.advance(0);
+  assert.equal(await Promise.all(outcomes), ['it is offline: no answer', 'it is offline: no answer']);
+  assert.is(await polled.write('a', '3'), 'it is offline: no answer');
+  device.fault = undefined;
+  device.log.length = 0;
+  await clock.advance(60_000);
+  assert.not(
+    device.log.some((line) => line.startsWith('write')),
+    'nothing is written later',
+  );
+});
+
+test('commands that wait for a device which is removed are told so, and there are only so many', async ({
+  clock,
+  start,
+}) => {
+  const device = new FakeDevice([fakePoint('a')]);
+  const polled = start(device);
+  const outcomes = Array.from({ length: 33 }, () => polled.write('a', '1'));
+  assert.match(String(await outcomes[32]), /32 writes wait/);
+  polled.stop();
+  assert.is(await outcomes[0], 'it was changed or removed meanwhile');
+  await clock.advance(0);
+});
+
 test('an exchange that never ends shows as a standstill, an idle device and one that is away do not', async ({
   clock,
   start,

@@ -1,14 +1,16 @@
 import type { Clock, Timer } from '../../runtime/core/clock.ts';
 import type { Device, DeviceModel } from '../../runtime/core/devices.ts';
-import type { DeviceManager, Reading, WriteResult } from '../../runtime/core/dmi.ts';
+import type { DeviceManager, Reading, ReadingSink, WriteResult } from '../../runtime/core/dmi.ts';
 import { errorText } from '../../runtime/core/errors.ts';
 import type { Logger } from '../../runtime/core/log.ts';
 import { backoffDelays } from '../../runtime/core/retry.ts';
 import { type DeviceId, type Millis, millis, seconds } from '../../runtime/core/units.ts';
 import type { Bus } from './bus.ts';
+import { Commands } from './commands.ts';
 import { sameValue } from './convert.ts';
-import { DesiredValues } from './desired.ts';
+import { DesiredValues, unwritable } from './desired.ts';
 import type { Connection, DriverDevice, DriverPoint, Exchange, Value } from './driver.ts';
+import { type PushCycles, PushGate } from './push-gate.ts';
 import { Reporter } from './report.ts';
 import type { ReportRules } from './report-rules.ts';
 import { type Lag, Schedule } from './schedule.ts';
@@ -20,6 +22,8 @@ export type PolledDeviceDeps = {
   /** What is wrong with properties that are left out, as `spec.path: fault`. */
   readonly configFaults: readonly string[];
   readonly reportRules: ReportRules;
+  readonly pushCycles?: PushCycles;
+  readonly sink?: ReadingSink;
   readonly bus: Bus;
   readonly manager: DeviceManager;
   readonly clock: Clock;
@@ -47,7 +51,9 @@ const LAG_STEP = 1.25;
 export class PolledDevice {
   private readonly deps: PolledDeviceDeps;
   private readonly reporter: Reporter;
+  private readonly gate: PushGate;
   private readonly desired: DesiredValues;
+  private readonly commands = new Commands();
   private readonly schedule: Schedule;
   /** Of properties that can be written. */
   private readonly lastRead = new Map<string, string | undefined>();
@@ -61,6 +67,8 @@ export class PolledDevice {
   private stopped = false;
   private quarantine: Generator<Millis, never> | undefined;
   private nextTry = 0;
+  /** Why it is away. */
+  private awayReason = '';
   /** How long the bus was kept by the last request that failed. */
   private cost = 0;
   private toldLag: Lag | undefined;
@@ -74,6 +82,7 @@ export class PolledDevice {
     this.schedule = new Schedule(points, first, millis(now + deps.random() * shortest));
     this.desired = new DesiredValues(points);
     this.reporter = new Reporter(points, deps.reportRules);
+    this.gate = new PushGate(deps.pushCycles ?? new Map());
     for (const { property, writable } of points) if (writable) this.lastRead.set(property, undefined);
     deps.bus.members.add(this);
     this.unwatch = this.hear();
@@ -98,8 +107,20 @@ export class PolledDevice {
     if (!this.desired.isEmpty) this.arm();
   }
 
+  /** Brings a value to the device at once; one that is away is not waited for.
+   * @returns why it does not have it; undefined when it has */
+  write(property: string, value: string): Promise<string | undefined> {
+    const point = this.deps.device.points.find((p) => p.property === property);
+    const fault = this.quarantine ? `it is offline: ${this.awayReason}` : unwritable(point);
+    if (fault !== undefined || !point) return Promise.resolve(fault);
+    const written = this.commands.add(point, value);
+    this.arm();
+    return written;
+  }
+
   stop(): void {
     this.stopped = true;
+    this.commands.fail('it was changed or removed meanwhile');
     this.timer?.cancel();
     this.unwatch();
     this.deps.bus.members.delete(this);
@@ -127,7 +148,7 @@ export class PolledDevice {
     if (this.stopped || this.busy) return;
     this.timer?.cancel();
     const now = this.deps.clock.monotonic();
-    const due = this.desired.isEmpty ? this.schedule.next : now;
+    const due = this.desired.isEmpty && this.commands.isEmpty ? this.schedule.next : now;
     const at = this.quarantine ? this.nextTry : due;
     this.turnAt = Math.max(at, now);
     if (at === Number.POSITIVE_INFINITY) return;
@@ -141,6 +162,7 @@ export class PolledDevice {
     try {
       await this.contact();
       await this.bringDesired();
+      await this.bringCommands();
       await this.readDue(readings);
       if (!this.stopped) this.report(readings);
     } catch (error) {
@@ -208,7 +230,7 @@ export class PolledDevice {
   /** Takes values as they come.
    * @returns those that are due to be reported */
   private note(values: readonly Value[]): Reading[] {
-    const { clock } = this.deps;
+    const { clock, id, sink } = this.deps;
     const good: { property: string; value: string }[] = [];
     for (const value of values) {
       if ('fault' in value) {
@@ -220,7 +242,14 @@ export class PolledDevice {
       good.push(value);
     }
     const at = clock.now();
-    const due = this.reporter.due(good, clock.monotonic());
+    const now = clock.monotonic();
+    const pushed = sink ? this.gate.due(good, now) : [];
+    if (pushed.length > 0)
+      sink?.push(
+        id,
+        pushed.map(({ property, value }) => ({ property, value, at })),
+      );
+    const due = this.reporter.due(good, now);
     return due.map(({ property, value }) => ({ property, value, at }));
   }
 
@@ -261,22 +290,38 @@ export class PolledDevice {
     this.quarantine ??= backoffDelays(QUARANTINE, random);
     const wait = this.quarantine.next().value;
     this.nextTry = clock.monotonic() + Math.max(wait, share);
-    manager.reportDeviceState(id, 'offline', errorText(error));
+    this.awayReason = errorText(error);
+    this.commands.fail(`it is offline: ${this.awayReason}`);
+    manager.reportDeviceState(id, 'offline', this.awayReason);
   }
 
   /** Writes what is wanted, before anything is read, and reads it back. */
   private async bringDesired(): Promise<void> {
     for (const { point, value } of this.desired.pending()) {
-      const result = await this.writePoint(point, value);
-      this.desired.done(point.property, value);
+      const { property } = point;
+      const has = this.lastRead.get(property) === value;
+      const result = has ? { property, desired: value } : await this.writePoint(point, value);
+      this.desired.done(property, value);
       this.deps.manager.reportWrites(this.deps.id, [result]);
+    }
+  }
+
+  /** Writes what somebody waits for, also what the device has already: a button may be pressed twice. */
+  private async bringCommands(): Promise<void> {
+    for (let command = this.commands.next(); command; command = this.commands.next()) {
+      const { point, value, done } = command;
+      try {
+        done((await this.writePoint(point, value)).fault);
+      } catch (error) {
+        done(`it is offline: ${errorText(error)}`);
+        throw error;
+      }
     }
   }
 
   private async writePoint(point: DriverPoint, desired: string): Promise<WriteResult> {
     const { device } = this.deps;
     const { property } = point;
-    if (this.lastRead.get(property) === desired) return { property, desired };
     try {
       await this.ask('write', (connection) => device.write(connection, point, desired));
     } catch (error) {

@@ -146,8 +146,10 @@ test('what a master writes becomes the desired value, with every function that w
 });
 
 test('a write is acknowledged when it is on disk, and refused when it cannot be kept', async ({
+  server,
   connection,
   state,
+  desired,
 }) => {
   let keep = (): void => {};
   state.disk = new Promise((resolve) => {
@@ -157,7 +159,13 @@ test('a write is acknowledged when it is on disk, and refused when it cannot be 
   const write = connection.write(slave, { kind: 'coil', address: 0, on: true }).then(() => {
     isAnswered = true;
   });
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  // Questions of another master tell when the write is there, and that an answer to it had the time to come.
+  const other = await connectTo(server.port);
+  for (let n = 0; desired.length === 0 && n < 1000; n++)
+    await other.read(slave, { area: 'coil', address: 0, count: 1 });
+  assert.is(desired.length, 1);
+  await other.read(slave, { area: 'coil', address: 0, count: 1 });
+  await other.close();
   assert.is(isAnswered, false);
   keep();
   await write;

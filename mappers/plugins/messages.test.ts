@@ -26,6 +26,11 @@ test('a report is taken entry by entry; what is wrong is left out', () => {
       { id, property: 's', desired: '20', fault: long },
       { id, property: 's' },
     ],
+    pushes: [
+      { id, property: 't', value: '1', age: 5 },
+      { id, property: 't', value: '1', age: -5 },
+      { id, property: 't', value: long, age: 5 },
+    ],
     dropped: Number.NaN,
   });
   assert.equal(report, {
@@ -35,6 +40,10 @@ test('a report is taken entry by entry; what is wrong is left out', () => {
     writes: [
       { id, property: 's', desired: '20' },
       { id, property: 's', desired: '20', fault: long.slice(0, LONGEST_TEXT) },
+    ],
+    pushes: [
+      { id, property: 't', value: '1', age: 5 },
+      { id, property: 't', value: '1', age: 0 },
     ],
     dropped: 0,
   });

@@ -21,6 +21,14 @@ export type ToWorker =
   | { readonly kind: 'devices'; readonly apply: readonly Handed[]; readonly remove: readonly DeviceId[] }
   /** The last report was taken: the next one may come. */
   | { readonly kind: 'noted' }
+  /** Somebody waits to see a value written; answered by `wrote` of the same number. */
+  | {
+      readonly kind: 'write';
+      readonly number: number;
+      readonly id: DeviceId;
+      readonly property: string;
+      readonly value: string;
+    }
   | { readonly kind: 'stop' };
 
 export type Handed = { readonly device: Device; readonly model: DeviceModel };
@@ -33,12 +41,20 @@ export type FromWorker =
   /** The last devices were taken. */
   | { readonly kind: 'took'; readonly faults: readonly DeviceFault[] }
   | ({ readonly kind: 'report' } & Report)
+  | { readonly kind: 'wrote'; readonly number: number; readonly fault?: string }
   | { readonly kind: 'log'; readonly level: 'info' | 'warn'; readonly text: string }
   | { readonly kind: 'serial'; readonly options: SerialOptions; readonly port: MessagePort };
 
 export type DeviceFault = { readonly id: DeviceId; readonly fault: string };
 
 export type Report = {
+  /** For the `pushMethod`s, in the order in which they were read. `age` is ms since then. */
+  readonly pushes: readonly {
+    readonly id: DeviceId;
+    readonly property: string;
+    readonly value: string;
+    readonly age: number;
+  }[];
   readonly readings: readonly { readonly id: DeviceId; readonly property: string; readonly value: string }[];
   readonly states: readonly { readonly id: DeviceId; readonly state: DeviceState; readonly reason: string }[];
   readonly writes: readonly {
@@ -83,11 +99,16 @@ export function parseFromWorker(raw: unknown): FromWorker | undefined {
     case 'report':
       return {
         kind: 'report',
+        pushes: listOf(raw.pushes).flatMap(pushOf),
         readings: listOf(raw.readings).flatMap(readingOf),
         states: listOf(raw.states).flatMap(stateOf),
         writes: listOf(raw.writes).flatMap(writeOf),
         dropped: countOf(raw.dropped),
       };
+    case 'wrote': {
+      const fault = raw.fault === undefined ? {} : { fault: textOf(raw.fault) };
+      return { kind: 'wrote', number: countOf(raw.number), ...fault };
+    }
     case 'log':
       return { kind: 'log', level: raw.level === 'warn' ? 'warn' : 'info', text: textOf(raw.text) };
     case 'serial':
@@ -103,6 +124,10 @@ function faultOf({ id, fault }: Entry): DeviceFault[] {
 
 function readingOf({ id, property, value }: Entry): Report['readings'][number][] {
   return isName(id) && isName(property) && isValue(value) ? [{ id: id as DeviceId, property, value }] : [];
+}
+
+function pushOf(entry: Entry): Report['pushes'][number][] {
+  return readingOf(entry).map((reading) => ({ ...reading, age: Math.max(0, countOf(entry.age)) }));
 }
 
 function stateOf({ id, state, reason }: Entry): Report['states'][number][] {

@@ -1,9 +1,10 @@
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import type { Clock, Timer } from '../../runtime/core/clock.ts';
-import type { DeviceManager } from '../../runtime/core/dmi.ts';
+import type { DeviceManager, ReadingSink } from '../../runtime/core/dmi.ts';
 import type { Logger } from '../../runtime/core/log.ts';
 import { TokenBucket } from '../../runtime/core/token-bucket.ts';
 import { type DeviceId, millis, seconds } from '../../runtime/core/units.ts';
+import { AskedWrites } from './asked-writes.ts';
 import type { Kept } from './folder.ts';
 import {
   type FromWorker,
@@ -25,6 +26,7 @@ export type PluginWorkerDeps = {
   /** The devices of the plugin; nothing is believed of others. */
   readonly devices: ReadonlyMap<DeviceId, Handed>;
   readonly manager: DeviceManager;
+  readonly sink: ReadingSink;
   readonly desk: SerialDesk;
   readonly clock: Clock;
   readonly log: Logger;
@@ -62,6 +64,7 @@ export class PluginWorker {
   /** Devices of which the worker has not been told. */
   private readonly pending = new Set<DeviceId>();
   private telling = false;
+  private readonly writes = new AskedWrites();
   private readonly exited: Promise<void>;
   private readonly loaded: Promise<string | undefined>;
   private isLoaded: (refused?: string) => void = () => {};
@@ -118,6 +121,11 @@ export class PluginWorker {
     this.tell();
   }
 
+  /** @returns why the device does not have the value; undefined when it has */
+  write(id: DeviceId, property: string, value: string): Promise<string | undefined> {
+    return this.writes.ask((number) => this.post({ kind: 'write', number, id, property, value }));
+  }
+
   /** Asks it to let go of its devices, and ends it. */
   async stop(): Promise<void> {
     this.stopping = true;
@@ -154,6 +162,8 @@ export class PluginWorker {
         return this.took(message);
       case 'report':
         return this.take(message);
+      case 'wrote':
+        return this.writes.answered(message.number, message.fault);
       case 'log':
         return this.logText(message.level, message.text);
       case 'serial':
@@ -185,20 +195,26 @@ export class PluginWorker {
     this.tell();
   }
 
-  private take({ readings, states, writes, dropped }: Report): void {
+  private take({ readings, states, writes, pushes, dropped }: Report): void {
     if (this.note) return; // It did not wait for its turn, so it is not the kit that speaks.
-    const { manager, devices, clock } = this.deps;
+    const { manager, sink, devices, clock } = this.deps;
     const at = clock.now();
     for (const [id, own] of groupBy(readings, devices))
       manager.reportDeviceStatus(
         id,
         own.map(({ property, value }) => ({ property, value, at })),
       );
+    for (const [id, own] of groupBy(pushes, devices))
+      sink.push(
+        id,
+        own.map(({ property, value, age }) => ({ property, value, at: millis(at - age) })),
+      );
     for (const { id, state, reason } of states)
       if (devices.has(id)) manager.reportDeviceState(id, state, reason);
     for (const [id, own] of groupBy(writes, devices)) manager.reportWrites(id, own);
     if (dropped > 0) this.deps.dropped(dropped);
-    for (let i = 0; i < readings.length + states.length + writes.length; i++) this.pace.take();
+    for (let i = 0; i < readings.length + states.length + writes.length + pushes.length; i++)
+      this.pace.take();
     this.note = clock.after(millis(Math.max(REPORT_GAP, this.pace.wait)), () => {
       this.note = undefined;
       this.post({ kind: 'noted' });
@@ -248,6 +264,7 @@ export class PluginWorker {
     this.port.close();
     const why = this.endedBy ?? `it ended itself with process.exit(${code})`;
     this.isLoaded(why);
+    this.writes.end(`its mapper ended: ${why}`);
     if (this.ready && !this.stopping) this.deps.ended(why);
   }
 

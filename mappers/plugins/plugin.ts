@@ -1,6 +1,6 @@
 import type { Clock, Timer } from '../../runtime/core/clock.ts';
 import type { Device, DeviceModel } from '../../runtime/core/devices.ts';
-import type { DeviceManager, DeviceMapper } from '../../runtime/core/dmi.ts';
+import type { DeviceManager, DeviceMapper, ReadingSink } from '../../runtime/core/dmi.ts';
 import type { Logger } from '../../runtime/core/log.ts';
 import type { Counter } from '../../runtime/core/metrics.ts';
 import { type DeviceId, deviceId, millis } from '../../runtime/core/units.ts';
@@ -13,6 +13,7 @@ import type { SerialDesk } from './serial-desk.ts';
 export type PluginDeps = {
   readonly program: string;
   readonly manager: DeviceManager;
+  readonly sink: ReadingSink;
   readonly desk: SerialDesk;
   readonly clock: Clock;
   readonly log: Logger;
@@ -94,6 +95,12 @@ export class Plugin implements DeviceMapper {
   removeDevice(id: DeviceId): void {
     this.devices.delete(id);
     this.worker?.changed(id);
+  }
+
+  async write(id: DeviceId, property: string, value: string): Promise<string | undefined> {
+    return this.worker
+      ? this.worker.write(id, property, value)
+      : this.condition.reason || 'its mapper is being changed';
   }
 
   async stop(): Promise<void> {

@@ -1,5 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { deviceId } from '../../runtime/core/units.ts';
 import { answering, manifestOf, TestPlugins } from './test-plugins.ts';
 
 type Context = { plugins: TestPlugins };
@@ -48,6 +49,26 @@ test('a new version takes over; one that is removed leaves its devices unknown',
   await plugins.until('unknown', () => plugins.states.get('default/oven')?.state === 'unknown');
   assert.is(plugins.states.get('default/oven')?.reason, 'mapper probe was removed');
   assert.equal(plugins.plugins.list(), []);
+});
+
+test('what a plugin reads is pushed in its report cycle, though it does not change', async ({ plugins }) => {
+  plugins.apply('oven', 'probe', {}, { reportCycle: 100, pushMethod: { http: {} } });
+  plugins.drop('probe', { 'mapper.json': manifestOf('probe'), 'main.mjs': answering("'one'") });
+  await plugins.until('three pushes', () => plugins.pushed.length >= 3);
+  assert.equal([...new Set(plugins.pushed)], ['default/oven value one']);
+});
+
+test('what is said of anomalies reaches a plugin as it is', async ({ plugins }) => {
+  const pushMethod = { anomalyDetection: { model: { limits: [1, 2] } } };
+  plugins.apply('oven', 'probe', {}, { pushMethod });
+  const code = answering('said').replace(
+    'configure(device, model) {',
+    `configure(device, model) {
+        const said = JSON.stringify(device.spec.properties[0].pushMethod);`,
+  );
+  plugins.drop('probe', { 'mapper.json': manifestOf('probe'), 'main.mjs': code });
+  await reads(plugins, 'oven', JSON.stringify(pushMethod));
+  assert.equal(plugins.pushed, []);
 });
 
 test('a disabled one stops, and runs again when it is enabled', async ({ plugins }) => {
@@ -213,6 +234,29 @@ test('nothing is believed of devices that are not its own', async ({ plugins }) 
   });
   await reads(plugins, 'oven', 'x');
   assert.equal([...plugins.values.keys()], ['default/oven value']);
+});
+
+test('a value is written through its worker at once, and its refusal or end is the answer', async ({
+  plugins,
+}) => {
+  plugins.apply('oven', 'probe');
+  const driver = answering("globalThis.last ?? 'none'").replace(
+    'write: async () => {}',
+    `write: async (_, point, value) => {
+      if (value === 'end') process.exit(7);
+      if (value === 'bad') throw new kit.WireError('refused', 'it is too much');
+      globalThis.last = value;
+    }`,
+  );
+  plugins.drop('probe', { 'mapper.json': manifestOf('probe'), 'main.mjs': driver });
+  await reads(plugins, 'oven', 'none');
+  const write = (property: string, value: string): Promise<string | undefined> | undefined =>
+    [...plugins.mappers][0]?.write?.(deviceId('default', 'oven'), property, value);
+  assert.is(await write('value', 'hot'), undefined);
+  await reads(plugins, 'oven', 'hot');
+  assert.is(await write('value', 'bad'), 'it is too much');
+  assert.match(String(await write('ghost', '1')), /not served/);
+  assert.match(String(await write('value', 'end')), /its mapper ended: .*exit\(7\)/);
 });
 
 test.run();

@@ -16,6 +16,7 @@ export class TestPlugins implements DeviceManager {
   readonly dir = mkdtempSync(join(tmpdir(), 'edgecore-plugins-'));
   readonly values = new Map<string, string>();
   readonly states = new Map<string, { state: DeviceState; reason: string }>();
+  readonly pushed: string[] = [];
   readonly writes: WriteResult[] = [];
   readonly metrics = new Metrics();
   readonly mappers = new Set<DeviceMapper>();
@@ -69,10 +70,16 @@ export class TestPlugins implements DeviceManager {
   }
 
   /** A device of a protocol, with one property `value`. */
-  apply(name: string, protocolName: string, configData: Readonly<Record<string, unknown>> = {}): void {
+  apply(
+    name: string,
+    protocolName: string,
+    configData: Readonly<Record<string, unknown>> = {},
+    more: Readonly<Record<string, unknown>> = {},
+  ): void {
+    const property = { name: 'value', collectCycle: 50, ...more };
     const device = {
       metadata: { name, namespace: 'default' },
-      spec: { protocol: { protocolName, configData }, properties: [{ name: 'value', collectCycle: 50 }] },
+      spec: { protocol: { protocolName, configData }, properties: [property] },
     };
     const model: DeviceModel = {
       metadata: { name: 'model' },
@@ -133,6 +140,10 @@ export class TestPlugins implements DeviceManager {
     this.writes.push(...writes);
   }
 
+  push(id: DeviceId, readings: readonly Reading[]): void {
+    for (const { property, value } of readings) this.pushed.push(`${id} ${property} ${value}`);
+  }
+
   private hand(mapper: DeviceMapper): void {
     for (const { device, model } of this.devices)
       if (mapper.protocols.includes(device.spec.protocol?.protocolName ?? ''))
@@ -151,6 +162,7 @@ export class TestPlugins implements DeviceManager {
       rss: () => process.memoryUsage.rss(),
       others: new Map([['modbus', 'modbus']]),
       manager: this,
+      sink: this,
       registry: this,
     });
   }

@@ -1,9 +1,10 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { PropertyType } from '../../runtime/core/devices.ts';
+import { parseJsonPath } from '../../runtime/core/json-path.ts';
 import type { Encoding } from '../kit/convert.ts';
 import { type ByteFormat, bytesOf, type Field, readField, readText, type TextForm } from './fields.ts';
-import { parseJsonPath, valueAt } from './json-path.ts';
+import { valueAt } from './json-path.ts';
 
 const form = (type: PropertyType, more: Partial<TextForm> = {}): TextForm => ({
   type,

@@ -1,7 +1,8 @@
 import type { PropertyType } from '../../runtime/core/devices.ts';
+import type { JsonPath } from '../../runtime/core/json-path.ts';
 import { decodeValue, type Encoding, type Fault } from '../kit/convert.ts';
 import { showBytes } from './bytes.ts';
-import { type JsonPath, valueAt } from './json-path.ts';
+import { valueAt } from './json-path.ts';
 import { nmeaField } from './nmea.ts';
 
 /** How the text of a value is read. */

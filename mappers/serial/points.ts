@@ -1,10 +1,11 @@
 import type { DeviceModel, DeviceProperty, ModelProperty, PropertyType } from '../../runtime/core/devices.ts';
+import { parseJsonPath } from '../../runtime/core/json-path.ts';
 import { millis } from '../../runtime/core/units.ts';
 import type { ByteOrder } from '../kit/convert.ts';
 import type { DriverPoint } from '../kit/driver.ts';
 import { type ByteFormat, bytesOf, type Field, type TextForm } from './fields.ts';
 import type { Framing } from './framing.ts';
-import { parseJsonPath } from './json-path.ts';
+
 import { parseQuestion, type Question } from './question.ts';
 import { Settings } from './settings.ts';
 import { type Outgoing, parseTemplate, type Template, takesValue, usesChecksum } from './template.ts';

@@ -111,7 +111,12 @@ export type Device = {
       readonly protocolName?: string;
       readonly configData?: Readonly<Record<string, any>>;
     };
-    readonly properties?: readonly { readonly name: string; readonly collectCycle?: number }[];
+    readonly properties?: readonly {
+      readonly name: string;
+      readonly collectCycle?: number;
+      /** edgecore pushes the values. `anomalyDetection` is for the plugin. */
+      readonly pushMethod?: Readonly<Record<string, any>>;
+    }[];
   };
 };
 

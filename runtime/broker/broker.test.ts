@@ -300,6 +300,28 @@ test('PUBACK waits for the handlers of this process, and keeps its order', async
   assert.is((await client.next('puback')).messageId, 2);
 });
 
+test('who publishes from this process may wait until a message is safe', async ({ broker }) => {
+  const message = { payload: Buffer.from('x'), qos: 1, retain: false } as const;
+  await broker.publishSafely({ ...message, topic: 'nobody' });
+  let release = (): void => {};
+  broker.subscribe('slow', () => new Promise<void>((resolve) => (release = resolve)));
+  let isSafe = false;
+  const safe = broker.publishSafely({ ...message, topic: 'slow' }).then(() => (isSafe = true));
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.is(isSafe, false);
+  release();
+  await safe;
+  broker.subscribe('full', () => Promise.reject(new Error('disk full')));
+  const refused = await broker
+    .publishSafely({ ...message, topic: 'full' })
+    .catch((error: Error) => error.message);
+  assert.is(refused, 'disk full');
+  const invalid = await broker
+    .publishSafely({ ...message, topic: '#' })
+    .catch((error: Error) => error.message);
+  assert.match(String(invalid), 'not a valid MQTT topic');
+});
+
 test('a message that could not be kept is not acknowledged as kept', async ({ broker }) => {
   broker.subscribe('full', () => Promise.reject(new Error('disk full')));
   const [four, five] = [new TestClient(broker, 4), new TestClient(broker, 5)];

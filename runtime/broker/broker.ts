@@ -15,7 +15,7 @@ import { createListener } from './listeners/create.ts';
 import type { Listener } from './listeners/listener.ts';
 import type { WebSocketRoute } from './listeners/web-socket-route.ts';
 import { memoryBrokerStore } from './memory-store.ts';
-import { makeMessage, type QoS } from './message.ts';
+import { type Message, makeMessage, type QoS } from './message.ts';
 import type { Peer } from './peer.ts';
 import type { BrokerStore } from './persistence.ts';
 import { reason } from './reason.ts';
@@ -111,11 +111,19 @@ export class Broker {
 
   /** Publishes from this process. */
   publish(message: { topic: string; payload: Buffer; qos: QoS; retain: boolean }): void {
-    if (!isTopic(message.topic, this.limits.topicLevels)) {
-      throw new EdgeError('MQTT_TOPIC_INVALID', { detail: JSON.stringify(message.topic) });
-    }
     // Handlers of this process answer to the publisher; here there is none who waits.
-    this.hub.publish(makeMessage(message));
+    this.hub.publish(this.made(message));
+  }
+
+  /** The same, for who must know that it is safe.
+   * @returns resolves once every session that waits for it has it on disk
+   * @throws EdgeError MQTT_TOPIC_INVALID, STORE_WRITE_FAILED */
+  async publishSafely(message: Parameters<Broker['publish']>[0]): Promise<void> {
+    const made = this.made(message);
+    await new Promise<void>((resolve, reject) => {
+      const settle = (error?: unknown): void => (error === undefined ? resolve() : reject(error));
+      if (!this.hub.publish(made, () => ({ settle }))) resolve();
+    });
   }
 
   /** Subscribes from this process.
@@ -127,5 +135,10 @@ export class Broker {
     const subscription = { kind: 'local', filter: parsed, handler } as const;
     this.hub.router.add(subscription);
     return () => this.hub.router.remove(subscription);
+  }
+
+  private made(message: Parameters<Broker['publish']>[0]): Message {
+    if (isTopic(message.topic, this.limits.topicLevels)) return makeMessage(message);
+    throw new EdgeError('MQTT_TOPIC_INVALID', { detail: JSON.stringify(message.topic) });
   }
 }

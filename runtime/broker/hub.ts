@@ -130,7 +130,7 @@ export class Hub {
     this.wills = new Wills({
       store,
       clock,
-      publish: (message) => this.publish(message),
+      publish: (message) => void this.publish(message),
       longest: limits.sessionExpiry,
       lifeOf: (clientId) => this.sessions.get(clientId)?.expirySeconds ?? 0,
     });
@@ -139,7 +139,7 @@ export class Hub {
       clock,
       keep: (message) => this.retained.keepVolatile(message),
       forget: (topic) => this.retained.forgetVolatile(topic),
-      publish: (message) => this.publish(message),
+      publish: (message) => void this.publish(message),
     });
     this.measure(metrics);
   }
@@ -238,11 +238,13 @@ export class Hub {
     this.sessions.left(session);
   }
 
-  /** Brings a message that no client's packet carries to everyone who subscribed. */
-  publish(message: Message, ticket?: () => Waiter): void {
+  /** Brings a message that no client's packet carries to everyone who subscribed.
+   * @returns whether there is something to wait for */
+  publish(message: Message, ticket?: () => Waiter): boolean {
     this.flusher.begin();
-    this.router.deliver(this.router.routeOf(message.topic), message, undefined, ticket);
+    const waits = this.router.deliver(this.router.routeOf(message.topic), message, undefined, ticket);
     this.flusher.end();
+    return waits;
   }
 
   /** Ends every connection; wills stay unsaid, because it is us who leave. */

@@ -4,7 +4,7 @@ import { EdgeError, errorText } from '../core/errors.ts';
 type Options = NonNullable<ParseArgsConfig['options']>;
 
 /** Reads the arguments of a subcommand.
- * @param names of its positional arguments, for the error
+ * @param names of its positional arguments: `[NAME]` may be left out, of `NAME…` there may be more
  * @throws EdgeError CLI_USAGE */
 export function readArgs<const T extends Options>(
   args: readonly string[],
@@ -14,9 +14,9 @@ export function readArgs<const T extends Options>(
   try {
     const parsed = parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
     const { positionals } = parsed;
-    const missing = names.slice(positionals.length);
+    const missing = names.slice(positionals.length).filter((name) => !name.startsWith('['));
     if (missing.length > 0) throw new Error(`${missing.join(' ')} is missing`);
-    if (positionals.length > names.length)
+    if (positionals.length > names.length && !names.at(-1)?.endsWith('…'))
       throw new Error(`${positionals.slice(names.length).join(' ')} is too much`);
     return parsed;
   } catch (error) {

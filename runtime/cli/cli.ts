@@ -1,4 +1,5 @@
 import { EdgeError } from '../core/errors.ts';
+import { device } from './device.ts';
 import { mapper } from './mapper.ts';
 
 /** What a command has of the world. */
@@ -16,7 +17,7 @@ export type Command = {
   run(args: readonly string[], context: CliContext): Promise<number>;
 };
 
-const commands: Readonly<Record<string, Command>> = { mapper };
+const commands: Readonly<Record<string, Command>> = { device, mapper };
 
 /** Runs `edgecore NAME ARGS`.
  * @returns the exit code

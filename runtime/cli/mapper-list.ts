@@ -1,5 +1,6 @@
 import { PluginFolder } from '../../mappers/plugins/folder.ts';
 import { type PluginStatus, runningStatus } from '../../mappers/plugins/status.ts';
+import { tableText } from './table.ts';
 
 export type ListedMapper = Omit<PluginStatus, 'state' | 'judged'> & {
   /** `installed`: edgecore does not run. */
@@ -41,14 +42,7 @@ export function mapperTable({ directory, running, mappers }: MapperList): string
       m.reason,
     ]),
   ];
-  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
-  const lines = rows.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  );
-  return `${note}${lines.join('\n')}\n`;
+  return `${note}${tableText(rows)}`;
 }
 
 async function ofFolder(folder: PluginFolder, name: string): Promise<ListedMapper> {

@@ -133,7 +133,7 @@ for (const [line, wanted] of [
   ['mapper list more', /more is too much/],
   ['mapper list --output xml', /--output xml: want json or table/],
   ['mapper list --bogus', /Unknown option '--bogus'$/],
-  ['toString x', /there is no command toString: want one of mapper/],
+  ['toString x', /there is no command toString: want one of device, mapper/],
 ] as const) {
   test(`${line} is explained`, async ({ run }) => {
     const told = await run(line);

@@ -34,6 +34,11 @@ export function pluginsDirectory({ modules, database }: Config): string {
   return modules.mappers.directory || join(dirname(database.dataSource), 'mappers');
 }
 
+/** Where edgecore is spoken to by `edgecore device`: beside the state, for its own user only. */
+export function socketPath({ database }: Config): string {
+  return join(dirname(database.dataSource), 'edgecore.sock');
+}
+
 /** Blanks the join token, which is good for one use, and leaves the rest of the file as it is, comments included. */
 export function blankToken(path: string): void {
   const document = parseDocument(readFileSync(path, 'utf8'));

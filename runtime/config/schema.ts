@@ -1,14 +1,17 @@
 import * as v from 'valibot';
 import { modbusServerConfig } from '../../mappers/modbus/server-config.ts';
 import { mappersConfig } from '../../mappers/plugins/config.ts';
+import { pushConfig } from '../../mappers/push/config.ts';
 import { type ConsoleConfig, consoleConfig } from '../console/config.ts';
 import { pathOf } from '../core/config-fields.ts';
+import { deviceApiConfig } from '../deviceapi/config.ts';
 import { deviceTwinConfig } from '../devicetwin/config.ts';
 import { edgedConfig } from '../edged/config.ts';
 import { edgeHubConfig } from '../edgehub/config.ts';
 import { edgeStreamConfig } from '../edgestream/config.ts';
 import { type EventBusConfig, eventBusConfig } from '../eventbus/config.ts';
 import { metaManagerConfig } from '../metamanager/config.ts';
+import { rulesConfig } from '../rules/config.ts';
 
 /** A module of KubeEdge's that is not offered: it may stand in the file, switched off. */
 const notOffered = (name: string) =>
@@ -42,7 +45,10 @@ export const edgeCoreConfig = v.strictObject({
       metaManager: v.optional(metaManagerConfig, {}),
       deviceTwin: v.optional(deviceTwinConfig, {}),
       mappers: v.optional(mappersConfig, {}),
+      rules: v.optional(rulesConfig, {}),
+      push: v.optional(pushConfig, {}),
       console: v.optional(consoleConfig, {}),
+      deviceApi: v.optional(deviceApiConfig, {}),
       modbusServer: v.optional(modbusServerConfig, {}),
       serviceBus: notOffered('serviceBus'),
       edgeStream: v.optional(edgeStreamConfig, {}),

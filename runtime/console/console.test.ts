@@ -1,9 +1,10 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { DeviceCommands } from '../core/device-commands.ts';
 import { FakeClock } from '../core/fake-clock.ts';
 import { silentLogger } from '../core/log.ts';
 import { seconds } from '../core/units.ts';
-import type { EventStream, HttpAnswer, HttpHandler } from '../wire/http/http.ts';
+import type { EventStream, HttpAnswer, HttpHandler, HttpRequest } from '../wire/http/http.ts';
 import { Console } from './console.ts';
 import type { ConsoleSnapshot } from './snapshot.ts';
 
@@ -30,7 +31,11 @@ class FakeStream implements EventStream {
 
 type Context = {
   clock: FakeClock;
-  handler: HttpHandler;
+  /** What comes in by the port, and by the socket. */
+  ask: (method: string, path: string, more?: Partial<HttpRequest>) => HttpAnswer | Promise<HttpAnswer>;
+  askSocket: Context['ask'];
+  /** What was asked of devices. */
+  asked: string[];
   change: () => void;
   console: Console;
   view: () => FakeStream | HttpAnswer;
@@ -46,7 +51,10 @@ const snapshot: ConsoleSnapshot = {
   link: { state: 'online', since: 0, server: 'cloud:10000' },
   runtime: { ready: true, message: '' },
   devices: [],
+  plugins: [],
+  writes: false,
   pods: [],
+  rules: [],
   mqtt: { clients: 0, received: 0, sent: 0, dropped: 0 },
 };
 
@@ -54,9 +62,21 @@ test.before.each(async (context) => {
   const clock = new FakeClock();
   const listeners = new Set<() => void>();
   let handler: HttpHandler | undefined;
+  let socket: HttpHandler | undefined;
+  const asked: string[] = [];
+  const commands: DeviceCommands = {
+    set: async (...args) => {
+      asked.push(`set ${args.join(' ')}`);
+      return args[2] === 'away' ? { kind: 'kept', reason: 'the device is offline' } : { kind: 'done' };
+    },
+    call: async (...args) => {
+      asked.push(`call ${args.join(' ')}`);
+      return { kind: 'refused', code: 422, reason: 'no' };
+    },
+  };
   let address: unknown;
   const page = new Console({
-    config: { enable: true, address: '127.0.0.1:10560' },
+    config: { enable: true, address: '127.0.0.1:10560', writes: true },
     clock,
     log: silentLogger,
     snapshot: () => snapshot,
@@ -64,6 +84,11 @@ test.before.each(async (context) => {
     onChange: (listener) => {
       listeners.add(listener);
       return () => listeners.delete(listener);
+    },
+    devices: commands,
+    openSocket: (served) => {
+      socket = served;
+      return { start: async () => {}, stop: async () => {} };
     },
     openServer: (served) => {
       handler = served;
@@ -78,9 +103,18 @@ test.before.each(async (context) => {
   });
   await page.start();
   assert.equal(address, { host: '127.0.0.1', port: 10_560 });
+  const asks =
+    (door: () => HttpHandler | undefined): Context['ask'] =>
+    (method, path, more = {}) => {
+      const served = door();
+      assert.ok(served);
+      return served({ method, path, header: () => undefined, address: '127.0.0.1', body: '', ...more });
+    };
+  const ask = asks(() => handler);
+  const askSocket = asks(() => socket);
   const view: Context['view'] = () => {
-    const answer = handler?.({ method: 'GET', path: '/api/events' });
-    assert.ok(answer);
+    const answer = ask('GET', '/api/events');
+    if (answer instanceof Promise) throw new Error('it comes at once');
     if (!('stream' in answer)) return answer;
     const stream = new FakeStream();
     answer.stream(stream);
@@ -89,7 +123,7 @@ test.before.each(async (context) => {
   const change = (): void => {
     for (const listener of listeners) listener();
   };
-  Object.assign(context, { clock, handler, change, console: page, view });
+  Object.assign(context, { clock, ask, askSocket, asked, change, console: page, view });
 });
 test.after.each(async ({ console: page, clock, change }) => {
   await page.stop();
@@ -113,20 +147,20 @@ const pages: [string, string, number, string][] = [
   ['DELETE', '/', 405, 'text/plain; charset=utf-8'],
 ];
 for (const [method, path, status, type] of pages) {
-  test(`${method} ${path} is ${status}`, ({ handler }) => {
-    const answer = handler({ method, path });
+  test(`${method} ${path} is ${status}`, async ({ ask }) => {
+    const answer = await ask(method, path);
     assert.ok('status' in answer);
     assert.equal([answer.status, answer.type], [status, type]);
   });
 }
 
-test('state and metrics are those of the moment', ({ handler }) => {
-  const bodyOf = (path: string): string => {
-    const answer = handler({ method: 'GET', path });
+test('state and metrics are those of the moment', async ({ ask }) => {
+  const bodyOf = async (path: string): Promise<string> => {
+    const answer = await ask('GET', path);
     return 'body' in answer ? answer.body : '';
   };
-  assert.equal(JSON.parse(bodyOf('/api/state')), snapshot);
-  assert.is(bodyOf('/metrics'), 'edgecore_devices 2\n');
+  assert.equal(JSON.parse(await bodyOf('/api/state')), snapshot);
+  assert.is(await bodyOf('/metrics'), 'edgecore_devices 2\n');
 });
 
 test('a page gets all there is at once, as one event', ({ view }) => {
@@ -178,5 +212,70 @@ test('stopping closes the pages', async ({ view, console: page }) => {
   await page.stop();
   assert.not(stream.open);
 });
+
+const json = { 'content-type': 'application/json', host: '127.0.0.1:10560' };
+const own = { ...json, origin: 'http://127.0.0.1:10560', 'sec-fetch-site': 'same-origin' };
+const headers = (given: Readonly<Record<string, string>>): Pick<HttpRequest, 'header'> => ({
+  header: (name) => given[name],
+});
+const SET = '/api/devices/default/plc/properties/set%20point';
+const told = async (answer: HttpAnswer | Promise<HttpAnswer>): Promise<string> => {
+  const got = await answer;
+  return 'status' in got ? `${got.status} ${got.body}` : 'a stream';
+};
+
+test('the page sets a property and calls a method', async ({ ask, asked }) => {
+  const body = '{"value":"2=1"}';
+  assert.is(await told(ask('POST', SET, { ...headers(own), body })), '200 {"outcome":"done","reason":""}');
+  const call = '/api/devices/shop/plc/methods/move/x';
+  assert.is(
+    await told(ask('POST', call, { ...headers(own), body })),
+    '422 {"outcome":"refused","reason":"no"}',
+  );
+  assert.equal(asked, ['set default/plc set point 2=1', 'call shop/plc move x 2=1']);
+});
+
+test('a value for a device that is away is kept', async ({ ask }) => {
+  const answer = ask('POST', SET, { ...headers(own), body: '{"value":"away"}' });
+  assert.is(await told(answer), '202 {"outcome":"kept","reason":"the device is offline"}');
+});
+
+const outsiders: [string, Partial<HttpRequest>][] = [
+  ['from another machine', { ...headers(own), address: '192.0.2.7' }],
+  ['with a form of another site', headers({ ...own, 'content-type': 'text/plain' })],
+  ['without a type', headers({ host: json.host })],
+  ['from another site', headers({ ...own, origin: 'http://evil.example', 'sec-fetch-site': 'cross-site' })],
+  ['from another port of this machine', headers({ ...own, origin: 'http://127.0.0.1:3000' })],
+  ['from an opaque page', headers({ ...own, origin: 'null' })],
+  [
+    'by a name that is pointed at this machine',
+    headers({ ...own, host: 'evil.example:10560', origin: 'http://evil.example:10560' }),
+  ],
+];
+for (const [who, request] of outsiders) {
+  test(`a write ${who} is refused`, async ({ ask, asked }) => {
+    const answer = await told(ask('POST', SET, { ...request, body: '{"value":"1"}' }));
+    assert.ok(answer.startsWith('403 '), answer);
+    assert.equal(asked, []);
+  });
+}
+
+test('a program of this machine may write, by the port and by the socket', async ({
+  ask,
+  askSocket,
+  asked,
+}) => {
+  const body = '{"value":"1"}';
+  assert.match(await told(ask('POST', SET, { ...headers(json), body })), /^200/);
+  assert.match(await told(askSocket('POST', SET, { body, address: '' })), /^200/);
+  assert.is(asked.length, 2);
+});
+
+for (const body of ['', '[]', '{"value":1}', '{"value"', `{"value":"${'x'.repeat(20_000)}"}`]) {
+  test(`a body ${body.slice(0, 12)} of ${body.length} is none`, async ({ ask, asked }) => {
+    assert.match(await told(ask('POST', SET, { ...headers(own), body })), /^400/);
+    assert.equal(asked, []);
+  });
+}
 
 test.run();

@@ -1,9 +1,12 @@
 import { splitHostPort } from '../core/address.ts';
 import type { Clock, Timer } from '../core/clock.ts';
+import type { DeviceCommands } from '../core/device-commands.ts';
+import { errorText } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import { millis, seconds } from '../core/units.ts';
 import type { EventStream, HttpAnswer, HttpHandler, HttpRequest, HttpServer } from '../wire/http/http.ts';
 import type { ConsoleConfig } from './config.ts';
+import { type Door, deviceWrite } from './device-writes.ts';
 import { page } from './page.ts';
 import type { ConsoleSnapshot } from './snapshot.ts';
 
@@ -19,8 +22,13 @@ export type ConsoleDeps = {
   readonly metrics: () => string;
   /** Calls back after a change of what is shown; returns how to stop that. */
   readonly onChange: (listener: () => void) => () => void;
+  readonly devices: DeviceCommands;
   readonly openServer: (handler: HttpHandler) => ConsoleServer;
+  /** The same for programs of this machine, on a socket that only edgecore's own user may open: `edgecore device`. */
+  readonly openSocket: (handler: HttpHandler) => ConsoleSocket;
 };
+
+export type ConsoleSocket = { start(): Promise<void>; stop(): Promise<void> };
 
 /** Pages that may be open at a time. */
 const VIEWERS = 8;
@@ -29,11 +37,13 @@ const GATHER = millis(250);
 /** Without a change the page still hears from us, so that ages move and a dead process shows. */
 const HEARTBEAT = seconds(5);
 
-/** The local page, its data and the metrics. It only reads. */
+/** The local page, its data and the metrics, and what it lets people do with devices. */
 export class Console {
   readonly name = 'console';
   private readonly deps: ConsoleDeps;
-  private readonly server: ConsoleServer;
+  /** None when the page is switched off. */
+  private readonly server: ConsoleServer | undefined;
+  private readonly socket: ConsoleSocket;
   private readonly viewers = new Set<EventStream>();
   private gathering: Timer | undefined;
   private heartbeat: Timer | undefined;
@@ -41,16 +51,21 @@ export class Console {
 
   constructor(deps: ConsoleDeps) {
     this.deps = deps;
-    this.server = deps.openServer((request) => this.answer(request));
+    if (deps.config.enable) this.server = deps.openServer((request) => this.answer(request, 'port'));
+    this.socket = deps.openSocket((request) => this.answer(request, 'socket'));
   }
 
   get port(): number {
-    return this.server.port;
+    return this.server?.port ?? 0;
   }
 
   /** @throws EdgeError PORT_TAKEN, PORT_UNUSABLE */
   async start(): Promise<void> {
-    await this.server.start(splitHostPort(this.deps.config.address));
+    await this.server?.start(splitHostPort(this.deps.config.address));
+    // A node without it is one without `edgecore device`, and nothing else.
+    await this.socket.start().catch((error) => {
+      this.deps.log.warn('edgecore device cannot be served', { reason: errorText(error) });
+    });
     this.unsubscribe = this.deps.onChange(() => this.changed());
     this.heartbeat = this.deps.clock.every(HEARTBEAT, () => this.show());
   }
@@ -60,11 +75,16 @@ export class Console {
     this.heartbeat?.cancel();
     this.gathering?.cancel();
     for (const viewer of this.viewers) viewer.close();
-    await this.server.stop();
+    await this.socket.stop();
+    await this.server?.stop();
   }
 
-  private answer({ method, path }: HttpRequest): HttpAnswer {
-    if (method !== 'GET') return text(405, 'only GET is served here\n');
+  private answer(request: HttpRequest, door: Door): HttpAnswer | Promise<HttpAnswer> {
+    const { method, path } = request;
+    const { config, devices } = this.deps;
+    const written = method === 'POST' ? deviceWrite(request, door, config.writes, devices) : undefined;
+    if (written) return written;
+    if (method !== 'GET') return text(405, 'only GET is served here, and POST below /api/devices/\n');
     switch (path) {
       case '/':
         return { status: 200, type: 'text/html; charset=utf-8', body: page };

@@ -17,7 +17,11 @@ export type ConsoleSnapshot = {
   /** Whether state reaches the disk. */
   readonly store: { readonly state: string; readonly since: number; readonly reason?: string };
   readonly devices: readonly ConsoleDevice[];
+  readonly plugins: readonly ConsolePlugin[];
+  /** Whether the page may write. */
+  readonly writes: boolean;
   readonly pods: readonly ConsolePod[];
+  readonly rules: readonly ConsoleRule[];
   readonly mqtt: {
     readonly clients: number;
     readonly received: number;
@@ -31,6 +35,8 @@ export type ConsoleDevice = {
   readonly state: string;
   readonly reason: string;
   readonly protocol: string;
+  readonly model: string;
+  readonly methods: readonly ConsoleMethod[];
   readonly lastOnline: string;
   readonly properties: readonly ConsoleProperty[];
 };
@@ -43,6 +49,28 @@ export type ConsoleProperty = {
   readonly at: number;
   readonly desired?: string;
   readonly fault?: string;
+  /** `INT`, `FLOAT` …; empty while its model is not here. */
+  readonly type: string;
+  /** Whether the model lets it be written. */
+  readonly writable: boolean;
+  readonly minimum?: string;
+  readonly maximum?: string;
+};
+
+export type ConsoleMethod = {
+  readonly name: string;
+  readonly description: string;
+  readonly properties: readonly string[];
+};
+
+/** A mapper that is installed as a plugin. */
+export type ConsolePlugin = {
+  readonly name: string;
+  readonly version: string;
+  readonly protocols: readonly string[];
+  readonly state: string;
+  readonly reason: string;
+  readonly devices: number;
 };
 
 export type ConsolePod = {
@@ -51,4 +79,17 @@ export type ConsolePod = {
   readonly ready: string;
   readonly restarts: number;
   readonly reason: string;
+};
+
+export type ConsoleRule = {
+  readonly id: string;
+  /** `cluster` or `file`. */
+  readonly origin: string;
+  /** refused, waiting, pending, active or stopped. */
+  readonly state: string;
+  readonly fired: number;
+  /** ms since epoch. */
+  readonly firedAt?: number;
+  readonly reason?: string;
+  readonly lastError?: string;
 };

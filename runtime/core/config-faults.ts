@@ -34,7 +34,9 @@ function strictFault(path: string, issue: v.BaseIssue<unknown>): ConfigFault {
   const missing = issue.expected !== 'never';
   if (missing) return { path, wrong: 'is missing' };
   const value = shown(issue.path?.at(-1)?.value, path);
-  return { path, ...(value === undefined ? {} : { value }), wrong: 'unknown key' };
+  // A schema may say which keys there are.
+  const wrong = issue.message.startsWith('unknown key') ? issue.message : 'unknown key';
+  return { path, ...(value === undefined ? {} : { value }), wrong };
 }
 
 function wrongOf(issue: v.BaseIssue<unknown>): string {

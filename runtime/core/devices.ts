@@ -154,6 +154,18 @@ export function desiredFault(text: string, property: ModelProperty): string | un
   return undefined;
 }
 
+/** A device of which other values are wanted; properties that it does not have are passed over.
+ * @param now ms since epoch: a value that is wanted again is brought to the device again */
+export function withDesired(device: Device, values: ReadonlyMap<string, string>, now: number): Device {
+  const properties = device.spec.properties?.map((property) => {
+    const value = values.get(property.name);
+    return value === undefined
+      ? property
+      : { ...property, desired: { value, metadata: { timestamp: String(now) } } };
+  });
+  return { ...device, spec: { ...device.spec, ...(properties ? { properties } : {}) } };
+}
+
 /** A value as JSON, for words to people; one of a megabyte would be no help. */
 export function shortened(value: unknown): string {
   const text = JSON.stringify(value) ?? String(value);

@@ -30,6 +30,17 @@ export interface DeviceMapper {
   applyDevice(device: Device, model: DeviceModel): string | undefined;
   /** Forgets a device and lets go of its connection. */
   removeDevice(id: DeviceId): void;
+  /** Brings a value to a device at once and once, whatever it has already: a command, not a wish. What cannot be brought
+   * now is not tried later. Mappers that know desired values only have it not.
+   * @param value checked against the model
+   * @returns why the device does not have it; undefined when it has; never rejects */
+  write?(id: DeviceId, property: string, value: string): Promise<string | undefined>;
+}
+
+/** Takes readings to where the `pushMethod` of their property says. */
+export interface ReadingSink {
+  /** Readings that are due to be pushed, also those that did not change. */
+  push(id: DeviceId, readings: readonly Reading[]): void;
 }
 
 /** What a mapper tells edgecore. Calls do not wait for the disk. */

@@ -18,6 +18,16 @@ export const errorTable = {
     retry: 'never',
     hint: '`edgecore --help` lists the commands, `edgecore COMMAND --help` explains one.',
   },
+  EDGECORE_UNREACHABLE: {
+    message: 'the edgecore of this machine cannot be asked',
+    retry: 'never',
+    hint: 'Start edgecore, run the command as the user that edgecore runs as (sudo), or name its configuration with --config.',
+  },
+  DEVICE_UNKNOWN: {
+    message: 'there is no device of this name',
+    retry: 'never',
+    hint: '`edgecore device list` names those that are here; NAMESPACE/NAME names one that is not in default.',
+  },
   MAPPER_UNKNOWN: {
     message: 'no mapper of this name is installed',
     retry: 'never',

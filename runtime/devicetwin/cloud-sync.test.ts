@@ -10,7 +10,14 @@ import { adopt, type DeviceEntry, newDeviceEntry, settle, settled } from './devi
 import type { Twin } from './twin.ts';
 import type { TwinChange } from './twin-events.ts';
 
-type Ask = { draft: MessageDraft; answer: (content: unknown, operation?: string) => void; fail: () => void };
+type Ask = {
+  draft: MessageDraft;
+  /** It was written to the link. */
+  handed: () => void;
+  superseded: AbortSignal;
+  answer: (content: unknown, operation?: string) => void;
+  fail: () => void;
+};
 type Context = {
   clock: FakeClock;
   link: { online: boolean };
@@ -35,10 +42,15 @@ test.before.each((context) => {
   const confirmed: string[][] = [];
   const link = {
     online: true,
-    request: (draft: MessageDraft): Promise<Message> =>
+    request: (
+      draft: MessageDraft,
+      _timeout: number,
+      options: { handed: () => void; superseded: AbortSignal },
+    ): Promise<Message> =>
       new Promise((resolve, reject) => {
         asks.push({
           draft,
+          ...options,
           answer: (content, operation = 'response') =>
             resolve(newMessage({ ...draft, operation, content, parent: 'x' }, 0)),
           fail: () => reject(new EdgeError('LINK_TIMEOUT')),
@@ -242,6 +254,92 @@ for (const [what, end] of unconfirmed) {
     assert.is(asks[1]?.draft.resource, 'device/default/plc/state/update');
   });
 }
+
+test('what was not confirmed is told again after 30 s although nothing changes any more', async ({
+  sync,
+  entry,
+  asks,
+  clock,
+  settle,
+}) => {
+  change(entry, 't', '1');
+  sync.push(entry);
+  asks[0]?.fail();
+  await settle();
+  await clock.advance(29_999);
+  assert.is(asks.length, 1);
+  await clock.advance(1);
+  assert.equal(twinsOf(asks[1]), { t: twin('1') });
+  asks[1]?.answer('OK');
+  await settle();
+  assert.is(clock.pending, 0);
+});
+
+test('what is newer waits 2 s for an answer, from when the message was written to the link', async ({
+  sync,
+  entry,
+  asks,
+  clock,
+}) => {
+  change(entry, 'a', '1');
+  change(entry, 'b', '1');
+  sync.push(entry);
+  change(entry, 'a', '2');
+  sync.push(entry);
+  await clock.advance(60_000);
+  assert.is(asks.length, 1, 'it is not even on its way');
+  asks[0]?.handed();
+  await clock.advance(1999);
+  assert.is(asks.length, 1);
+  await clock.advance(1);
+  assert.equal(twinsOf(asks[1]), { a: twin('2'), b: twin('1') }, 'with all that is not confirmed');
+});
+
+test('when nothing is newer nothing is sent beside what is under way', async ({
+  sync,
+  entry,
+  asks,
+  clock,
+}) => {
+  change(entry, 't', '1');
+  sync.push(entry);
+  asks[0]?.handed();
+  await clock.advance(19_000);
+  assert.is(asks.length, 1);
+  assert.not(asks[0]?.superseded.aborted, 'it is sent again when it must have been lost');
+  change(entry, 't', '2');
+  sync.push(entry);
+  assert.equal(twinsOf(asks[1]), { t: twin('2') }, 'what comes then goes at once');
+});
+
+test('a message is not sent again once a newer one has left; its answer still counts', async ({
+  sync,
+  entry,
+  asks,
+  clock,
+  confirmed,
+  settle,
+}) => {
+  change(entry, 'a', '1');
+  change(entry, 'b', '1');
+  sync.push(entry);
+  asks[0]?.handed();
+  change(entry, 'a', '2');
+  assert.not(asks[0]?.superseded.aborted);
+  await clock.advance(2000);
+  assert.is(asks.length, 2);
+  assert.ok(asks[0]?.superseded.aborted);
+  assert.not(asks[1]?.superseded.aborted);
+  asks[0]?.answer('OK');
+  await settle();
+  assert.equal([...entry.unsynced], ['a'], 'its own value of b stands');
+  assert.equal(confirmed, [['b']]);
+  assert.is(asks.length, 2);
+  asks[1]?.answer('OK');
+  await settle();
+  assert.equal([...entry.unsynced], []);
+  assert.is(clock.pending, 0);
+});
 
 test('without a link nothing is sent, and nothing is forgotten', async ({
   sync,

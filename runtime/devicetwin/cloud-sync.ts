@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Clock } from '../core/clock.ts';
+import type { Clock, Timer } from '../core/clock.ts';
 import { errorText } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import type { Message, MessageDraft } from '../core/message.ts';
@@ -12,7 +12,13 @@ import type { Twin } from './twin.ts';
 /** The cloud link, as far as twins need it. */
 export interface TwinLink {
   readonly online: boolean;
-  request(draft: MessageDraft, timeout: Millis): Promise<Message>;
+  /** @param options.handed called when it was written to the link
+   * @param options.superseded it is not sent again after this; its answer still counts */
+  request(
+    draft: MessageDraft,
+    timeout: Millis,
+    options: { readonly handed: () => void; readonly superseded: AbortSignal },
+  ): Promise<Message>;
 }
 
 export type CloudSyncDeps = {
@@ -24,17 +30,33 @@ export type CloudSyncDeps = {
   readonly confirmed: (entry: DeviceEntry, names: readonly string[]) => void;
 };
 
-const ANSWER_TIMEOUT = seconds(20);
+/** One message under way. */
+type Turn = {
+  /** What it says of twins. */
+  readonly twins: Map<string, Twin>;
+  readonly superseded: AbortController;
+  timer: Timer | undefined;
+  /** It was left unanswered for so long that something newer may go. */
+  late: boolean;
+};
 
-/** Brings twins and states to the cloud: what changed since it last confirmed, one message under way for each device.
- * Changes made meanwhile wait and go together, so the cloud never sees an older value after a newer one. Values go when
- * {@link Pace} lets the device; what an operator waits for goes at once. What somebody was promised goes up only
- * once it is on disk: a power cut would bring the value before it back.
+const ANSWER_TIMEOUT = seconds(20);
+/** How long what is newer waits for the answer to what is under way: that may be stuck behind something large. */
+const PATIENCE = seconds(2);
+/** When what was not confirmed is told again although nothing has changed since. */
+const RETRY = seconds(30);
+
+/** Brings twins and states to the cloud: what changed since it last confirmed, as a rule one message under way for each
+ * device. Changes made meanwhile wait and go together. Messages of one connection are read and merged in the order in which
+ * they were sent, and one is not sent again once a newer one has left: so the cloud never sees an older value after a newer
+ * one. Values go when {@link Pace} lets the device; what an operator waits for goes at once. What somebody was promised goes
+ * up only once it is on disk: a power cut would bring the value before it back.
  * @source KubeEdge dtmanager SyncDeviceFromMeta, twin/edge_updated and state/update */
 export class CloudSync {
   private readonly deps: CloudSyncDeps;
   private readonly pace: Pace<DeviceEntry>;
-  private readonly busy = new Set<DeviceEntry>();
+  private readonly turns = new Map<DeviceEntry, Turn>();
+  private readonly retries = new Map<DeviceEntry, Timer>();
   /** Devices with something that cannot wait, for when what is under way is confirmed. */
   private readonly urgent = new Set<DeviceEntry>();
 
@@ -53,7 +75,8 @@ export class CloudSync {
   push(entry: DeviceEntry, when: 'in turn' | 'now' = 'in turn'): void {
     if (!this.deps.link.online) return;
     if (when === 'now') this.urgent.add(entry);
-    if (this.busy.has(entry) || !hasNews(entry)) return;
+    const turn = this.turns.get(entry);
+    if (turn ? !turn.late || !isNewer(entry, turn) : !hasNews(entry)) return;
     if (!this.urgent.has(entry)) return this.pace.ask(entry, () => this.start(entry));
     this.pace.speaksNow(entry);
     this.start(entry);
@@ -62,35 +85,62 @@ export class CloudSync {
   /** The device is no more. */
   forget(entry: DeviceEntry): void {
     this.urgent.delete(entry);
+    this.cancel(entry);
     this.pace.forget(entry);
   }
 
   stop(): void {
+    for (const { timer } of this.turns.values()) timer?.cancel();
+    for (const timer of this.retries.values()) timer.cancel();
     this.pace.stop();
+  }
+
+  /** Nothing of it is sent again. */
+  private cancel(entry: DeviceEntry): void {
+    const turn = this.turns.get(entry);
+    turn?.timer?.cancel();
+    turn?.superseded.abort();
+    this.turns.delete(entry);
+    this.retries.get(entry)?.cancel();
+    this.retries.delete(entry);
   }
 
   private start(entry: DeviceEntry): void {
     if (!this.deps.link.online) return;
     this.urgent.delete(entry);
-    this.busy.add(entry);
-    void this.run(entry);
+    this.cancel(entry);
+    const turn = { twins: new Map(), superseded: new AbortController(), timer: undefined, late: false };
+    this.turns.set(entry, turn);
+    void this.run(entry, turn);
   }
 
-  private async run(entry: DeviceEntry): Promise<void> {
+  private async run(entry: DeviceEntry, turn: Turn): Promise<void> {
+    let isConfirmed = false;
     try {
-      if (entry.stateUnsynced) await this.sendState(entry);
-      if (this.deps.link.online && hasTwins(entry)) await this.sendTwins(entry);
+      if (entry.stateUnsynced) await this.sendState(entry, turn);
+      const goesOn = this.deps.link.online && this.turns.get(entry) === turn;
+      if (goesOn && hasTwins(entry)) await this.sendTwins(entry, turn);
+      isConfirmed = true;
     } catch (error) {
-      // Still marked as unsynced: sent with the next change or the next link.
       this.deps.log.debug('twin not confirmed', () => ({ device: entry.id, reason: errorText(error) }));
-      return;
-    } finally {
-      this.busy.delete(entry);
     }
-    this.push(entry);
+    if (this.turns.get(entry) !== turn) return;
+    this.cancel(entry);
+    if (isConfirmed) this.push(entry);
+    // Still marked as unsynced: sent with the next change, the next link, or a while later.
+    else this.retryLater(entry);
   }
 
-  private async sendState(entry: DeviceEntry): Promise<void> {
+  private retryLater(entry: DeviceEntry): void {
+    if (!this.deps.link.online) return;
+    const again = (): void => {
+      this.retries.delete(entry);
+      this.push(entry);
+    };
+    this.retries.set(entry, this.deps.clock.after(RETRY, again));
+  }
+
+  private async sendState(entry: DeviceEntry, turn: Turn): Promise<void> {
     const { name, state, reason } = entry;
     const faults = entry.faults.all();
     const lastOnlineTime = lastOnlineOf(entry);
@@ -103,19 +153,20 @@ export class CloudSync {
     };
     entry.stateUnsynced = false;
     const content = JSON.stringify({ ...this.base(), device });
-    const taken = await this.ask(`device/${entry.id}/state/update`, content).catch(() => false);
+    const taken = await this.ask(entry, turn, 'state/update', content, () => {}).catch(() => false);
     if (!taken) entry.stateUnsynced = true;
     if (!taken) throw new Error('the state was not confirmed');
   }
 
-  private async sendTwins(entry: DeviceEntry): Promise<void> {
-    const twins = new Map<string, Twin>();
+  private async sendTwins(entry: DeviceEntry, turn: Turn): Promise<void> {
+    const { twins } = turn;
     for (const name of entry.unsynced) {
       const twin = tellable(entry, name);
       if (twin) twins.set(name, twin);
     }
     const content = { ...this.base(), twin: Object.fromEntries(twins) };
-    const taken = await this.ask(`device/${entry.id}/twin/edge_updated`, content);
+    const handed = (): void => this.handed(entry, turn);
+    const taken = await this.ask(entry, turn, 'twin/edge_updated', content, handed);
     if (!taken) throw new Error('the twins were not confirmed');
     const same: string[] = [];
     for (const [name, twin] of twins) {
@@ -127,9 +178,25 @@ export class CloudSync {
     this.deps.confirmed(entry, same);
   }
 
-  private async ask(resource: string, content: unknown): Promise<boolean> {
+  private handed(entry: DeviceEntry, turn: Turn): void {
+    if (turn.superseded.signal.aborted) return;
+    turn.timer ??= this.deps.clock.after(PATIENCE, () => {
+      turn.late = true;
+      this.push(entry);
+    });
+  }
+
+  private async ask(
+    entry: DeviceEntry,
+    turn: Turn,
+    what: string,
+    content: unknown,
+    handed: () => void,
+  ): Promise<boolean> {
+    const { link } = this.deps;
+    const resource = `device/${entry.id}/${what}`;
     const draft = { source: 'twin', group: 'resource', operation: 'update', resource, content };
-    const reply = await this.deps.link.request(draft, ANSWER_TIMEOUT);
+    const reply = await link.request(draft, ANSWER_TIMEOUT, { handed, superseded: turn.superseded.signal });
     return reply.route.operation === 'response' && reply.content === 'OK';
   }
 
@@ -140,6 +207,16 @@ export class CloudSync {
 
 function hasNews(entry: DeviceEntry): boolean {
   return entry.stateUnsynced || hasTwins(entry);
+}
+
+/** Whether there is something that the message under way does not say. */
+function isNewer(entry: DeviceEntry, { twins }: Turn): boolean {
+  if (entry.stateUnsynced) return true;
+  for (const name of entry.unsynced) {
+    const twin = tellable(entry, name);
+    if (twin && twin !== twins.get(name)) return true;
+  }
+  return false;
 }
 
 /** What is still on its way to the disk is none yet. */

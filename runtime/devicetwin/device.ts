@@ -145,6 +145,12 @@ export function modelKey(device: Device): string {
   return `${device.metadata.namespace ?? 'default'}/${device.spec.deviceModelRef?.name ?? ''}`;
 }
 
+/** What an operator is told of a device without model. */
+export function modelAbsence(device: Device): string {
+  if (!device.spec.deviceModelRef?.name) return 'spec.deviceModelRef.name: missing';
+  return `DeviceModel ${modelKey(device)} is not here: create it in the cluster`;
+}
+
 /** Empty when the device names none. */
 export function protocolOf(device: Device): string {
   return device.spec.protocol?.protocolName ?? '';
@@ -163,9 +169,9 @@ export function topicOf(id: DeviceId): string {
 }
 
 /** How many devices answer. */
-export function onlineAmong(entries: Iterable<DeviceEntry>): number {
+export function onlineAmong(entries: ReadonlyMap<DeviceId, DeviceEntry>): number {
   let n = 0;
-  for (const { state } of entries) if (state === 'online') n++;
+  for (const { state } of entries.values()) if (state === 'online') n++;
   return n;
 }
 

@@ -69,6 +69,8 @@ type Context = {
   link: { online: boolean; drafts: MessageDraft[]; answer: boolean; pending: (() => void)[] };
   mapper: FakeMapper;
   heard: Heard[];
+  /** What the observer was told. */
+  observed: unknown[];
   objects: { devices: Device[]; models: DeviceModel[] };
   make: () => DeviceTwin;
   twins: DeviceTwin;
@@ -103,6 +105,7 @@ test.before.each(async (context) => {
   const clock = new FakeClock();
   const store = new FakeStore();
   const heard: Heard[] = [];
+  const observed: unknown[] = [];
   const objects = { devices: [] as Device[], models: [] as DeviceModel[] };
   const link: Context['link'] & { request(draft: MessageDraft): Promise<Message> } = {
     online: false,
@@ -140,6 +143,11 @@ test.before.each(async (context) => {
       log: silentLogger,
       metrics: new Metrics(),
       publish: (topic, payload) => heard.push({ topic, payload: payload as Record<string, unknown> }),
+      observer: {
+        heard: (id, changes) =>
+          observed.push([id, changes.map(({ name, current }) => [name, current.actual?.value])]),
+        heardState: (id, state) => observed.push([id, state]),
+      },
       objects: { devices: () => objects.devices, models: () => objects.models },
     });
     twins.addMapper(mapper);
@@ -147,7 +155,7 @@ test.before.each(async (context) => {
   };
   const twins = make();
   await twins.start();
-  Object.assign(context, { clock, store, heard, objects, link, mapper, time, make, twins });
+  Object.assign(context, { clock, store, heard, observed, objects, link, mapper, time, make, twins });
 });
 test.after.each(async ({ twins, clock }) => {
   await twins.stop();
@@ -541,6 +549,22 @@ test('a write that failed is told with the device’s state, until one succeeds'
   assert.equal(faults, [{ setpoint: 'desired "20": exception 2' }, undefined]);
 });
 
+test('a value that cannot be pushed is told with the device’s state, and its twin is as before', async (context) => {
+  const { twins, link, clock } = context;
+  join(context);
+  link.online = true;
+  const faults = new Map([['setpoint', 'cannot be pushed to redis db:6379']]);
+  for (const told of [faults, faults, new Map<string, string>()]) {
+    twins.reportPushFaults(ID, told);
+    await clock.advance(0);
+  }
+  const states = link.drafts.map(({ content }) => JSON.parse(content as string) as { device: unknown });
+  assert.equal(
+    states.map(({ device }) => (device as { faults?: unknown }).faults),
+    [Object.fromEntries(faults), undefined],
+  );
+});
+
 test('what changed while the link was down goes up when it returns', async (context) => {
   const { twins, link, clock } = context;
   join(context);
@@ -817,6 +841,28 @@ test('a desired value that came before its model is judged when that comes', ({ 
   twins.applyModel(strict);
   assert.equal(twinOf(twins, 'setpoint')?.metadata.type, 'int');
   assert.is(twinOf(twins, 'setpoint')?.expected?.value, '99');
+});
+
+test('who acts on values hears each of them, and each state that is news', async ({
+  twins,
+  observed,
+  clock,
+}) => {
+  twins.applyModel(model);
+  twins.applyDevice(device());
+  observed.length = 0;
+  const at = clock.now();
+  twins.reportDeviceStatus(ID, [{ property: 'temperature', value: '21.5', at }]);
+  twins.reportDeviceStatus(ID, [{ property: 'temperature', value: 'hot', at }]);
+  twins.reportDeviceState(ID, 'online');
+  twins.reportDeviceState(ID, 'online', 'slow');
+  await twins.handleDevice(ID, 'twin/update', update({ setpoint: { actual: { value: '5' } } }));
+  assert.equal(observed, [
+    [ID, [['temperature', '21.5']]],
+    [ID, 'online'],
+    [ID, 'online'],
+    [ID, [['setpoint', '5']]],
+  ]);
 });
 
 test.run();

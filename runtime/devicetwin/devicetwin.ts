@@ -15,6 +15,7 @@ import {
   isOnline,
   isState,
   lastOnlineOf,
+  modelAbsence,
   modelKey,
   newDeviceEntry,
   onlineAmong,
@@ -36,7 +37,7 @@ import { type Membership, membershipEvent } from './membership.ts';
 import { Models } from './models.ts';
 import { DeviceRecords, type DeviceStore } from './records.ts';
 import type { SideMetadata, TwinUpdate } from './twin.ts';
-import { isAwaited, refusalPayload, type TwinChange, twinEvents } from './twin-events.ts';
+import { isAwaited, refusalPayload, type TwinChange, type TwinObserver, twinEvents } from './twin-events.ts';
 import { type EventBase, eventBase, notFound, parseEvent, parseTwinRequest } from './twin-request.ts';
 
 export type DeviceTwinDeps = {
@@ -50,6 +51,8 @@ export type DeviceTwinDeps = {
   readonly metrics: MetricSource;
   /** Publishes a JSON payload on an MQTT topic. */
   readonly publish: (topic: string, payload: unknown) => void;
+  /** Who acts on what devices report. */
+  readonly observer?: TwinObserver;
   /** What there is in the store of the cluster's objects, at boot. */
   readonly objects: { devices(): readonly Device[]; models(): readonly DeviceModel[] };
 };
@@ -76,17 +79,14 @@ export class DeviceTwin implements DeviceManager {
     this.log = deps.log.child('devicetwin');
     this.records = new DeviceRecords(deps.store, deps.clock);
     this.sync = new CloudSync({
-      link: deps.link,
-      clock: deps.clock,
+      ...deps,
       config: deps.config.cloudReport,
       log: this.log,
       confirmed: (entry, names) => this.note(entry, names),
     });
     deps.time.onArrival((boot, epoch) => this.restamp(boot, epoch));
     deps.metrics.gauge('edgecore_devices', 'Devices of this node.', () => this.entries.size);
-    deps.metrics.gauge('edgecore_devices_online', 'Devices that answer.', () =>
-      onlineAmong(this.entries.values()),
-    );
+    deps.metrics.gauge('edgecore_devices_online', 'Devices that answer.', () => onlineAmong(this.entries));
     const waiting = 'Devices with values that wait for their turn to be told to the cloud.';
     deps.metrics.gauge('edgecore_devices_waiting', waiting, () => this.sync.waiting);
   }
@@ -137,7 +137,7 @@ export class DeviceTwin implements DeviceManager {
 
   membership(added: readonly Membership[], removed: readonly Membership[]): void {
     for (const { id, name, description } of added) this.entryOf(id as DeviceId, name, description);
-    for (const { id } of removed) this.forget(id as DeviceId);
+    for (const { id } of removed) this.removeDevice(id as DeviceId);
     const base = { event_id: randomUUID(), timestamp: this.deps.clock.now() };
     this.deps.publish(
       `$hw/events/node/${this.deps.node}/membership/updated`,
@@ -166,7 +166,19 @@ export class DeviceTwin implements DeviceManager {
   }
 
   removeDevice(id: DeviceId): void {
-    this.forget(id);
+    const entry = this.entries.get(id);
+    if (!entry) return;
+    if (entry.device) this.mappers.forget(id, entry.device);
+    this.entries.delete(id);
+    this.sync.forget(entry);
+    this.records.remove(entry);
+    for (const listener of this.listeners) listener();
+  }
+
+  /** How a value is brought to a device at once; absent when nobody here can. */
+  writerOf(id: DeviceId): ReturnType<Mappers['writerOf']> {
+    const device = this.entries.get(id)?.device;
+    return device && this.mappers.writerOf(id, device);
   }
 
   /** A device of this node. */
@@ -215,6 +227,14 @@ export class DeviceTwin implements DeviceManager {
     this.changed(entry, 'now');
   }
 
+  /** What of a device's values cannot be pushed, by property. */
+  reportPushFaults(id: DeviceId, faults: ReadonlyMap<string, string>): void {
+    const entry = this.entries.get(id);
+    if (!entry?.faults.replace('push', faults)) return;
+    entry.stateUnsynced = true;
+    this.changed(entry, 'now');
+  }
+
   // --- from MQTT
 
   /** Takes a message on `$hw/events/device/<ns>/<name>/<action>`.
@@ -245,10 +265,8 @@ export class DeviceTwin implements DeviceManager {
     const result = `${topicOf(id)}/twin/update/result`;
     const request = parseTwinRequest(payload, now);
     if ('refused' in request) {
-      return this.deps.publish(
-        result,
-        refusalPayload(eventBase(parseEvent(payload) ?? {}, now), request.refused),
-      );
+      const unread = eventBase(parseEvent(payload) ?? {}, now);
+      return this.deps.publish(result, refusalPayload(unread, request.refused));
     }
     const entry = this.entries.get(id);
     const base = { event_id: request.event_id, timestamp: now };
@@ -293,25 +311,12 @@ export class DeviceTwin implements DeviceManager {
     return entry;
   }
 
-  private forget(id: DeviceId): void {
-    const entry = this.entries.get(id);
-    if (!entry) return;
-    if (entry.device) this.mappers.forget(id, entry.device);
-    this.entries.delete(id);
-    this.sync.forget(entry);
-    this.records.remove(entry);
-    for (const listener of this.listeners) listener();
-  }
-
   /** Gives the device to its mapper, or says why nobody serves it. */
   private hand(entry: DeviceEntry, device: Device): void {
     const model = this.models.of(device);
     const faults = new Map([...this.models.faultsFor(device), ...entry.objectFaults]);
     if (entry.faults.replace('object', faults)) entry.stateUnsynced = true;
-    if (!model) {
-      this.unserved(entry, `DeviceModel ${modelKey(device)} is not here: create it in the cluster`);
-      return;
-    }
+    if (!model) return this.unserved(entry, modelAbsence(device));
     entry.model = model;
     const fault = this.mappers.apply(device, model);
     if (fault) this.unserved(entry, fault);
@@ -332,10 +337,8 @@ export class DeviceTwin implements DeviceManager {
     if (refused.length > 0) this.reportWrites(entry.id, refused);
     if (changes.length === 0) return;
     adopt(entry, changes, () => true);
-    this.records.noteTwins(
-      entry,
-      changes.map((c) => c.name),
-    );
+    const names = changes.map((c) => c.name);
+    this.records.noteTwins(entry, names);
     this.announce(entry, changes, { event_id: '', timestamp: this.deps.clock.now() });
   }
 
@@ -347,8 +350,7 @@ export class DeviceTwin implements DeviceManager {
   /** @param fault undefined when nothing is wrong any more
    * @returns whether that is news */
   private noteFault(entry: DeviceEntry, kind: FaultKind, property: string, fault?: string): boolean {
-    const { faults } = entry;
-    const isNews = fault === undefined ? faults.clear(kind, property) : faults.set(kind, property, fault);
+    const isNews = entry.faults.set(kind, property, fault);
     if (isNews) entry.stateUnsynced = true;
     if (isNews && fault) this.log.warn(faultLine[kind], { device: entry.id, property, reason: fault });
     return isNews;
@@ -360,9 +362,9 @@ export class DeviceTwin implements DeviceManager {
   }
 
   private announce(entry: DeviceEntry, changes: readonly TwinChange[], base: EventBase): void {
-    for (const { topic, payload } of twinEvents(base, changes, entry.twins)) {
+    for (const { topic, payload } of twinEvents(base, changes, entry.twins))
       this.deps.publish(`${topicOf(entry.id)}/${topic}`, payload);
-    }
+    this.deps.observer?.heard(entry.id, changes);
     this.changed(entry, changes.some(isAwaited) ? 'now' : undefined);
   }
 
@@ -386,6 +388,7 @@ export class DeviceTwin implements DeviceManager {
       ...base,
       device: { name: entry.name, state, lastOnlineTime: lastOnlineOf(entry) },
     });
+    if (isNews) this.deps.observer?.heardState(entry.id, state);
     this.changed(entry, isNews ? 'now' : undefined);
   }
 

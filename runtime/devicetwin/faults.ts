@@ -1,11 +1,13 @@
-/** What of a property is wrong: how the objects of the cluster describe it, what a mapper read, what is wanted of it. */
-export type FaultKind = 'object' | 'reading' | 'desired';
+/** What of a property is wrong: how the objects of the cluster describe it, what a mapper read, what is wanted of it, where its values
+ * go. */
+export type FaultKind = 'object' | 'reading' | 'desired' | 'push';
 
 /** What the log says of each. */
 export const faultLine: Readonly<Record<FaultKind, string>> = {
   object: 'a property cannot be served',
   reading: 'a reading was refused',
   desired: 'a desired value did not reach the device',
+  push: 'a value cannot be pushed',
 };
 
 /** Why properties of a device cannot be read or written, as an operator is told. */
@@ -14,10 +16,12 @@ export class PropertyFaults {
     object: new Map(),
     reading: new Map(),
     desired: new Map(),
+    push: new Map(),
   };
 
-  /** @returns whether it is news */
-  set(kind: FaultKind, property: string, fault: string): boolean {
+  /** @param fault undefined: nothing is wrong. @returns whether it is news */
+  set(kind: FaultKind, property: string, fault: string | undefined): boolean {
+    if (fault === undefined) return this.clear(kind, property);
     if (this.kinds[kind].get(property) === fault) return false;
     this.kinds[kind].set(property, fault);
     return true;
@@ -33,6 +37,11 @@ export class PropertyFaults {
     const before = JSON.stringify([...this.kinds[kind]]);
     this.kinds[kind] = new Map(faults);
     return JSON.stringify([...faults]) !== before;
+  }
+
+  /** What of one kind is wrong with a property. */
+  of(kind: FaultKind, property: string): string | undefined {
+    return this.kinds[kind].get(property);
   }
 
   /** All that is wrong with a property. */

@@ -42,6 +42,15 @@ export class Mappers {
     }
   }
 
+  /** Brings a value to the device at once; absent when nobody here can. */
+  writerOf(
+    id: DeviceId,
+    device: Device,
+  ): ((property: string, value: string) => Promise<string | undefined>) | undefined {
+    const mapper = this.byProtocol.get(protocolOf(device));
+    return mapper?.write ? async (property, value) => mapper.write?.(id, property, value) : undefined;
+  }
+
   forget(id: DeviceId, device: Device): void {
     this.byProtocol.get(protocolOf(device))?.removeDevice(id);
   }

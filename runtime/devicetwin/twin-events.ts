@@ -1,8 +1,17 @@
+import type { DeviceState } from '../core/devices.ts';
+import type { DeviceId } from '../core/units.ts';
 import { differs, type Twin, type TwinRefusal, withoutVersions } from './twin.ts';
 import type { EventBase } from './twin-request.ts';
 
 /** One property before and after an update. */
 export type TwinChange = { readonly name: string; readonly last: Twin | undefined; readonly current: Twin };
+
+/** Who acts on what devices report. */
+export interface TwinObserver {
+  heard(id: DeviceId, changes: readonly TwinChange[]): void;
+  /** The state is another one than before, or has another reason. */
+  heardState(id: DeviceId, state: DeviceState): void;
+}
 
 /** Whether somebody waits to see it: another value is wanted, or what was wanted is there. */
 export function isAwaited({ last, current }: TwinChange): boolean {

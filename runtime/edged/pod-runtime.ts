@@ -139,8 +139,10 @@ export class PodRuntime {
   private async configure(pod: Pod, container: Container, attempt: number) {
     const imageRef = await ensureImage(this.deps, pod, container);
     try {
-      const volumes = await this.volumes(pod);
-      const own = await environment(pod, container, this.facts(), this.deps.source);
+      const [volumes, own] = await Promise.all([
+        this.volumes(pod),
+        environment(pod, container, this.facts(), this.deps.source),
+      ]);
       const env = new Map([...Object.entries(this.deps.variables), ...own]);
       const { podFolder, podIP, nodeMemory } = { podFolder: this.folder, podIP: this.podIP, ...this.deps };
       return containerConfig({

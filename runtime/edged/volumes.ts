@@ -36,11 +36,10 @@ export async function mountVolumes(
   facts: PodFacts,
   source: VolumeSource,
 ): Promise<Map<string, string>> {
-  const paths = new Map<string, string>();
-  for (const volume of pod.spec.volumes ?? []) {
-    paths.set(volume.name, await mountVolume(pod, volume, podFolder, facts, source));
-  }
-  return paths;
+  const mounted = (pod.spec.volumes ?? []).map(async (volume) => {
+    return [volume.name, await mountVolume(pod, volume, podFolder, facts, source)] as const;
+  });
+  return new Map(await Promise.all(mounted));
 }
 
 /** Removes what a pod had on disk. */

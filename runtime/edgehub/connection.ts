@@ -74,6 +74,11 @@ export class Connection {
     this.writer.write(text, notices);
   }
 
+  /** Calls back when all that the cloud had sent before it read this has come. */
+  probe(answered: () => void): void {
+    this.writer.mark(answered);
+  }
+
   /** Says goodbye. */
   close(): void {
     this.socket.close(1000);

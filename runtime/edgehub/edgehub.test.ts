@@ -487,6 +487,42 @@ test('a request fails when it is not answered, when there is no link, and when t
   await retries.next();
 });
 
+test('a question that is not answered is asked again, with the same id; what a client writes is not', async (context) => {
+  await connected(context);
+  const { cloud, hub, clock } = context;
+  const asked = hub.request(query('default/configmap/c'), seconds(60));
+  const written = hub.request({ ...query('null'), source: 'metaserver' }, seconds(60));
+  const [first, write] = [await cloud.next(), await cloud.next()];
+  await clock.advance(500);
+  const second = await cloud.next();
+  assert.equal(second, first);
+  cloud.send(fromCloud('response', 'r', 'late', { parent: first.header.msg_id }));
+  assert.is((await asked).content, 'late');
+  await clock.advance(seconds(5));
+  assert.equal(await cloud.settled(), [], 'answered once, it is over');
+  cloud.send(fromCloud('response', 'r', 'done', { parent: write.header.msg_id }));
+  assert.is((await written).content, 'done');
+});
+
+test('a report is sent again after 2 s, unless a newer one has left', async (context) => {
+  await connected(context);
+  const { cloud, hub, clock } = context;
+  const report = { source: 'twin', group: 'resource', operation: 'update', resource: 'device/a/b/x' };
+  const superseded = new AbortController();
+  let handed = 0;
+  const options = { handed: () => handed++, superseded: superseded.signal };
+  const asked = hub.request({ ...report, content: 1 }, seconds(20), options);
+  const first = await cloud.next();
+  await clock.advance(seconds(2));
+  assert.equal(await cloud.next(), first);
+  assert.is(handed, 2);
+  superseded.abort();
+  await clock.advance(seconds(4));
+  assert.equal(await cloud.settled(), []);
+  cloud.send(fromCloud('response', 'r', 'OK', { parent: first.header.msg_id }));
+  assert.is((await asked).content, 'OK');
+});
+
 test('stopping closes the connection properly and says so once', async (context) => {
   await connected(context);
   const { cloud, hub, handled } = context;

@@ -13,7 +13,7 @@ import {
 import type { Counter, MetricSource } from '../core/metrics.ts';
 import { parseResource } from '../core/resource.ts';
 import type { TimeTrust } from '../core/time-trust.ts';
-import type { Millis } from '../core/units.ts';
+import { type Millis, seconds } from '../core/units.ts';
 import type { FrameNotices } from '../wire/frame-writer.ts';
 import { Certificates, type Credentials } from './certificates.ts';
 import type { EdgeHubConfig } from './config.ts';
@@ -23,6 +23,7 @@ import { Outbox, type OutboxStore } from './outbox.ts';
 import { RateGate } from './rate-gate.ts';
 import { Requests } from './requests.ts';
 import { Rotation } from './rotation.ts';
+import { Unanswered } from './unanswered.ts';
 
 export type ObjectChange = Extract<Inbound, { kind: 'object' }>;
 
@@ -40,6 +41,13 @@ export interface CloudHandlers {
   /** The node has a new certificate. */
   renewed(): void;
 }
+
+export type RequestOptions = {
+  /** Called when it was written to the link, and each time that it is written again. */
+  readonly handed?: () => void;
+  /** It is not sent again after this; its answer still counts. */
+  readonly superseded?: AbortSignal;
+};
 
 export type EdgeHubDeps = {
   readonly config: EdgeHubConfig;
@@ -67,6 +75,9 @@ const answersWithoutAck = new Set([
   'Application',
 ]);
 
+/** The cloud answers a report when the API server has taken it, which may have to wait for its turn there. */
+const REPORT_WAIT = seconds(2);
+
 /** The node's end of the cloud link.
  * @source KubeEdge edge/pkg/edgehub */
 export class EdgeHub {
@@ -77,6 +88,7 @@ export class EdgeHub {
   private readonly link: Link;
   private readonly gate: RateGate;
   private readonly requests: Requests;
+  private readonly unanswered: Unanswered;
   private readonly certificates: Certificates;
   private readonly rotation: Rotation;
   private readonly received: Counter;
@@ -102,7 +114,8 @@ export class EdgeHub {
     const { certificates } = this;
     const renewed = (): void => this.renewed();
     this.rotation = new Rotation({ certificates, clock, time, log, random, renewed });
-    this.requests = new Requests(clock);
+    this.unanswered = new Unanswered({ clock, probe: (answered) => this.link.probe(answered) });
+    this.requests = new Requests(clock, this.unanswered);
     this.gate = new RateGate({
       clock,
       rate: config.messageQPS,
@@ -125,6 +138,7 @@ export class EdgeHub {
       metrics,
       send: (message, notices) => this.send(message, notices),
       isIdle: () => this.gate.isIdle,
+      unanswered: this.unanswered,
     });
     this.link = new Link({
       config,
@@ -163,6 +177,7 @@ export class EdgeHub {
     this.gate.clear();
     this.requests.failAll('edgecore stops');
     this.outbox.online(false);
+    this.unanswered.clear();
   }
 
   /** Sends a message when there is a link; false when there is none, or no room. */
@@ -172,14 +187,26 @@ export class EdgeHub {
     );
   }
 
-  /** Asks the cloud.
+  /** Asks the cloud, again and again where that does no harm.
+   * @param timeout from when it was first written to the link
    * @returns its answer, of whatever operation; rejects with LINK_OFFLINE or LINK_TIMEOUT */
-  request(draft: MessageDraft, timeout: Millis): Promise<Message> {
+  request(draft: MessageDraft, timeout: Millis, options: RequestOptions = {}): Promise<Message> {
     const message = newMessage(draft, this.deps.clock.now());
     const id = message.header.msg_id;
     const reply = this.requests.wait(id, draft.resource, timeout);
-    if (!this.send(message, { handed: () => this.requests.handed(id) }))
-      this.requests.refuse(id, draft.resource);
+    const transmit = (handed: () => void): boolean => {
+      const taken = (): void => {
+        this.requests.handed(id);
+        options.handed?.();
+        handed();
+      };
+      return this.send(message, { handed: taken });
+    };
+    const isSent = isRepeatable(message)
+      ? this.unanswered.start(id, transmit, draft.source === 'twin' ? REPORT_WAIT : undefined)
+      : transmit(() => {});
+    if (!isSent) this.requests.refuse(id, draft.resource);
+    options.superseded?.addEventListener('abort', () => this.unanswered.settled(id), { once: true });
     return reply;
   }
 
@@ -199,6 +226,7 @@ export class EdgeHub {
       this.requests.failAll(reason);
     }
     this.outbox.online(up);
+    if (!up) this.unanswered.clear();
     this.deps.handlers.link(up);
   }
 
@@ -281,4 +309,12 @@ export class EdgeHub {
  * many devices they would come seconds late. */
 function isUrgent({ header, route }: Message): boolean {
   return Boolean(header.parent_msg_id) || /(^|\/)(lease|node|nodepatch)\//.test(route.resource);
+}
+
+/** What may arrive twice: questions, a node's own objects (an `insert` of what is there is refused and no harm), reports. Not
+ * what clients of the node's API write: a second `create` would be told that its object exists. */
+function isRepeatable({ route }: Message): boolean {
+  const { source, operation, resource } = route;
+  if (source === 'metaserver') return false;
+  return source === 'twin' || operation === 'query' || /(^|\/)(lease|node|nodepatch)\//.test(resource);
 }

@@ -117,6 +117,11 @@ export class Link {
     return true;
   }
 
+  /** Calls back when all that the cloud had sent before it read this has come; never, when there is no connection. */
+  probe(answered: () => void): void {
+    if (this.current.state === 'online' && this.connection?.isOpen) this.connection.probe(answered);
+  }
+
   private async run(signal: AbortSignal): Promise<void> {
     const { clock, log, random } = this.deps;
     while (!signal.aborted) {

@@ -6,10 +6,10 @@ import type { OutboxClass } from './outbox.ts';
 const classes = ['state', 'event', 'history'] as const;
 
 /** Why an entry never reached the cloud. */
-export type DropReason = 'superseded' | 'full' | 'age' | 'size' | 'refused' | 'offline';
+export type DropReason = 'superseded' | 'full' | 'age' | 'size' | 'offline';
 
 const reasons: readonly (readonly [OutboxClass, readonly DropReason[]])[] = [
-  ['state', ['superseded', 'full', 'age', 'size', 'refused']],
+  ['state', ['superseded', 'full', 'age', 'size']],
   ['event', ['full', 'age', 'size']],
   ['history', ['full', 'age', 'size', 'offline']],
 ];

@@ -1,7 +1,8 @@
 import type { Clock, Timer } from '../core/clock.ts';
 import { isRecord, type Message } from '../core/message.ts';
-import { millis, seconds } from '../core/units.ts';
+import { millis, minutes, seconds } from '../core/units.ts';
 import type { FrameNotices } from '../wire/frame-writer.ts';
+import type { Unanswered } from './unanswered.ts';
 
 /** A state that waits in the store. */
 export type StateRow = { readonly seq: number; readonly subject: string; readonly message: Message };
@@ -15,25 +16,24 @@ export type StatesDeps = {
   readonly has: (seq: number) => boolean;
   /** The cloud has it, or has refused it for good. */
   readonly done: (seq: number) => void;
-  /** It was sent often and the cloud does not take it. */
-  readonly givenUp: (row: StateRow, reason: string) => void;
+  readonly unanswered: Unanswered;
 };
 
-type Flight = StateRow & { attempts: number; timer: Timer | undefined };
+/** @property writes how often it was handed to the link; refusals are counted apart */
+type Flight = StateRow & { writes: number; refusals: number; timer: Timer | undefined };
 
 /** How many may wait for the cloud's answer at a time. */
 const WINDOW = 16;
-/** From when the link has taken it. */
-const ANSWER_TIMEOUT = seconds(20);
-/** An entry that was refused or left unanswered this often on a working link is given up: it must not hold up the rest. */
-const ATTEMPTS = 5;
-/** The wait after a first refusal; it doubles, so that an API server that restarts is outlasted. */
+/** One that was sent this often, or refused, waits on by itself: it must not hold up the rest. */
+const PROMPT = 5;
+/** The wait after a first refusal; it doubles, so that an API server that is away is outlasted. */
 const REFUSAL_WAIT = seconds(5);
+const LONGEST_WAIT = minutes(5);
 /** The wait when the link has no room. */
 const ROOM_WAIT = seconds(1);
 
 /** Brings states to the cloud, each until it is answered. Two of one subject are never under way together, so that an
- * older state cannot overtake a newer one. */
+ * older state cannot overtake a newer one. None is given up but for its age: it is the only word about its subject. */
 export class OutboxStates {
   private readonly deps: StatesDeps;
   private readonly flights = new Map<string, Flight>();
@@ -49,18 +49,17 @@ export class OutboxStates {
     this.up = up;
     this.again?.cancel();
     this.again = undefined;
-    for (const flight of this.flights.values()) flight.timer?.cancel();
-    this.flights.clear();
+    for (const flight of [...this.flights.values()]) this.land(flight);
     this.pump();
   }
 
   /** @returns the message that a reply answers, or undefined when it answers none of ours, or one answered already */
   answered(reply: Message): Message | undefined {
     const flight = this.flights.get(reply.header.parent_msg_id ?? '');
-    if (!flight) return undefined;
+    // One that was refused waits; a second answer to what was sent before says nothing new.
+    if (!flight || flight.timer) return undefined;
     this.land(flight);
-    const failure = transientFailure(reply);
-    if (failure) this.postpone(flight, failure);
+    if (isTransient(reply)) this.postpone(flight);
     else this.deps.done(flight.seq);
     this.pump();
     return flight.message;
@@ -71,23 +70,27 @@ export class OutboxStates {
     const flying = [...this.flights.values()];
     const busy = new Set(flying.map(({ seq }) => seq));
     const subjects = new Set(flying.map(({ subject }) => ordering(subject)));
-    for (const row of this.deps.rows(2 * WINDOW)) {
-      if (this.flights.size >= WINDOW) return;
+    let room = WINDOW - flying.filter(isPrompt).length;
+    for (const row of this.deps.rows(2 * WINDOW + flying.length)) {
+      if (room <= 0) return;
       if (busy.has(row.seq) || subjects.has(ordering(row.subject))) continue;
-      if (!this.launch(row, 0)) return;
+      if (!this.launch({ ...row, writes: 0, refusals: 0, timer: undefined })) return;
       subjects.add(ordering(row.subject));
+      room--;
     }
   }
 
-  private launch(row: StateRow, attempts: number): boolean {
-    const flight: Flight = { ...row, attempts: attempts + 1, timer: undefined };
-    const id = row.message.header.msg_id;
+  private launch(flight: Flight): boolean {
+    const { message } = flight;
+    const id = message.header.msg_id;
     this.flights.set(id, flight);
-    const handed = (): void => {
-      if (this.flights.get(id) === flight)
-        flight.timer ??= this.deps.clock.after(ANSWER_TIMEOUT, () => this.retry(flight, 'no answer'));
-    };
-    if (this.deps.send(row.message, { handed })) return true;
+    const isSent = this.deps.unanswered.start(id, (handed) => {
+      // A newer state may have taken its place meanwhile: that one goes instead.
+      if (!this.deps.has(flight.seq)) return this.overtaken(flight);
+      if (++flight.writes === PROMPT) this.pump();
+      return this.deps.send(message, { handed });
+    });
+    if (isSent) return true;
     this.flights.delete(id);
     this.again ??= this.deps.clock.after(ROOM_WAIT, () => {
       this.again = undefined;
@@ -96,27 +99,34 @@ export class OutboxStates {
     return false;
   }
 
-  private retry(flight: Flight, why: string): void {
+  private overtaken(flight: Flight): true {
     this.land(flight);
-    if (flight.attempts >= ATTEMPTS) this.deps.givenUp(flight, why);
-    // A newer state may have taken its place meanwhile: that one goes instead.
-    else if (this.deps.has(flight.seq)) this.launch(flight, flight.attempts);
     this.pump();
+    return true;
   }
 
   /** Waits in flight, so that nothing of its subject overtakes it. */
-  private postpone(flight: Flight, why: string): void {
-    if (flight.attempts >= ATTEMPTS) return this.deps.givenUp(flight, why);
-    const wait = millis(REFUSAL_WAIT * 2 ** (flight.attempts - 1));
-    flight.timer = this.deps.clock.after(wait, () => this.retry(flight, why));
+  private postpone(flight: Flight): void {
+    const wait = Math.min(REFUSAL_WAIT * 2 ** flight.refusals++, LONGEST_WAIT);
+    flight.timer = this.deps.clock.after(millis(wait), () => {
+      flight.timer = undefined;
+      if (!this.deps.has(flight.seq)) this.overtaken(flight);
+      else this.launch(flight);
+    });
     this.flights.set(flight.message.header.msg_id, flight);
   }
 
   private land(flight: Flight): void {
+    const id = flight.message.header.msg_id;
     flight.timer?.cancel();
     flight.timer = undefined;
-    this.flights.delete(flight.message.header.msg_id);
+    this.flights.delete(id);
+    this.deps.unanswered.settled(id);
   }
+}
+
+function isPrompt({ writes, refusals }: Flight): boolean {
+  return writes < PROMPT && refusals === 0;
 }
 
 /** Subjects that share what stands before `#` are sent one after the other: a pod's last status before its deletion. */
@@ -124,14 +134,14 @@ function ordering(subject: string): string {
   return subject.split('#', 1)[0] ?? subject;
 }
 
-/** Why the same message may be taken another time; undefined when the answer is final, be it a refusal. */
-function transientFailure({ route, content }: Message): string | undefined {
-  if (route.operation === 'error') return String(content);
-  if (!isRecord(content)) return undefined;
+/** Whether the same message may be taken another time; false when the answer is final, be it a refusal. */
+function isTransient({ route, content }: Message): boolean {
+  if (route.operation === 'error') return true;
+  if (!isRecord(content)) return false;
   // A pod's deletion is refused with the bare error object, everything else within `Err`.
   const error = 'ErrStatus' in content ? content : content.Err;
-  if (!isRecord(error)) return undefined;
+  if (!isRecord(error)) return false;
   const status = isRecord(error.ErrStatus) ? error.ErrStatus : {};
   const code = Number(status.code ?? 0);
-  return code >= 400 && code < 500 && code !== 429 ? undefined : String(status.message ?? 'failed');
+  return code < 400 || code >= 500 || code === 429;
 }

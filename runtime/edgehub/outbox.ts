@@ -9,6 +9,7 @@ import { Backfill } from './backfill.ts';
 import type { EdgeHubConfig } from './config.ts';
 import { type DropReason, OutboxFigures } from './outbox-figures.ts';
 import { OutboxStates, type StateRow } from './outbox-states.ts';
+import type { Unanswered } from './unanswered.ts';
 
 export type OutboxClass = 'state' | 'event' | 'history';
 
@@ -50,6 +51,7 @@ export type OutboxDeps = {
   readonly send: (message: Message, notices: FrameNotices) => boolean;
   /** Whether nothing waits for the link. */
   readonly isIdle: () => boolean;
+  readonly unanswered: Unanswered;
 };
 
 /** A row's columns beside its message. */
@@ -85,7 +87,7 @@ export class Outbox {
       rows: (limit) => store.outbox.list('state', 0, limit).map(stateRow),
       has: (seq) => store.outbox.has(seq),
       done: (seq) => this.forget('state', seq),
-      givenUp: (row, reason) => this.giveUp(row, reason),
+      unanswered: deps.unanswered,
     });
     this.backfill = new Backfill({
       clock,
@@ -150,12 +152,6 @@ export class Outbox {
 
   private restamp(boot: string, epoch: number): void {
     this.deps.store.lazy(() => this.deps.store.outbox.restamp(boot, epoch));
-  }
-
-  private giveUp({ seq, message }: StateRow, reason: string): void {
-    const { store, log } = this.deps;
-    log.warn('the cloud does not take a message: given up', { resource: message.route.resource, reason });
-    store.lazy(() => this.drop('state', seq, 'refused'));
   }
 
   /** Lazily: an entry that comes back after a power cut is sent twice, and the cloud's side of it is idempotent. */

@@ -6,12 +6,13 @@ import { newMessage } from '../core/message.ts';
 import { seconds } from '../core/units.ts';
 import { Requests } from './requests.ts';
 
-type Context = { clock: FakeClock; requests: Requests };
+type Context = { clock: FakeClock; requests: Requests; settled: string[] };
 const test = suite<Context>('requests');
 
 test.before.each((context) => {
   context.clock = new FakeClock();
-  context.requests = new Requests(context.clock);
+  context.settled = [];
+  context.requests = new Requests(context.clock, { settled: (id) => context.settled.push(id) });
 });
 test.after.each(({ clock }) => assert.is(clock.pending, 0));
 
@@ -19,15 +20,16 @@ const reply = newMessage({ source: 's', group: 'g', operation: 'response', resou
 const outcome = (work: Promise<unknown>): Promise<unknown> =>
   work.catch((error: unknown) => errorCode(error));
 
-test('an answer goes to who waits for it, once', async ({ requests }) => {
+test('an answer goes to who waits for it, once', async ({ requests, settled }) => {
   const waiting = requests.wait('a', 'r', seconds(1));
   assert.not(requests.settle('b', reply));
   assert.ok(requests.settle('a', reply));
   assert.is(await waiting, reply);
   assert.not(requests.settle('a', reply));
+  assert.equal(settled, ['a'], 'it is not sent again');
 });
 
-test('without an answer the request fails when its time is up', async ({ requests, clock }) => {
+test('without an answer the request fails when its time is up', async ({ requests, clock, settled }) => {
   const waiting = outcome(requests.wait('a', 'r', seconds(1)));
   await clock.advance(seconds(60));
   assert.is(clock.pending, 0, 'it does not run while the request waits for its turn on a slow link');
@@ -37,6 +39,7 @@ test('without an answer the request fails when its time is up', async ({ request
   await clock.advance(1);
   assert.is(await waiting, 'LINK_TIMEOUT');
   assert.not(requests.settle('a', reply), 'an answer that is late');
+  assert.equal(settled, ['a']);
 });
 
 test('the end of the connection fails all that wait', async ({ requests }) => {

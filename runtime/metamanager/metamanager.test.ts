@@ -79,6 +79,7 @@ test.before.each((context) => {
       removeDevice: note('removeDevice'),
       applyModel: ({ metadata }) => acted.push(['applyModel', metadata.name]),
     },
+    rules: { apply: ({ metadata }) => acted.push(['applyRule', metadata.name]), remove: note('removeRule') },
   };
   const make = (reportEvent: boolean): MetaManager =>
     new MetaManager({
@@ -219,6 +220,18 @@ test('each kind of object goes to who acts on it; others are only kept', async (
   assert.equal(store.read('null/node/edge-1'), named('edge-1'));
 });
 
+test('a rule goes to who acts on it, and so does its end', async ({ meta, acted }) => {
+  const rule = { metadata: { name: 'hot', namespace: 'default', uid: 'u1' }, spec: {} };
+  await meta.keep(change('insert', 'localrule', 'hot', rule));
+  assert.equal(meta.localRules(), [rule]);
+  await meta.keep(change('delete', 'localrule', 'hot', rule));
+  assert.equal(acted, [
+    ['applyRule', 'hot'],
+    ['removeRule', 'default', 'hot'],
+  ]);
+  assert.equal(meta.localRules(), []);
+});
+
 test('a deletion removes the object and says which pod went', async ({ meta, store, acted }) => {
   await meta.keep(insertPod(pod('1')));
   await meta.keep(change('delete', 'pod', 'web', pod('2')));
@@ -298,6 +311,30 @@ test('a configmap comes from the store, and from the cloud only when it is not t
   link.online = false;
   assert.equal(await meta.configMap('default', 'c'), object);
   assert.is(link.asked.length, 1);
+});
+
+test('what several ask for at once is asked of the cloud once', async ({ meta, link }) => {
+  const object = { metadata: { name: 'c' }, data: { a: '1' } };
+  link.reply = respond(object);
+  const answers = await Promise.all([meta.configMap('default', 'c'), meta.configMap('default', 'c')]);
+  assert.equal(answers, [object, object]);
+  assert.is(link.asked.length, 1);
+  link.reply = () => new EdgeError('LINK_TIMEOUT');
+  assert.is(await outcome(meta.configMap('default', 'other')), 'LINK_TIMEOUT');
+  link.reply = respond(object);
+  assert.equal(await meta.configMap('default', 'other'), object, 'a failure is not kept');
+});
+
+test('an answer that was overtaken by a change gives way to it', async ({ meta, link, store }) => {
+  const version = (resourceVersion: string) => ({ metadata: { name: 'c', uid: 'u1', resourceVersion } });
+  let keeping: Promise<void> | undefined;
+  link.reply = (draft) => {
+    keeping = meta.keep(change('update', 'configmap', 'c', version('8')));
+    return respond(version('7'))(draft);
+  };
+  assert.equal(await meta.configMap('default', 'c'), version('8'));
+  await keeping;
+  assert.equal(store.read('default/configmap/c'), version('8'));
 });
 
 test('a secret that is neither stored nor reachable says so', async ({ meta, link }) => {

@@ -4,6 +4,7 @@ import { EdgeError } from '../core/errors.ts';
 import type {
   ConfigMap,
   CoreEvent,
+  KubeObject,
   Lease,
   Node,
   Secret,
@@ -16,6 +17,7 @@ import type { Pod, PodRef, PodStatus } from '../core/pod.ts';
 import { formatResource, type ResourcePath } from '../core/resource.ts';
 import { type DeviceId, deviceId, seconds } from '../core/units.ts';
 import type { MetaManagerConfig } from './config.ts';
+import { LocalDesires } from './local-desires.ts';
 import { podStatusPatch } from './pod-patch.ts';
 import { type CloudLink, Remote } from './remote.ts';
 import { isFresh, type StoredToken, tokenKey } from './tokens.ts';
@@ -50,6 +52,11 @@ export interface ObjectConsumers {
     removeDevice(id: DeviceId): void;
     applyModel(model: DeviceModel): void;
   };
+  /** LocalRules. */
+  readonly rules: {
+    apply(rule: KubeObject): void;
+    remove(namespace: string, name: string): void;
+  };
 }
 
 /** Who shows what is kept here to others, and hears of each change after it is safe. */
@@ -82,6 +89,9 @@ export class MetaManager {
   private readonly deps: MetaManagerDeps;
   private readonly log: Logger;
   private readonly remote: Remote;
+  private readonly desires: LocalDesires;
+  /** What is being asked for: twenty pods of one namespace need the same certificate at once. */
+  private readonly asked = new Map<string, Promise<unknown>>();
   private consumers: ObjectConsumers | undefined;
   private mirror: ObjectMirror | undefined;
 
@@ -90,6 +100,11 @@ export class MetaManager {
     this.log = deps.log.child('metamanager');
     const queryTimeout = seconds(deps.config.remoteQueryTimeout);
     this.remote = new Remote({ link: deps.link, clock: deps.clock, queryTimeout });
+    const changed = (key: string, device: Device): void => {
+      this.act(key, () => this.consumers?.devices.applyDevice(device));
+      this.show('device', device);
+    };
+    this.desires = new LocalDesires({ ...deps, log: this.log, changed });
   }
 
   /** Says who acts on changes; everything kept so far is read by {@link pods}, {@link devices} and {@link models}. */
@@ -114,6 +129,15 @@ export class MetaManager {
     return this.stored('devicemodel') as DeviceModel[];
   }
 
+  localRules(): KubeObject[] {
+    return this.stored('localrule') as KubeObject[];
+  }
+
+  /** Wants values of a device's properties without the cloud, over restarts too. */
+  desire(id: DeviceId, values: ReadonlyMap<string, string>): Promise<void> {
+    return this.desires.desire(id, values);
+  }
+
   /** Keeps a change from the cloud, then hands it on.
    * A change that cannot be understood is refused in the log and counts as dealt with: sent again it would be no better,
    * and it would hold up everything behind it.
@@ -130,6 +154,7 @@ export class MetaManager {
     if (stored && isOlder(change.object, stored)) return;
     const value = JSON.stringify(change.object);
     await this.deps.store.durable(() => this.deps.store.meta.put({ key, type: change.type, value }));
+    this.desires.forget(key);
     this.act(key, () => this.apply(change));
     this.show(change.type, change.object);
   }
@@ -223,6 +248,7 @@ export class MetaManager {
       meta.remove(key);
       if (change.type === 'pod' && stored) this.dropTokens(uidOf(stored));
     });
+    this.desires.forget(key);
     this.act(key, () => this.applyRemoval(change, uid ?? uidOf(stored) ?? ''));
     this.act(key, () => this.mirror?.removed(change));
   }
@@ -265,6 +291,9 @@ export class MetaManager {
       case 'devicemodel':
         this.consumers?.devices.applyModel(object as DeviceModel);
         break;
+      case 'localrule':
+        this.consumers?.rules.apply(object as KubeObject);
+        break;
       default: // kept for whoever asks: nodes, access rules, watched objects
     }
   }
@@ -283,6 +312,9 @@ export class MetaManager {
       case 'device':
         this.consumers?.devices.removeDevice(deviceId(namespace, name));
         break;
+      case 'localrule':
+        this.consumers?.rules.remove(namespace, name);
+        break;
       default: // a model that went keeps serving its devices until they go
     }
   }
@@ -293,7 +325,16 @@ export class MetaManager {
     const stored = this.read(key);
     if (stored) return stored;
     if (!this.remote.online) throw new EdgeError('LINK_OFFLINE', { detail: `${key} is not stored here` });
+    const asked = this.asked.get(key) ?? this.ask(key, path).finally(() => this.asked.delete(key));
+    this.asked.set(key, asked);
+    return asked;
+  }
+
+  private async ask(key: string, path: ResourcePath): Promise<unknown> {
     const object = await this.remote.query(key);
+    // A change may have been pushed while the answer was on its way.
+    const pushed = this.read(key);
+    if (pushed && isOlder(object, pushed)) return pushed;
     const row = { key, type: path.type, value: JSON.stringify(object) };
     await this.deps.store.durable(() => this.deps.store.meta.put(row));
     this.show(path.type, object);

@@ -113,6 +113,16 @@ test('a lease that has moved on is read and renewed at once: the last answer wen
   assert.equal([last?.metadata.resourceVersion, last?.spec.renewTime], ['12', 't1']);
 });
 
+test('a lease that is there already, because the answer to its creation was lost, is built upon', async ({
+  remote,
+  asked,
+  answers,
+}) => {
+  answers.push(refused('NotFound', 404), refused('AlreadyExists', 409), held('t1', '7'), held('t1', '8'));
+  await remote.renewLease(lease('t1'));
+  assert.equal(asks(asked), [`query ${LEASE}`, `insert ${LEASE}`, `query ${LEASE}`, `update ${LEASE}`]);
+});
+
 test('after a refusal the lease is read again before the next renewal', async ({
   remote,
   asked,

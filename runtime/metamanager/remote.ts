@@ -69,7 +69,7 @@ export class Remote {
   async renewLease(lease: Lease): Promise<void> {
     const resource = `${lease.metadata.namespace}/lease/${lease.metadata.name}`;
     let response = await this.putLease(resource, lease);
-    if (response.kind === 'refused' && response.reason === 'Conflict')
+    if (response.kind === 'refused' && ['Conflict', 'AlreadyExists'].includes(response.reason))
       response = await this.putLease(resource, lease);
     this.lease = withoutManagedFields(objectOf(response, resource)) as unknown as Lease;
   }

@@ -125,11 +125,27 @@ export const migrations: readonly string[] = [
   ALTER TABLE meta_v2 ADD COLUMN sum INTEGER;
   ALTER TABLE mqtt_will ADD COLUMN sum INTEGER;
   `,
+  `
+  CREATE TABLE push (
+    seq     INTEGER PRIMARY KEY,
+    target  TEXT NOT NULL,
+    count   INTEGER NOT NULL,
+    bytes   INTEGER NOT NULL,
+    created INTEGER NOT NULL,
+    body    TEXT NOT NULL,
+    sum     INTEGER
+  );
+  CREATE INDEX push_target ON push (target, seq);
+  `,
 ];
 
 /** Gives the rows that were there before the column `sum` their sums. */
 export function sumOldRows(db: Database): void {
+  const there = new Set(
+    db.all("SELECT name FROM sqlite_master WHERE type = 'table'").map(({ name }) => name),
+  );
   for (const table of Object.values(tables) as TableSpec[]) {
+    if (!there.has(table.name)) continue; // One of a later step.
     const keys = table.columns.slice(0, table.keys);
     const update = `UPDATE ${table.name} SET sum = ? WHERE ${keys.map((key) => `${key} = ?`).join(' AND ')}`;
     for (const row of db.all(`SELECT * FROM ${table.name}`) as Record<string, SqlValue>[]) {

@@ -49,6 +49,41 @@ test('lazy writes are seen at once and are kept by an orderly stop', async ({ pa
   await second.close();
 });
 
+test('what waits to be pushed is kept by target, in order', async ({ path }) => {
+  const first = open(path);
+  const row = (seq: number, target: string) => ({
+    seq,
+    target,
+    body: `[${seq}]`,
+    count: 2,
+    bytes: 10,
+    created: seq,
+  });
+  await first.durable(() => {
+    for (const [seq, target] of [
+      [3, 'a'],
+      [1, 'a'],
+      [2, 'b'],
+    ] as const)
+      first.push.put(row(seq, target));
+  });
+  await first.close();
+  const store = open(path);
+  assert.is(store.push.last(), 3);
+  assert.equal(store.push.list('a', 0, 9), [row(1, 'a'), row(3, 'a')]);
+  assert.equal(store.push.list('a', 1, 9), [row(3, 'a')]);
+  assert.equal(
+    store.push.oldest(2).map(({ seq }) => seq),
+    [1, 2],
+  );
+  store.lazy(() => store.push.remove(1));
+  assert.equal(store.push.totals(), [
+    { target: 'a', count: 2, bytes: 10 },
+    { target: 'b', count: 2, bytes: 10 },
+  ]);
+  await store.close();
+});
+
 test('API objects are listed by collection and namespace; what may go is told the longest unwritten first', async ({
   path,
 }) => {

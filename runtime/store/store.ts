@@ -11,6 +11,7 @@ import { MetaTable } from './meta-table.ts';
 import { MqttTables } from './mqtt-tables.ts';
 import { ObjectTable } from './object-table.ts';
 import { OutboxTable } from './outbox-table.ts';
+import { PushTable } from './push-table.ts';
 import { Redo } from './redo.ts';
 import { Sql } from './sql.ts';
 import { TopicTable } from './topic-table.ts';
@@ -34,6 +35,7 @@ export class Store {
   readonly topics: TopicTable;
   readonly mqtt: MqttTables;
   private apiObjects: ObjectTable | undefined;
+  private pushRows: PushTable | undefined;
   private readonly sql: Sql;
   private readonly commits: GroupCommit;
   private readonly home: Home;
@@ -76,6 +78,12 @@ export class Store {
   get objects(): ObjectTable {
     this.apiObjects ??= new ObjectTable(this.sql);
     return this.apiObjects;
+  }
+
+  /** What waits to be pushed to where devices' values go. */
+  get push(): PushTable {
+    this.pushRows ??= new PushTable(this.sql);
+    return this.pushRows;
   }
 
   /** Writes what somebody will be told is safe.

@@ -49,6 +49,7 @@ export const tables = {
   mqttOutgoing: { name: 'mqtt_outgoing', columns: ['sid', 'seq', 'packet_id', 'state'], keys: 2 },
   mqttIncoming: { name: 'mqtt_incoming', columns: ['sid', 'packet_id'], keys: 2 },
   mqttRetained: { name: 'mqtt_retained', columns: ['topic', 'message'], keys: 1 },
+  push: { name: 'push', columns: ['seq', 'target', 'count', 'bytes', 'created', 'body'], keys: 1 },
   mqttWill: { name: 'mqtt_will', columns: ['client_id', 'delay', 'message'], keys: 1 },
 } as const satisfies Readonly<Record<string, TableSpec>>;
 

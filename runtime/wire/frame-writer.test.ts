@@ -108,6 +108,19 @@ test('a ping serves also those that did not ask for it', async ({ writer, pings,
   assert.equal(wire, ['10', 'p']);
 });
 
+test('whoever asks for a sign of life hears of it when it comes, once', ({ writer, pings }) => {
+  const said: string[] = [];
+  writer.mark(() => said.push('a'));
+  writer.mark(() => said.push('b'));
+  writer.mark(() => said.push('c'));
+  writer.pong(pings[1] as Buffer);
+  assert.equal(said, ['a', 'b'], 'one answer stands for those before it');
+  writer.pong(pings[1] as Buffer);
+  writer.close();
+  writer.pong(pings[2] as Buffer);
+  assert.equal(said, ['a', 'b']);
+});
+
 test('pongs that answer nothing, or twice, do no harm', ({ writer, pings }) => {
   writer.pong(Buffer.from('strange'));
   writer.pong(Buffer.alloc(4));

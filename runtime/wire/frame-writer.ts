@@ -38,7 +38,7 @@ export class FrameWriter {
   private marked = 0;
   private confirmed = 0;
   private lastMark = 0;
-  private marks: { readonly id: number; readonly at: number }[] = [];
+  private marks: { readonly id: number; readonly at: number; readonly answered?: () => void }[] = [];
   private travelling: { readonly at: number; readonly arrived: () => void }[] = [];
   private timer: Timer | undefined;
 
@@ -67,11 +67,12 @@ export class FrameWriter {
     this.pump();
   }
 
-  /** Asks the other end for a sign of life. */
-  mark(): void {
+  /** Asks the other end for a sign of life.
+   * @param answered called when it has come, and so all that the other end had sent before */
+  mark(answered?: () => void): void {
     const id = ++this.lastMark;
     this.marked = this.written;
-    this.marks.push({ id, at: this.written });
+    this.marks.push({ id, at: this.written, ...(answered ? { answered } : {}) });
     const payload = Buffer.alloc(4);
     payload.writeUInt32BE(id % 2 ** 32);
     this.socket.ping(payload);
@@ -84,13 +85,14 @@ export class FrameWriter {
     const place = this.marks.findIndex((mark) => mark.id % 2 ** 32 === id);
     const mark = this.marks[place];
     if (!mark) return;
-    this.marks = this.marks.slice(place + 1);
+    const answers = this.marks.splice(0, place + 1);
     const wasFull = this.full;
     this.confirmed = mark.at;
     this.pump();
     const here = this.travelling.filter(({ at }) => at <= mark.at);
     this.travelling = this.travelling.filter(({ at }) => at > mark.at);
     for (const { arrived } of here) arrived();
+    for (const { answered } of answers) answered?.();
     if (wasFull && !this.full) this.drained();
   }
 
@@ -100,6 +102,7 @@ export class FrameWriter {
     this.timer = undefined;
     this.queue = [];
     this.travelling = [];
+    this.marks = [];
   }
 
   private pump(): void {

@@ -3,7 +3,9 @@ import * as assert from 'uvu/assert';
 import {
   bool,
   decode,
+  double,
   encode,
+  fixed64,
   float,
   int64,
   int64s,
@@ -28,6 +30,14 @@ const Sample = message({
   labels: stringMap(7),
   bytes: raw(8),
   packed: int64s(9),
+});
+
+test('numbers of eight bytes: a double is written also when it is 0', () => {
+  const Eight = message({ a: double(1), b: fixed64(2) });
+  assert.is(encode(Eight, { a: 1, b: 258n }).toString('hex'), '09000000000000f03f110201000000000000');
+  assert.is(encode(Eight, { a: 0, b: 0n }).toString('hex'), '090000000000000000');
+  assert.equal(decode(Eight, encode(Eight, { a: -0.1, b: 2n ** 64n - 1n })), { a: -0.1, b: 2n ** 64n - 1n });
+  assert.throws(() => decode(Eight, Buffer.from('0900', 'hex')), 'the message ends within a number');
 });
 
 test('encodes as the encoding guide shows', () => {

@@ -1,7 +1,18 @@
 /** Protocol Buffers (proto3) from tables of field numbers: no generated code, no reflection at start.
  * @source Protocol Buffers encoding guide */
 
-type Scalar = 'string' | 'bytes' | 'bool' | 'int32' | 'int64' | 'uint32' | 'uint64' | 'enum' | 'float';
+type Scalar =
+  | 'string'
+  | 'bytes'
+  | 'bool'
+  | 'int32'
+  | 'int64'
+  | 'uint32'
+  | 'uint64'
+  | 'fixed64'
+  | 'enum'
+  | 'float'
+  | 'double';
 type Shape = 'one' | 'many' | 'map';
 
 /** A field of a message; `In` is what may be given to encode, `Out` what decoding yields. */
@@ -42,6 +53,9 @@ export const uint64 = (no: number): Field<number, number> => ({ no, type: 'uint6
 export const enumeration = (no: number): Field<number, number> => ({ no, type: 'enum', shape: 'one' });
 /** 32 bits: seven digits. */
 export const float = (no: number): Field<number, number> => ({ no, type: 'float', shape: 'one' });
+/** Written also when it is 0: for a number of a `oneof`, which says by being there which one it is. */
+export const double = (no: number): Field<number, number> => ({ no, type: 'double', shape: 'one' });
+export const fixed64 = (no: number): Field<bigint, bigint> => ({ no, type: 'fixed64', shape: 'one' });
 export const one = <T extends Table<Fields>>(no: number, table: T): Field<In<T>, Out<T> | undefined> => ({
   no,
   type: table,
@@ -101,7 +115,7 @@ export function encode<F extends Fields>(table: Table<F>, value: In<Table<F>>): 
     else if (field.shape === 'map') {
       for (const [key, value] of Object.entries(item as object))
         putBytes(parts, field.no, encode(mapEntry(field), { key, value }));
-    } else if (!isDefault(item)) put(parts, field, item);
+    } else if (field.type === 'double' || !isDefault(item)) put(parts, field, item);
   }
   return Buffer.concat(parts);
 }
@@ -136,6 +150,7 @@ function put(parts: Buffer[], field: Field<unknown, unknown>, item: unknown): vo
   else if (type === 'string') putBytes(parts, no, Buffer.from(String(item)));
   else if (type === 'bytes') putBytes(parts, no, Buffer.from(item as Uint8Array));
   else if (type === 'float') putFloat(parts, no, Number(item));
+  else if (type === 'double' || type === 'fixed64') putEight(parts, no, item as number | bigint);
   else parts.push(varint(no * 8 + VARINT), varint(Number(item)));
 }
 
@@ -143,6 +158,13 @@ function putFloat(parts: Buffer[], no: number, value: number): void {
   const bytes = Buffer.alloc(4);
   bytes.writeFloatLE(value);
   parts.push(varint(no * 8 + FIXED32), bytes);
+}
+
+function putEight(parts: Buffer[], no: number, value: number | bigint): void {
+  const bytes = Buffer.alloc(8);
+  if (typeof value === 'bigint') bytes.writeBigUInt64LE(value);
+  else bytes.writeDoubleLE(value);
+  parts.push(varint(no * 8 + FIXED64), bytes);
 }
 
 function putBytes(parts: Buffer[], no: number, bytes: Buffer): void {
@@ -162,7 +184,13 @@ function varint(value: number): Buffer {
 }
 
 function isDefault(item: unknown): boolean {
-  return item === '' || item === 0 || item === false || (item instanceof Uint8Array && item.length === 0);
+  return (
+    item === '' ||
+    item === 0 ||
+    item === 0n ||
+    item === false ||
+    (item instanceof Uint8Array && item.length === 0)
+  );
 }
 
 function emptyOf({ shape, type }: Field<unknown, unknown>): unknown {
@@ -171,6 +199,7 @@ function emptyOf({ shape, type }: Field<unknown, unknown>): unknown {
   if (typeof type === 'object') return undefined;
   if (type === 'string') return '';
   if (type === 'bytes') return Buffer.alloc(0);
+  if (type === 'fixed64') return 0n;
   return type === 'bool' ? false : 0;
 }
 
@@ -203,6 +232,7 @@ function take(
 
 function wireOf(type: Field<unknown, unknown>['type']): number {
   if (typeof type === 'object' || type === 'string' || type === 'bytes') return LENGTH;
+  if (type === 'double' || type === 'fixed64') return FIXED64;
   return type === 'float' ? FIXED32 : VARINT;
 }
 
@@ -214,6 +244,7 @@ function readBlock(type: Field<unknown, unknown>['type'], bytes: Buffer): unknow
 function readScalar(type: Field<unknown, unknown>['type'], buffer: Buffer, at: { offset: number }): unknown {
   if (type === 'bool') return readVarint(buffer, at) !== 0;
   if (type === 'float') return readFloat(buffer, at);
+  if (type === 'double' || type === 'fixed64') return readEight(type, buffer, at);
   const start = at.offset;
   const value = readVarint(buffer, at);
   // Only a negative number takes ten bytes; it is read again exactly.
@@ -226,6 +257,13 @@ function readFloat(buffer: Buffer, at: { offset: number }): number {
   const value = buffer.readFloatLE(at.offset);
   at.offset += 4;
   return value;
+}
+
+function readEight(type: 'double' | 'fixed64', buffer: Buffer, at: { offset: number }): number | bigint {
+  if (at.offset + 8 > buffer.length) throw new RangeError('the message ends within a number');
+  const start = at.offset;
+  at.offset += 8;
+  return type === 'double' ? buffer.readDoubleLE(start) : buffer.readBigUInt64LE(start);
 }
 
 function readVarint(buffer: Buffer, at: { offset: number }): number {

@@ -64,10 +64,11 @@ function newPluginKit() {
 }
 
 function serve(made: PluginDriver): void {
-  const outbox = new ReportOutbox((report) => say({ kind: 'report', ...report }));
+  const outbox = new ReportOutbox((report) => say({ kind: 'report', ...report }), systemClock);
   const mapper = new DriverMapper({
     driver: { name, protocols, configure: (device, model) => made.configure(device, model) },
     manager: outbox,
+    sink: outbox,
     clock: systemClock,
     log: kitLog,
     metrics: new Metrics(),
@@ -83,6 +84,8 @@ function serve(made: PluginDriver): void {
         return say({ kind: 'took', faults: message.apply.flatMap((handed) => apply(mapper, handed)) });
       case 'noted':
         return outbox.noted();
+      case 'write':
+        return void write(mapper, message);
       case 'stop':
         // Lines are let go of before the next one may open them.
         return void mapper.stop().finally(() => process.exit(0));
@@ -91,6 +94,14 @@ function serve(made: PluginDriver): void {
     }
   });
   say({ kind: 'ready' });
+}
+
+async function write(
+  mapper: DriverMapper,
+  { number, id, property, value }: Extract<ToWorker, { kind: 'write' }>,
+): Promise<void> {
+  const fault = await mapper.write(id, property, value);
+  say({ kind: 'wrote', number, ...(fault === undefined ? {} : { fault: fault.slice(0, LONGEST_TEXT) }) });
 }
 
 function apply(mapper: DriverMapper, { device, model }: Handed) {

@@ -1,15 +1,17 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { FakeClock } from '../../../runtime/core/fake-clock.ts';
 import { deviceId, millis } from '../../../runtime/core/units.ts';
 import { LONGEST_VALUE, MOST_ENTRIES, type Report } from '../messages.ts';
 import { ReportOutbox } from './report-outbox.ts';
 
-const test = suite<{ sent: Report[]; outbox: ReportOutbox }>('what a worker has to report');
+const test = suite<{ sent: Report[]; outbox: ReportOutbox; clock: FakeClock }>('what a worker has to report');
 const id = deviceId('default', 'oven');
 
 test.before.each((context) => {
   context.sent = [];
-  context.outbox = new ReportOutbox((report) => context.sent.push(report));
+  context.clock = new FakeClock();
+  context.outbox = new ReportOutbox((report) => context.sent.push(report), context.clock);
 });
 
 function read(outbox: ReportOutbox, property: string, value: string): void {
@@ -28,9 +30,29 @@ test('what is said in one turn goes together', async ({ sent, outbox }) => {
       readings: [{ id, property: 't', value: '1' }],
       states: [{ id, state: 'online', reason: '' }],
       writes: [{ id, property: 's', desired: '2' }],
+      pushes: [],
       dropped: 0,
     },
   ]);
+});
+
+test('of what is pushed every value counts, with its age', async ({ sent, outbox, clock }) => {
+  const push = (value: string): void => outbox.push(id, [{ property: 't', value, at: millis(0) }]);
+  push('1');
+  await turn();
+  push('2');
+  await clock.advance(30);
+  push('3');
+  outbox.noted();
+  await turn();
+  assert.equal(
+    sent.flatMap(({ pushes }) => pushes).map(({ value, age }) => [value, age]),
+    [
+      ['1', 0],
+      ['2', 30],
+      ['3', 0],
+    ],
+  );
 });
 
 test('until a report has been taken the newest of each property waits', async ({ sent, outbox }) => {

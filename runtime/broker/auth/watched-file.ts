@@ -65,7 +65,8 @@ export class WatchedFile {
   }
 }
 
-function appearance(path: string): string {
+/** What a path looks like, to tell whether it has changed; `none` when nothing is there. */
+export function appearance(path: string): string {
   let stats: BigIntStats | undefined;
   try {
     stats = statSync(path, { bigint: true, throwIfNoEntry: false });

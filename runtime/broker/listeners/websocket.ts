@@ -1,9 +1,9 @@
 import type { Duplex } from 'node:stream';
+import { isOriginAllowed } from '../../core/origin.ts';
 import { isLoopback } from '../peer.ts';
 import type { ListenerConfigOf } from './config.ts';
 import { Door } from './door.ts';
 import type { Accept, Listener, ListenerDeps } from './listener.ts';
-import { isOriginAllowed } from './origin.ts';
 import type { WebSocketRequest, WebSocketRoute } from './web-socket-route.ts';
 
 /** MQTT over WebSocket, on an HTTP server that somebody else runs.

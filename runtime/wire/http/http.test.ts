@@ -3,7 +3,14 @@ import { type IncomingMessage, request } from 'node:http';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { errorCode } from '../../core/errors.ts';
-import type { EventStream, HttpHandler, HttpRequest, HttpServer } from './http.ts';
+import {
+  BODY_LIMIT,
+  type EventStream,
+  type HttpAnswer,
+  type HttpHandler,
+  type HttpRequest,
+  type HttpServer,
+} from './http.ts';
 import { NodeHttpServer } from './node-server.ts';
 import { loadUws, UwsHttpServer } from './uws-server.ts';
 
@@ -51,6 +58,11 @@ const failure = (work: Promise<void>): Promise<unknown> =>
     (error: unknown) => errorCode(error),
   );
 
+const later = async (): Promise<HttpAnswer> => {
+  await new Promise((resolve) => setImmediate(resolve));
+  return { status: 200, type: 'text/plain', body: 'later\n', headers: { 'X-Own': '1' } };
+};
+
 type Context = {
   server: HttpServer;
   requests: HttpRequest[];
@@ -75,6 +87,7 @@ for (const [name, make] of servers) {
     const server = make((asked) => {
       requests.push(asked);
       if (asked.path === '/events') return { stream };
+      if (asked.path === '/later') return later();
       const status = asked.path === '/none' ? 404 : 200;
       return { status, type: 'text/plain; charset=utf-8', body: 'grün\n' };
     });
@@ -92,13 +105,47 @@ for (const [name, make] of servers) {
     assert.is(headers['x-frame-options'], 'DENY');
     assert.is(headers['x-content-type-options'], 'nosniff');
     assert.match(String(headers['content-security-policy']), "default-src 'self'");
-    assert.equal(requests, [{ method: 'GET', path: '/page' }]);
+    assert.equal(
+      requests.map((r) => [r.method, r.path, r.address, r.header('host'), r.header('x-none'), r.body]),
+      [['GET', '/page', '127.0.0.1', `127.0.0.1:${server.port}`, undefined, '']],
+    );
   });
 
   test('the handler decides on status and method', async ({ server, requests }) => {
     assert.is((await get(server.port, '/none')).response.statusCode, 404);
     await get(server.port, '/', 'POST');
     assert.is(requests.at(-1)?.method, 'POST');
+  });
+
+  test('the body of a POST comes whole, and one that is too long not at all', async ({
+    server,
+    requests,
+  }) => {
+    const post = async (body: string): Promise<number | undefined> => {
+      const call = request({
+        host: '127.0.0.1',
+        port: server.port,
+        path: '/later',
+        method: 'POST',
+        agent: false,
+      });
+      call.end(body);
+      const [response] = (await once(call, 'response')) as [IncomingMessage];
+      response.resume();
+      return response.statusCode;
+    };
+    assert.is(await post('grün'), 200);
+    assert.is(await post('x'.repeat(BODY_LIMIT)), 200);
+    assert.is(await post('x'.repeat(BODY_LIMIT + 1)), 413);
+    assert.equal(
+      requests.map(({ body }) => body.length),
+      [4, BODY_LIMIT],
+    );
+  });
+
+  test('an answer may come later, with headers of its own', async ({ server }) => {
+    const { response, body } = await get(server.port, '/later');
+    assert.equal([response.headers['x-own'], body], ['1', 'later\n']);
   });
 
   test('a stream of events stays open, and sends text as it is', async ({ server, streams }) => {

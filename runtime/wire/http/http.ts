@@ -1,13 +1,28 @@
 import { EdgeError, errorCode } from '../../core/errors.ts';
 import type { UpgradeRefusal, UpgradeRoute } from './upgrade.ts';
 
-/** A request without body: the local pages only read. */
-export type HttpRequest = { readonly method: string; readonly path: string };
+export type HttpRequest = {
+  readonly method: string;
+  /** Without query. */
+  readonly path: string;
+  /** @param name in small letters */
+  readonly header: (name: string) => string | undefined;
+  /** IP address of the client; empty on a unix socket. */
+  readonly address: string;
+  /** Of a POST, as text; one that is too long does not get here. */
+  readonly body: string;
+};
+
+export type HttpText = {
+  readonly status: number;
+  readonly type: string;
+  readonly body: string;
+  /** Besides those of every answer. */
+  readonly headers?: Readonly<Record<string, string>>;
+};
 
 /** A whole answer, or an open stream of events. */
-export type HttpAnswer =
-  | { readonly status: number; readonly type: string; readonly body: string }
-  | { readonly stream: (stream: EventStream) => void };
+export type HttpAnswer = HttpText | { readonly stream: (stream: EventStream) => void };
 
 /** One client that listens to server-sent events.
  * @source WHATWG HTML, Server-sent events */
@@ -30,7 +45,18 @@ export interface HttpServer {
   stop(): Promise<void>;
 }
 
-export type HttpHandler = (request: HttpRequest) => HttpAnswer;
+/** Answers at once, or when it can; a handler never rejects. */
+export type HttpHandler = (request: HttpRequest) => HttpAnswer | Promise<HttpAnswer>;
+
+/** Bytes that the body of a request may have. */
+export const BODY_LIMIT = 64 * 1024;
+
+/** What a client reads whose body is longer. */
+export const tooLong: HttpText = {
+  status: 413,
+  type: 'text/plain; charset=utf-8',
+  body: `a body has ${BODY_LIMIT} bytes at most\n`,
+};
 
 /** Bytes that an event stream may hold back before the client counts as too slow. */
 export const STREAM_LIMIT = 256 * 1024;
@@ -41,8 +67,9 @@ export const streamHeaders: Readonly<Record<string, string>> = {
 };
 
 /** What goes with every page: nothing from elsewhere is loaded, no other site may frame it. */
-export function pageHeaders(type: string): Readonly<Record<string, string>> {
+export function pageHeaders({ type, headers }: HttpText): Readonly<Record<string, string>> {
   return {
+    ...headers,
     'Content-Type': type,
     'Cache-Control': 'no-store',
     'Content-Security-Policy': "default-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'",

@@ -1,6 +1,8 @@
 import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import { listenUnix } from '../unix-socket.ts';
 import {
+  BODY_LIMIT,
   type EventStream,
   type HttpAnswer,
   type HttpHandler,
@@ -10,6 +12,7 @@ import {
   refusalAnswer,
   STREAM_LIMIT,
   streamHeaders,
+  tooLong,
 } from './http.ts';
 import { NodeWebSockets } from './node-web-sockets.ts';
 import type { UpgradeRoute } from './upgrade.ts';
@@ -26,8 +29,9 @@ export class NodeHttpServer implements HttpServer {
   constructor(handler: HttpHandler) {
     this.handler = handler;
     this.server = createServer({ requestTimeout: 10_000, headersTimeout: 10_000 }, (request, response) => {
-      request.resume();
-      send(response, this.answer(request));
+      void bodyOf(request).then(async (body) => {
+        send(response, body === undefined ? tooLong : await this.answer(request, body));
+      });
     });
     this.server.maxConnections = CONNECTIONS;
   }
@@ -51,6 +55,13 @@ export class NodeHttpServer implements HttpServer {
     });
   }
 
+  /** Listens on a unix socket instead, which only the user of this process may use.
+   * @param what names the server in the error
+   * @throws EdgeError PORT_TAKEN, PORT_UNUSABLE */
+  async startUnix(what: string, path: string): Promise<void> {
+    await listenUnix(this.server, what, path, 0o600);
+  }
+
   stop(): Promise<void> {
     return new Promise((resolve) => {
       this.server.close(() => resolve());
@@ -59,8 +70,14 @@ export class NodeHttpServer implements HttpServer {
     });
   }
 
-  private answer(request: IncomingMessage): HttpAnswer {
-    return this.handler({ method: request.method ?? '', path: pathOf(request) });
+  private answer(request: IncomingMessage, body = ''): HttpAnswer | Promise<HttpAnswer> {
+    return this.handler({
+      method: request.method ?? '',
+      path: pathOf(request),
+      header: (name) => request.headers[name]?.toString(),
+      address: request.socket.remoteAddress ?? '',
+      body,
+    });
   }
 
   /** Once WebSockets are taken, Node hands over every request that asks for another protocol. */
@@ -74,13 +91,29 @@ export class NodeHttpServer implements HttpServer {
     response.shouldKeepAlive = false;
     response.assignSocket(socket);
     response.once('finish', () => socket.destroySoon());
-    send(response, refusal ? refusalAnswer(refusal) : this.answer(request));
+    if (refusal) send(response, refusalAnswer(refusal));
+    else void Promise.resolve(this.answer(request)).then((answer) => send(response, answer));
   }
 }
 
 function send(response: ServerResponse, answer: HttpAnswer): void {
   if ('stream' in answer) return answer.stream(streamOf(response));
-  response.writeHead(answer.status, pageHeaders(answer.type)).end(answer.body);
+  response.writeHead(answer.status, pageHeaders(answer)).end(answer.body);
+}
+
+/** @returns undefined when it is too long; the rest of it is thrown away as it comes */
+function bodyOf(request: IncomingMessage): Promise<string | undefined> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  return new Promise((resolve) => {
+    request.on('data', (chunk: Buffer) => {
+      size += chunk.length;
+      if (size <= BODY_LIMIT) chunks.push(chunk);
+      else resolve(undefined);
+    });
+    request.once('end', () => resolve(Buffer.concat(chunks).toString()));
+    request.on('error', () => {}); // the client has gone, and hears no answer
+  });
 }
 
 function pathOf(request: IncomingMessage): string {

@@ -3,17 +3,22 @@ import { createRequire } from 'node:module';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import {
+  BODY_LIMIT,
   type EventStream,
+  type HttpAnswer,
   type HttpHandler,
+  type HttpRequest,
   type HttpServer,
+  type HttpText,
   listenError,
   pageHeaders,
   refusalAnswer,
   STREAM_LIMIT,
   streamHeaders,
+  tooLong,
 } from './http.ts';
 import type { UpgradeRoute } from './upgrade.ts';
-import { type UwsBehavior, UwsWebSockets } from './uws-web-sockets.ts';
+import { addressText, type UwsBehavior, UwsWebSockets } from './uws-web-sockets.ts';
 
 /** The part of uWebSockets.js' native module that is used. */
 export type Uws = {
@@ -28,7 +33,11 @@ type UwsApp = {
   listen(host: string, port: number, options: number, listening: (socket: unknown) => void): UwsApp;
 };
 
-type UwsRequest = { getMethod(): string; getUrl(): string };
+type UwsRequest = {
+  getMethod(): string;
+  getUrl(): string;
+  forEach(each: (name: string, value: string) => void): void;
+};
 
 type UwsResponse = {
   cork(work: () => void): void;
@@ -38,6 +47,7 @@ type UwsResponse = {
   end(body?: string): void;
   close(): void;
   onAborted(aborted: () => void): void;
+  onData(chunk: (part: ArrayBuffer, isLast: boolean) => void): void;
   getRemoteAddress(): ArrayBuffer;
   upgrade(data: object, key: string, protocol: string, extensions: string, context: unknown): void;
 };
@@ -74,9 +84,12 @@ export class UwsHttpServer implements HttpServer {
   constructor(uws: Uws, handler: HttpHandler) {
     this.uws = uws;
     this.app = uws.App().any('/*', (response, request) => {
-      const answer = handler({ method: request.getMethod().toUpperCase(), path: request.getUrl() });
-      if ('stream' in answer) return answer.stream(this.streamOf(response));
-      send(response, answer);
+      const asked = requestOf(request, response);
+      if (asked.method !== 'POST') return this.answer(response, handler(asked));
+      const answer = bodyOf(response).then((body) =>
+        body === undefined ? tooLong : handler({ ...asked, body }),
+      );
+      this.answer(response, answer);
     });
   }
 
@@ -107,6 +120,19 @@ export class UwsHttpServer implements HttpServer {
     this.socket = undefined;
     for (const response of this.open) response.close();
     for (const webSockets of this.webSockets) webSockets.closeAll();
+  }
+
+  private answer(response: UwsResponse, answer: HttpAnswer | Promise<HttpAnswer>): void {
+    if (answer instanceof Promise) {
+      let isAborted = false;
+      response.onAborted(() => {
+        isAborted = true;
+      });
+      void answer.then((text) => {
+        if (!isAborted && 'status' in text) send(response, text);
+      });
+    } else if ('stream' in answer) answer.stream(this.streamOf(response));
+    else send(response, answer);
   }
 
   private streamOf(response: UwsResponse): EventStream {
@@ -143,10 +169,36 @@ export class UwsHttpServer implements HttpServer {
   }
 }
 
-function send(response: UwsResponse, answer: { status: number; type: string; body: string }): void {
+/** What uWebSockets.js says is true only until its callback returns, so it is copied. */
+function requestOf(request: UwsRequest, response: UwsResponse): HttpRequest {
+  const headers = new Map<string, string>();
+  request.forEach((name, value) => void headers.set(name, value));
+  return {
+    method: request.getMethod().toUpperCase(),
+    path: request.getUrl(),
+    header: (name) => headers.get(name),
+    address: addressText(response.getRemoteAddress()),
+    body: '',
+  };
+}
+
+/** @returns undefined when it is too long */
+function bodyOf(response: UwsResponse): Promise<string | undefined> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  return new Promise((resolve) => {
+    response.onData((part, isLast) => {
+      size += part.byteLength;
+      if (size <= BODY_LIMIT) chunks.push(Buffer.from(part.slice(0)));
+      if (isLast) resolve(size <= BODY_LIMIT ? Buffer.concat(chunks).toString() : undefined);
+    });
+  });
+}
+
+function send(response: UwsResponse, answer: HttpText): void {
   response.cork(() => {
     response.writeStatus(String(answer.status));
-    writeHeaders(response, pageHeaders(answer.type));
+    writeHeaders(response, pageHeaders(answer));
     response.end(answer.body);
   });
 }

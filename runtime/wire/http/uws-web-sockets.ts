@@ -90,7 +90,7 @@ function messageSocket(socket: UwsWebSocket) {
 }
 
 /** Four or sixteen bytes as text. */
-function addressText(address: ArrayBuffer): string {
+export function addressText(address: ArrayBuffer): string {
   const bytes = Buffer.from(address);
   if (bytes.length === 4) return bytes.join('.');
   if (bytes.length !== 16) return '';

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 
-/** Whether a page may talk to the broker. A program sends no origin and is no page. A page of this host may; one from
+/** Whether a page may talk to this server. A program sends no origin and is no page. A page of this host may; one from
  * elsewhere only when it is listed. A host by name counts as this one only if it is `localhost`: any other name may be
  * one that the page's author has pointed at this machine.
  * @param origin the header `Origin`; browsers send it with every WebSocket
@@ -17,6 +17,13 @@ export function isOriginAllowed(
   if (allowed.some((entry) => entry.toLowerCase() === wanted)) return true;
   if (!URL.canParse(origin)) return false;
   const page = new URL(origin);
-  if (page.host !== host.toLowerCase()) return false;
-  return page.hostname === 'localhost' || isIP(page.hostname.replace(/^\[|\]$/g, '')) !== 0;
+  return page.host === host.toLowerCase() && isOwnHost(page.host);
+}
+
+/** Whether a host is one that nobody else can have pointed at this machine: an IP address, or `localhost`.
+ * @param host as in the header `Host`, with or without port */
+export function isOwnHost(host: string): boolean {
+  if (!URL.canParse(`http://${host}`)) return false;
+  const { hostname } = new URL(`http://${host}`);
+  return hostname === 'localhost' || isIP(hostname.replace(/^\[|\]$/g, '')) !== 0;
 }
