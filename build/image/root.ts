@@ -129,6 +129,10 @@ const needlessDrivers = [
   'drivers/net/ethernet/mellanox',
 ];
 
+/** What udev asks of every device: about screens, keyboards, seats and the like. Each costs at every start. */
+const needlessRules =
+  /alsa|autosuspend|camera|cdrom|dmi|drm|evdev|fido|hidraw|infiniband|input|joystick|memory|mouse|mtd|power-switch|seat|sensor|sound|tape|touchpad|uaccess|v4l|vconsole/;
+
 /** Makes the folder of a whole root: Debian's packages unpacked, and by our own hand what their scripts would do, which
  * could only run on the processor that they are for. Runs nothing of the root, so it takes seconds and no emulator. */
 export function makeRoot(root: string, options: RootOptions): void {
@@ -246,6 +250,8 @@ function thin(root: string, board: Board): void {
   const modules = join(root, 'usr/lib/modules', kernelOf(root), 'kernel');
   for (const path of [...needlessDrivers, ...board.needless])
     rmSync(join(modules, path), { recursive: true, force: true });
+  const rules = join(root, 'usr/lib/udev/rules.d');
+  for (const name of readdirSync(rules)) if (needlessRules.test(name)) rmSync(join(rules, name));
   mkdirSync(join(root, 'var'));
   chmodSync(root, 0o755);
 }

@@ -10,6 +10,7 @@ import { RtuSlaves } from '../plc/rtu-slaves.ts';
 import { until } from '../program.ts';
 import { CutLoad } from './cut-load.ts';
 import { canEmulate, Gateway } from './gateway.ts';
+import { weigh } from './memory.ts';
 
 type Context = { gateway: Gateway; slaves: RtuSlaves };
 const test = suite<Context>('a gateway started from its image');
@@ -17,7 +18,8 @@ const able = canEmulate();
 /** What the emulated processor makes slow. */
 const SLOW = 180_000;
 const seed = Number(process.env.EDGECORE_SEED ?? Date.now() % 1_000_000);
-const cuts = process.env.EDGECORE_LONG === 'true' ? 20 : 2;
+const long = process.env.EDGECORE_LONG === 'true';
+const cuts = Number(process.env.EDGECORE_KILLS ?? (long ? 20 : 2));
 
 test.before(async (context) => {
   if (!able) return;
@@ -139,6 +141,27 @@ if (able) {
     }
     assert.is((await machine.shell('systemctl --failed --plain --no-legend')).trim(), '');
   });
+
+  if (long)
+    test('it weighs no more than 70 MB under the load of the bench', async ({ gateway }) => {
+      const megabytes = await weigh(gateway, 60, SLOW);
+      process.stdout.write(`edgecore under load: ${megabytes.toFixed(1)} MB\n`);
+      assert.ok(megabytes <= 70, `${megabytes.toFixed(1)} MB`);
+    });
+
+  if (long)
+    test('it works with 192 MB', async ({ gateway }) => {
+      const { machine } = gateway;
+      await machine.kill();
+      const since = Date.now();
+      await machine.start(192);
+      await gateway.heard(since);
+      await machine.reachable();
+      process.stdout.write(
+        await machine.shell('free -m; grep VmRSS /proc/$(systemctl show -P MainPID edgecore)/status'),
+      );
+      assert.is((await machine.shell('systemctl is-active edgecore')).trim(), 'active');
+    });
 
   test('with 512 MB a pod runs on containerd', async ({ gateway }) => {
     const { machine, stack } = gateway;
