@@ -73,13 +73,6 @@ if (able) {
     slaves,
   }) => {
     const { stack, machine } = gateway;
-    const adapter = {
-      driver: 'usb-serial',
-      chardev: 'line',
-      id: 'adapter',
-      bus: 'usb.0',
-      serial: 'EDGE0001',
-    };
     const { model, device } = plcObjects({ node: stack.options.node, port: 0 });
     const serialPort = '/dev/serial/by-id/usb-QEMU_QEMU_USB_SERIAL_EDGE0001-if00-port0';
     const configData = { serialPort, baudRate: 9600, unitId: 1, timeout: 2000 };
@@ -101,11 +94,11 @@ if (able) {
         SLOW,
       );
     };
-    await machine.qmp.run('device_add', adapter);
+    await machine.plug('EDGE0001');
     await reads(-77);
-    await machine.qmp.run('device_del', { id: 'adapter' });
+    await machine.unplug();
     await until('it is offline', async () => (await gateway.deviceStatus('plc'))?.state === 'offline', SLOW);
-    await machine.qmp.run('device_add', adapter);
+    await machine.plug('EDGE0001');
     await reads(42);
   });
 

@@ -15,7 +15,7 @@ export type MachineOptions = {
   readonly key: string;
   readonly sshPort: number;
   /** The end of a serial line that a USB adapter of the machine has. */
-  readonly line?: string;
+  readonly line: string;
 };
 
 /** 30 s where nothing else runs; a machine that is shared may take long. */
@@ -27,6 +27,7 @@ export class Machine {
   private readonly options: MachineOptions;
   private program: Program | undefined;
   private control: Qmp | undefined;
+  private plugged = 0;
 
   constructor(options: MachineOptions) {
     this.options = options;
@@ -82,6 +83,26 @@ export class Machine {
     });
   }
 
+  /** Plugs in a USB adapter with a serial line: the one that the options name. */
+  async plug(serial: string): Promise<void> {
+    const id = `adapter${++this.plugged}`;
+    // The emulator may hold on to the line of an adapter that was pulled out, so each has a hold of its own.
+    const backend = { type: 'serial', data: { device: this.options.line } };
+    await this.qmp.run('chardev-add', { id: `${id}-line`, backend });
+    await this.qmp.run('device_add', {
+      driver: 'usb-serial',
+      chardev: `${id}-line`,
+      id,
+      bus: 'usb.0',
+      serial,
+    });
+  }
+
+  /** Pulls out what was plugged in last. */
+  async unplug(): Promise<void> {
+    await this.qmp.run('device_del', { id: `adapter${this.plugged}` });
+  }
+
   /** A file of the machine, byte by byte. */
   async fetch(path: string): Promise<Buffer> {
     return Buffer.from(await this.shell(`base64 -w 0 ${path}`), 'base64');
@@ -100,7 +121,7 @@ export class Machine {
   }
 
   private arguments(memoryMiB: number, control: string): string[] {
-    const { image, sshPort, forwards, line } = this.options;
+    const { image, sshPort, forwards } = this.options;
     const all = Object.entries({ ...forwards, [sshPort]: 22 });
     const hostfwd = all.map(([outside, inside]) => `hostfwd=tcp:127.0.0.1:${outside}-:${inside}`).join(',');
     return [
@@ -122,7 +143,6 @@ export class Machine {
       ...['-device', 'virtio-blk-pci,drive=card'],
       ...['-netdev', `user,id=net,${hostfwd}`, '-device', 'virtio-net-pci,netdev=net,romfile='],
       ...['-device', 'virtio-rng-pci', '-device', 'i6300esb', '-device', 'qemu-xhci,id=usb'],
-      ...(line ? ['-chardev', `serial,id=line,path=${line}`] : []),
     ];
   }
 }
