@@ -19,7 +19,7 @@ const able = canEmulate();
 const SLOW = 180_000;
 const seed = Number(process.env.EDGECORE_SEED ?? Date.now() % 1_000_000);
 const long = process.env.EDGECORE_LONG === 'true';
-const cuts = Number(process.env.EDGECORE_KILLS ?? (long ? 20 : 2));
+const cuts = Number(process.env.EDGECORE_CUTS ?? (long ? 20 : 2));
 
 test.before(async (context) => {
   if (!able) return;
