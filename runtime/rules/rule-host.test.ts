@@ -160,6 +160,33 @@ test('a rule that publishes on its own topic is stopped', async ({ node }) => {
   assert.ok(node.done.length <= 12);
 });
 
+test('a slow pair is found, too', async ({ node }) => {
+  const toggle = (name: string, from: boolean) => {
+    const when = { all: [{ device: 'plc', property: 'switch', equals: from }] };
+    return ruleObject(name, { when, for: '1s', do: switched(!from) });
+  };
+  node.host.apply(toggle('ping', false));
+  node.host.apply(toggle('pong', true));
+  await node.report('switch', 'false');
+  await node.clock.advance(20_000);
+  assert.is(node.alarms.length, 0);
+  await node.clock.advance(5000);
+  assert.is(node.alarms.length, 1);
+});
+
+test('a pair over topics is found', async ({ node }) => {
+  const pass = (name: string, from: string, to: string) => {
+    const when = { all: [{ topic: from, notEquals: '' }] };
+    const publish = { topic: to, payload: '{{value}}' };
+    return ruleObject(name, { when, trigger: 'level', every: '100ms', do: [{ publish }] });
+  };
+  node.host.apply(pass('there', 'a', 'b'));
+  node.host.apply(pass('back', 'b', 'a'));
+  node.publish('a', '1');
+  await node.clock.advance(5000);
+  assert.ok(node.host.list().some(({ state }) => state === 'stopped'));
+});
+
 test('a thermostat is no loop', async ({ node }) => {
   const cold = { ...temperature, below: 20, hysteresis: 1 };
   const spec = { when: { all: [cold] }, do: switched(true), otherwise: switched(false) };
