@@ -47,6 +47,7 @@ const programs = [
     ].join(' '),
   },
   { name: 'cloud-shim', entry: 'cloud-shim/main.ts', env: '', flags: '--max-semi-space-size=4' },
+  { name: 'edgecore-flash', entry: 'build/image/flash/flash.ts', env: '', flags: '' },
 ] as const;
 
 const COMMANDS = 'runtime/cli/cli.ts';

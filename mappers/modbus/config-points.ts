@@ -227,7 +227,8 @@ function shared(known: Map<string, Encoding>, encoding: Encoding): Encoding {
 /** Points by the property and the property's model that they were made of. */
 const made = new WeakMap<DeviceProperty, { readonly model: ModelProperty; readonly point: Point }>();
 
-/** One object for a property that devices of a model share: a hundred devices of a hundred points have a hundred of them. */
+/** One object for a property that devices of a model share: a hundred devices of a hundred points have a hundred of them. Where
+ * something is wrong there is no point, and it is named again for each device. */
 function sameAsBefore(
   property: DeviceProperty,
   model: ModelProperty,
