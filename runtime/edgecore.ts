@@ -30,9 +30,11 @@ import { MetaManager } from './metamanager/metamanager.ts';
 import { MetaServer } from './metamanager/metaserver/metaserver.ts';
 import type { Rules } from './rules/rules.ts';
 import { Store } from './store/store.ts';
+import type { TaskManager } from './taskmanager/taskmanager.ts';
+import { taskManager } from './tasks-of.ts';
 import { type TwinRegisterDeps, twinRegisters } from './twin-registers.ts';
 import type { SlotPlaces, Upgrade } from './upgrade/upgrade.ts';
-import { newUpgrade } from './vitals.ts';
+import { newUpgrade, vitalsOf } from './vitals.ts';
 import { watchdogOf } from './watchdog-of.ts';
 import { connectCri } from './wire/cri.ts';
 
@@ -68,6 +70,7 @@ export class EdgeCore {
   private readonly modules: readonly Module[];
   private readonly broker: Broker;
   private readonly upgrade: Upgrade;
+  private tasks: TaskManager | undefined;
   private started: Module[] = [];
   private stream: EdgeStream | undefined;
 
@@ -90,7 +93,11 @@ export class EdgeCore {
       config: edgeHub,
       store,
       joined: deps.joined,
-      handlers: cloudHandlers(parts, () => this.stream?.renewed()),
+      handlers: cloudHandlers(
+        parts,
+        () => this.stream?.renewed(),
+        (job) => this.tasks?.handle(job),
+      ),
     });
     const meta = new MetaManager({
       ...shared,
@@ -149,7 +156,15 @@ export class EdgeCore {
     const scada = modbusServer(shared, { twins, desires, metrics });
     const devices = [pusher, ...builtIn, twins, plugins, dmi, ...scada, rules, ...(local ? [local] : [])];
     const watchdog = watchdogOf({ ...shared, manager, twins, hub, agent, store, mappers: builtIn });
-    const last = [agent, hub, ...this.tunnel(shared, hub, agent), watchdog];
+    const tasks = taskManager(shared, {
+      store,
+      outbox: hub.outbox,
+      upgrade: this.upgrade,
+      vitals: () => vitalsOf({ hub, agent, store }),
+      pull: (image, secret) => agent.pullImage(image, secret),
+    });
+    this.tasks = tasks;
+    const last = [agent, tasks, hub, ...this.tunnel(shared, hub, agent), watchdog];
     return [this.upgrade, clock, ...pages, this.authority, broker, bus, ...devices, ...last];
   }
 
@@ -215,7 +230,11 @@ type OtherParts = {
 type Ordered = { readonly clock: HostClock; readonly time: TimeTrust; readonly metrics: Metrics };
 
 /** Where what the cloud says goes. @param parts asked once they all exist */
-function cloudHandlers(parts: () => CloudParts, renewed: () => void): CloudHandlers {
+function cloudHandlers(
+  parts: () => CloudParts,
+  renewed: () => void,
+  task: CloudHandlers['task'],
+): CloudHandlers {
   return {
     object: (change) => {
       const { meta, local } = parts();
@@ -230,6 +249,7 @@ function cloudHandlers(parts: () => CloudParts, renewed: () => void): CloudHandl
     unsubscribe: (topic) => parts().bus.unsubscribe(topic),
     authInfo: (payload) => parts().bus.authInfo(payload),
     renewed,
+    task,
     link: (up) => {
       const { twins, agent, local } = parts();
       twins.link(up);
