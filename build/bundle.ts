@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type BuildOptions, build, type Metafile, type Plugin } from 'esbuild';
 import { writeLauncher } from './launcher.ts';
+import { lean, passing } from './lean-plugin.ts';
 import { licences } from './licences.ts';
 import { bareNative } from './native-plugin.ts';
 import { makeUpgradeBundle } from './upgrade-bundle.ts';
@@ -39,9 +40,14 @@ const programs = [
     // One malloc arena: each thread of the pool would keep a heap of its own. A fixed threshold: what a burst of traffic
     // took is given back after it, instead of being kept for the next.
     env: 'MALLOC_ARENA_MAX=1 MALLOC_TRIM_THRESHOLD_=131072',
-    flags: '--max-semi-space-size=1 --liftoff-only --optimize-for-size --max-lazy --v8-pool-size=1',
+    flags: [
+      '--max-semi-space-size=1 --liftoff-only --optimize-for-size --max-lazy --v8-pool-size=1',
+      // Garbage is looked for when the heap has grown by 2 MB since the last time; V8 would wait for 9.
+      '--incremental-marking-soft-trigger=25 --incremental-marking-hard-trigger=40',
+    ].join(' '),
   },
   { name: 'cloud-shim', entry: 'cloud-shim/main.ts', env: '', flags: '--max-semi-space-size=4' },
+  { name: 'edgecore-flash', entry: 'build/image/flash/flash.ts', env: '', flags: '' },
 ] as const;
 
 const COMMANDS = 'runtime/cli/cli.ts';
@@ -75,8 +81,10 @@ for (const { name, entry, env, flags } of programs) {
   const folder = values.edgecore ?? join('dist', name);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  const metafile = await bundle(entry, join(folder, `${name}.cjs`));
-  writeFileSync(join(folder, 'THIRD-PARTY-LICENSES.txt'), licences(metafile));
+  const yaml = name === 'edgecore' ? [passing('yaml', ['parseDocument', 'stringify'])] : [];
+  const { inputs } = await bundle(entry, join(folder, `${name}.cjs`), yaml);
+  const beside = yaml.length > 0 ? await bundle('yaml', join(folder, 'yaml.cjs')) : { inputs: {} };
+  writeFileSync(join(folder, 'THIRD-PARTY-LICENSES.txt'), licences({ ...inputs, ...beside.inputs }));
   copyFileSync('LICENSE', join(folder, 'LICENSE'));
   writeLauncher(join(folder, name), { script: `${name}.cjs`, env, flags, slots: name === 'edgecore' });
 }
@@ -104,7 +112,7 @@ async function signedBundle(key: string): Promise<void> {
   process.stdout.write(`${out}\n`);
 }
 
-async function bundle(entry: string, outfile: string): Promise<Metafile> {
+async function bundle(entry: string, outfile: string, plugins: readonly Plugin[] = []): Promise<Metafile> {
   const { metafile } = await build({
     ...bundleOptions(entry, outfile),
     format: 'cjs',
@@ -117,7 +125,7 @@ async function bundle(entry: string, outfile: string): Promise<Metafile> {
       'process.env.WS_NO_UTF_8_VALIDATE': '"1"',
     },
     external: ['bufferutil', 'utf-8-validate'],
-    plugins: [bareNative, commandsApart],
+    plugins: [bareNative, lean, commandsApart, ...plugins],
   });
   return metafile;
 }

@@ -17,7 +17,7 @@ export function writeLauncher(path: string, { script, env, flags, slots }: Launc
 here=$(dirname "$(readlink -f "$0")")
 ${slots ? slotPart : ''}node="$here/node"
 ${slots ? '[ -x "$node" ] || node="$EDGECORE_BASE/node"\n' : ''}[ -x "$node" ] || node=node
-${env ? `export ${env}\n` : ''}exec "$node" ${flags} "$here/${script}" "$@"
+${env ? `export ${env}\n` : ''}exec "$node" ${flags && `${flags} `}"$here/${script}" "$@"
 `,
   );
   chmodSync(path, 0o755);

@@ -22,12 +22,15 @@ import { EdgeStream } from './edgestream/edgestream.ts';
 import type { EventBusConfig } from './eventbus/config.ts';
 import { type BusBroker, EventBus } from './eventbus/eventbus.ts';
 import { externalBroker, externalLinks } from './eventbus/external.ts';
+import type { HostCare } from './host/care.ts';
 import { HostClock, type HostClockDeps } from './host/host-clock.ts';
 import type { ServiceManager } from './host/service-manager.ts';
+import { hostCare } from './host-care.ts';
 import { localPages } from './local-pages.ts';
 import { localRules } from './local-rules.ts';
 import { MetaManager } from './metamanager/metamanager.ts';
 import { MetaServer } from './metamanager/metaserver/metaserver.ts';
+import type { TopicSource } from './rules/engine.ts';
 import type { Rules } from './rules/rules.ts';
 import { Store } from './store/store.ts';
 import type { TaskManager } from './taskmanager/taskmanager.ts';
@@ -71,6 +74,11 @@ export class EdgeCore {
   private readonly broker: Broker;
   private readonly upgrade: Upgrade;
   private tasks: TaskManager | undefined;
+  /** What is built after the link. */
+  private readonly later: Pick<CloudHandlers, 'renewed' | 'task'> = {
+    renewed: () => this.stream?.renewed(),
+    task: (job) => this.tasks?.handle(job),
+  };
   private started: Module[] = [];
   private stream: EdgeStream | undefined;
 
@@ -93,11 +101,7 @@ export class EdgeCore {
       config: edgeHub,
       store,
       joined: deps.joined,
-      handlers: cloudHandlers(
-        parts,
-        () => this.stream?.renewed(),
-        (job) => this.tasks?.handle(job),
-      ),
+      handlers: cloudHandlers(parts, this.later),
     });
     const meta = new MetaManager({
       ...shared,
@@ -114,6 +118,7 @@ export class EdgeCore {
       store,
       link: hub,
       publish: (topic, payload) => bus.publish(topic, payload),
+      hears: (topic) => bus.hears(topic),
       observer: rules,
       objects: meta,
     });
@@ -122,6 +127,7 @@ export class EdgeCore {
     const { mqttQOS: qos, mqttRetain: retain } = eventBus;
     const brokers = busBrokers(eventBus.mqttMode, broker);
     const bus = new EventBus({ ...shared, brokers, qos, retain, store, twins, outbox: hub.outbox });
+    const care = hostCare({ ...shared, all: config });
     const agent = new Edged({
       ...shared,
       config: edged,
@@ -131,6 +137,7 @@ export class EdgeCore {
       cluster: meta,
       cri: connectCri(edged.tailoredKubeletConfig.containerRuntimeEndpoint),
       store,
+      problems: () => care.problems,
     });
     meta.connect({ pods: agent, devices: twins, rules });
     const local = localApi(deps, { store, link: hub, pods: agent, own: meta });
@@ -140,14 +147,14 @@ export class EdgeCore {
     this.upgrade = newUpgrade(deps, { hub, agent, store });
     this.modules = this.inOrder(
       { ...deps, ...shared },
-      { meta, twins, bus, agent, local, hub, broker, mappers, rules },
+      { meta, twins, bus, agent, local, hub, broker, mappers, rules, care },
     );
   }
 
   /** What only listens and shows is built here. @returns every module, in the order in which they start */
   private inOrder(shared: EdgeCoreDeps & Ordered, parts: CloudParts & OtherParts): Module[] {
     const { clock, metrics, manager } = shared;
-    const { meta, twins, bus, agent, local, hub, broker, rules } = parts;
+    const { meta, twins, bus, agent, local, hub, broker, rules, care } = parts;
     const { store } = this;
     const { pusher, builtIn, plugins, dmi } = parts.mappers;
     const desires = new Desires({ twins, objects: meta });
@@ -165,7 +172,7 @@ export class EdgeCore {
     });
     this.tasks = tasks;
     const last = [agent, tasks, hub, ...this.tunnel(shared, hub, agent), watchdog];
-    return [this.upgrade, clock, ...pages, this.authority, broker, bus, ...devices, ...last];
+    return [this.upgrade, clock, care, ...pages, this.authority, broker, bus, ...devices, ...last];
   }
 
   /** Starts every module in order; when one cannot, those before it are stopped again.
@@ -226,14 +233,14 @@ type OtherParts = {
   readonly broker: Broker;
   readonly mappers: DeviceMappers;
   readonly rules: Rules;
+  readonly care: HostCare;
 };
 type Ordered = { readonly clock: HostClock; readonly time: TimeTrust; readonly metrics: Metrics };
 
 /** Where what the cloud says goes. @param parts asked once they all exist */
 function cloudHandlers(
   parts: () => CloudParts,
-  renewed: () => void,
-  task: CloudHandlers['task'],
+  later: Pick<CloudHandlers, 'renewed' | 'task'>,
 ): CloudHandlers {
   return {
     object: (change) => {
@@ -248,8 +255,7 @@ function cloudHandlers(
     subscribe: (topic) => parts().bus.subscribe(topic),
     unsubscribe: (topic) => parts().bus.unsubscribe(topic),
     authInfo: (payload) => parts().bus.authInfo(payload),
-    renewed,
-    task,
+    ...later,
     link: (up) => {
       const { twins, agent, local } = parts();
       twins.link(up);
@@ -337,7 +343,7 @@ function newBroker(
 }
 
 /** The brokers that the bus speaks to: 0 the one in this process, 1 both, 2 the external one. */
-function busBrokers(mode: EventBusConfig['mqttMode'], broker: Broker): readonly BusBroker[] {
+function busBrokers(mode: EventBusConfig['mqttMode'], broker: Broker): readonly (BusBroker & TopicSource)[] {
   const external = externalBroker((name) => broker.bridge(name));
   switch (mode) {
     case 0:

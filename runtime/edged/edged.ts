@@ -4,6 +4,7 @@ import { errorText } from '../core/errors.ts';
 import type { CoreEvent } from '../core/k8s.ts';
 import type { Logger } from '../core/log.ts';
 import type { MetricSource } from '../core/metrics.ts';
+import type { NodeProblem } from '../core/node-problem.ts';
 import type { Pod, PodRef, PodStatus } from '../core/pod.ts';
 import { seconds } from '../core/units.ts';
 import type { Cri } from '../wire/cri.ts';
@@ -43,6 +44,8 @@ export type EdgedDeps = {
   readonly log: Logger;
   readonly metrics: MetricSource;
   readonly store: StoreState;
+  /** What is measured on the machine, and may be wrong. */
+  readonly problems?: () => readonly NodeProblem[];
   /** Set in every container, unless its pod says otherwise. */
   readonly variables?: Readonly<Record<string, string>>;
   /** One more condition of the node, if there is one to tell. */
@@ -92,6 +95,7 @@ export class Edged {
       runtime: () => this.runtime,
       storeFault: () => deps.store.health().reason,
       condition: () => deps.condition?.(),
+      problems: deps.problems ?? (() => []),
     });
     this.api = new KubeletApi({
       pods: () =>

@@ -50,6 +50,7 @@ test.before.each((context) => {
     runtime: () => ({ fault: runtime.fault, version: 'containerd://1' }),
     storeFault: () => undefined,
     condition: () => undefined,
+    problems: () => [],
   });
   agent.start();
   Object.assign(context, { clock, calls, patches, leases, cloud, runtime, agent });
