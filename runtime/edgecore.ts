@@ -33,9 +33,11 @@ import { MetaServer } from './metamanager/metaserver/metaserver.ts';
 import type { TopicSource } from './rules/engine.ts';
 import type { Rules } from './rules/rules.ts';
 import { Store } from './store/store.ts';
+import type { TaskManager } from './taskmanager/taskmanager.ts';
+import { taskManager } from './tasks-of.ts';
 import { type TwinRegisterDeps, twinRegisters } from './twin-registers.ts';
 import type { SlotPlaces, Upgrade } from './upgrade/upgrade.ts';
-import { newUpgrade } from './vitals.ts';
+import { newUpgrade, vitalsOf } from './vitals.ts';
 import { watchdogOf } from './watchdog-of.ts';
 import { connectCri } from './wire/cri.ts';
 
@@ -71,6 +73,12 @@ export class EdgeCore {
   private readonly modules: readonly Module[];
   private readonly broker: Broker;
   private readonly upgrade: Upgrade;
+  private tasks: TaskManager | undefined;
+  /** What is built after the link. */
+  private readonly later: Pick<CloudHandlers, 'renewed' | 'task'> = {
+    renewed: () => this.stream?.renewed(),
+    task: (job) => this.tasks?.handle(job),
+  };
   private started: Module[] = [];
   private stream: EdgeStream | undefined;
 
@@ -93,7 +101,7 @@ export class EdgeCore {
       config: edgeHub,
       store,
       joined: deps.joined,
-      handlers: cloudHandlers(parts, () => this.stream?.renewed()),
+      handlers: cloudHandlers(parts, this.later),
     });
     const meta = new MetaManager({
       ...shared,
@@ -155,7 +163,15 @@ export class EdgeCore {
     const scada = modbusServer(shared, { twins, desires, metrics });
     const devices = [pusher, ...builtIn, twins, plugins, dmi, ...scada, rules, ...(local ? [local] : [])];
     const watchdog = watchdogOf({ ...shared, manager, twins, hub, agent, store, mappers: builtIn });
-    const last = [agent, hub, ...this.tunnel(shared, hub, agent), watchdog];
+    const tasks = taskManager(shared, {
+      store,
+      outbox: hub.outbox,
+      upgrade: this.upgrade,
+      vitals: () => vitalsOf({ hub, agent, store }),
+      pull: (image, secret) => agent.pullImage(image, secret),
+    });
+    this.tasks = tasks;
+    const last = [agent, tasks, hub, ...this.tunnel(shared, hub, agent), watchdog];
     return [this.upgrade, clock, care, ...pages, this.authority, broker, bus, ...devices, ...last];
   }
 
@@ -222,7 +238,10 @@ type OtherParts = {
 type Ordered = { readonly clock: HostClock; readonly time: TimeTrust; readonly metrics: Metrics };
 
 /** Where what the cloud says goes. @param parts asked once they all exist */
-function cloudHandlers(parts: () => CloudParts, renewed: () => void): CloudHandlers {
+function cloudHandlers(
+  parts: () => CloudParts,
+  later: Pick<CloudHandlers, 'renewed' | 'task'>,
+): CloudHandlers {
   return {
     object: (change) => {
       const { meta, local } = parts();
@@ -236,7 +255,7 @@ function cloudHandlers(parts: () => CloudParts, renewed: () => void): CloudHandl
     subscribe: (topic) => parts().bus.subscribe(topic),
     unsubscribe: (topic) => parts().bus.unsubscribe(topic),
     authInfo: (payload) => parts().bus.authInfo(payload),
-    renewed,
+    ...later,
     link: (up) => {
       const { twins, agent, local } = parts();
       twins.link(up);

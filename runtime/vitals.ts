@@ -38,7 +38,7 @@ export function newUpgrade(
 }
 
 /** What an upgrade is judged by. */
-function vitalsOf({ hub, agent, store }: VitalParts): Vitals {
+export function vitalsOf({ hub, agent, store }: VitalParts): Vitals {
   const { state, reason = state } = hub.state;
   return {
     storeFault: store.health().reason,

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { makeUpgradeBundle } from '../../build/upgrade-bundle.ts';
 import type { SlotState } from '../../runtime/upgrade/slots.ts';
 import { Program } from '../program.ts';
-import { freePorts, Stack } from '../stack.ts';
 import { newKeys, platform } from './small.ts';
 
 export type Ran = { readonly code: number | null; readonly out: string };
@@ -15,37 +14,22 @@ export type Change = (program: string) => string;
 /** A gateway as its package leaves it, with something that starts edgecore anew whenever it ends, as systemd does. */
 export class Gateway {
   readonly dir: string;
-  readonly stack: Stack;
   /** Starts of edgecore so far. */
   starts = 0;
+  private readonly consolePort: number;
   private readonly keys = newKeys();
   private program: Program | undefined;
   private isWanted = false;
   private watching: Promise<void> = Promise.resolve();
 
-  private constructor(dir: string, stack: Stack) {
+  /** @param dir with an edgecore.yaml of a node that has joined, and does not run
+   * @param consolePort of that configuration */
+  constructor(dir: string, consolePort: number) {
     this.dir = dir;
-    this.stack = stack;
-  }
-
-  /** A node that has joined, and does not run. */
-  static async make(dir: string): Promise<Gateway> {
-    const stack = new Stack({
-      dir,
-      ports: await freePorts(),
-      node: `edge-upgrade-${process.pid}`,
-      criEndpoint: `unix://${dir}/no-containerd.sock`,
-    });
-    await stack.startMaster();
-    await stack.startShim();
-    const edge = await stack.startEdge();
-    await stack.registered();
-    await edge.stop();
-    const gateway = new Gateway(dir, stack);
-    mkdirSync(gateway.keysFolder);
-    writeFileSync(join(gateway.keysFolder, 'vendor.pem'), gateway.keys.public);
-    gateway.copyProgram(join(dir, 'base'));
-    return gateway;
+    this.consolePort = consolePort;
+    mkdirSync(this.keysFolder);
+    writeFileSync(join(this.keysFolder, 'vendor.pem'), this.keys.public);
+    this.copyProgram(join(dir, 'base'));
   }
 
   get keysFolder(): string {
@@ -116,7 +100,7 @@ export class Gateway {
 
   /** The version that runs, as its console says. */
   async running(): Promise<string | undefined> {
-    const response = await fetch(`http://127.0.0.1:${this.stack.options.ports.console}/api/state`);
+    const response = await fetch(`http://127.0.0.1:${this.consolePort}/api/state`);
     const { version, link } = (await response.json()) as { version: string; link: { state: string } };
     return link.state === 'online' ? version : undefined;
   }
@@ -136,7 +120,7 @@ export class Gateway {
         name: 'edgecore',
         command: join(this.dir, 'base', 'edgecore'),
         args: ['--config', this.config],
-        log: this.stack.logOf('supervised'),
+        log: join(this.dir, 'log', 'supervised.log'),
         isReady: () => false,
         env: this.env,
       });

@@ -7,32 +7,52 @@ import { kinds } from '../../cloud-shim/kube/resource-kind.ts';
 import type { Condition, Node } from '../../runtime/core/k8s.ts';
 import { seededRandom } from '../kill/random.ts';
 import { until } from '../program.ts';
+import { freePorts, Stack } from '../stack.ts';
 import { Gateway } from './gateway.ts';
 import { newKeys } from './small.ts';
 
 const seed = Number(process.env.EDGECORE_SEED ?? Date.now() % 1_000_000);
 const random = seededRandom(seed);
-const test = suite<{ dir: string; gateway: Gateway; isDone: boolean }>(`upgrades, seed ${seed}`);
+const test = suite<{ dir: string; stack: Stack; gateway: Gateway; isDone: boolean }>(
+  `upgrades, seed ${seed}`,
+);
 
 test.before(async (context) => {
   context.dir = mkdtempSync(join(tmpdir(), 'edgecore-upgrade-'));
-  context.gateway = await Gateway.make(context.dir);
+  context.stack = await joined(context.dir);
+  context.gateway = new Gateway(context.dir, context.stack.options.ports.console);
   context.gateway.run();
   await runs(context.gateway, context.gateway.version);
 });
-test.after(async ({ dir, gateway, isDone }) => {
+test.after(async ({ dir, gateway, stack, isDone }) => {
   await gateway?.stop();
-  await gateway?.stack.stop();
+  await stack?.stop();
   if (isDone) rmSync(dir, { recursive: true });
 });
+
+/** A node that has joined, and does not run. */
+async function joined(dir: string): Promise<Stack> {
+  const stack = new Stack({
+    dir,
+    ports: await freePorts(),
+    node: `edge-upgrade-${process.pid}`,
+    criEndpoint: `unix://${dir}/no-containerd.sock`,
+  });
+  await stack.startMaster();
+  await stack.startShim();
+  const edge = await stack.startEdge();
+  await stack.registered();
+  await edge.stop();
+  return stack;
+}
 
 /** The version runs, and the cloud knows. */
 async function runs(gateway: Gateway, version: string): Promise<void> {
   await until(`${version} runs, with a link`, async () => (await gateway.running()) === version);
 }
 
-async function told(gateway: Gateway): Promise<{ version: string; condition: Condition | undefined }> {
-  const node = await gateway.stack.object<Node>(kinds.node, gateway.stack.options.node, '');
+async function told(stack: Stack): Promise<{ version: string; condition: Condition | undefined }> {
+  const node = await stack.object<Node>(kinds.node, stack.options.node, '');
   const { nodeInfo, conditions = [] } = node?.status ?? {};
   return {
     version: String(nodeInfo?.kubeletVersion).replace(/.*-edgecore-/, ''),
@@ -52,13 +72,13 @@ test('a bundle that somebody else has signed is refused, and nothing happens', a
   assert.is(await gateway.running(), gateway.version);
 });
 
-test('a good version is tried, kept, and told to the cloud', async ({ gateway }) => {
+test('a good version is tried, kept, and told to the cloud', async ({ gateway, stack }) => {
   const { code, out } = await gateway.upgrade(await gateway.bundle('0.2.0'));
   assert.is(code, 0, out);
   assert.match(out, /0\.2\.0 is kept; `edgecore rollback` goes back to 0\.1\.0/);
   await runs(gateway, '0.2.0');
   await until('the node says so', async () => {
-    const { version, condition } = await told(gateway);
+    const { version, condition } = await told(stack);
     return version === '0.2.0' && condition?.status === 'True';
   });
   await gateway.stop();
@@ -66,12 +86,12 @@ test('a good version is tried, kept, and told to the cloud', async ({ gateway })
   await runs(gateway, '0.2.0');
 });
 
-test('a version that ends at its start is left by itself, with the reason', async ({ gateway }) => {
+test('a version that ends at its start is left by itself, with the reason', async ({ gateway, stack }) => {
   const { code, out } = await gateway.upgrade(await gateway.bundle('0.3.0', () => 'process.exit(3)'));
   assert.is(code, 1);
   assert.match(out, /0\.3\.0 was given up for 0\.2\.0: it ended, or the power went, before it was confirmed/);
   await runs(gateway, '0.2.0');
-  await until('the node says so', async () => (await told(gateway)).condition?.reason === 'RolledBack');
+  await until('the node says so', async () => (await told(stack)).condition?.reason === 'RolledBack');
 });
 
 test('a version that does not reach the cloud is left when its time is over', async ({ gateway }) => {
@@ -145,13 +165,11 @@ test('edgecore killed on trial is the version before again; the next attempt suc
 });
 
 test('rollback goes back to the version before, and stays there', async (context) => {
-  const { gateway } = context;
+  const { gateway, stack } = context;
   const { out } = await gateway.command(['rollback', '--config', gateway.config, '--reason', 'too loud']);
   assert.match(out, /0\.5\.0 is given up for 0\.2\.0, which is being started/);
   await runs(gateway, '0.2.0');
-  await until('the reason is told', async () =>
-    (await told(gateway)).condition?.message?.includes('too loud'),
-  );
+  await until('the reason is told', async () => (await told(stack)).condition?.message?.includes('too loud'));
   context.isDone = true;
 });
 

@@ -87,7 +87,21 @@ test('join writes a configuration that only its owner can read, in keadm’s wor
   assert.is(modules.eventBus.mqttMode, 0);
   assert.equal(modules.edged.nodeLabels, { site: '12', row: '3' });
   assert.is(statSync(config).mode & 0o777, 0o600);
-  assert.match(await run(`${line} --no-check`), /^JOIN_REFUSED: .*is there already: `edgecore reset`/);
+});
+
+test('join changes a configuration that is there, and refuses when the node has joined', async (context) => {
+  const { run, dir, config } = context;
+  configure(context, { eventBus: { mqttQOS: 1 } });
+  writeFileSync(config, `# site 12\n${readFileSync(config, 'utf8')}`);
+  const line = `join --cloudcore-ipport cloud.example --token ${TOKEN} --no-check --no-start`;
+  assert.match(await run(line), /is written/);
+  assert.match(readFileSync(config, 'utf8'), /^# site 12$/m);
+  const { modules } = loadConfig(config);
+  assert.is(modules.edgeHub.websocket.server, 'cloud.example:10000');
+  assert.is(modules.edgeHub.tlsCertFile, join(dir, 'node.crt'));
+  assert.is(modules.eventBus.mqttQOS, 1);
+  writeFileSync(join(dir, 'node.crt'), '');
+  assert.match(await run(line), /^JOIN_REFUSED: .*has a certificate already: `edgecore reset`/);
 });
 
 for (const [line, wanted] of [

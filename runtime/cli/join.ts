@@ -8,6 +8,7 @@ import { faultLine } from '../core/config-faults.ts';
 import { EdgeError, errorText } from '../core/errors.ts';
 import { readArgs } from './arguments.ts';
 import type { Command } from './cli.ts';
+import { hasJoined } from './running.ts';
 import { hasUnit, systemctl } from './service.ts';
 
 const usage = `edgecore join: write the configuration of a node, and start it
@@ -20,12 +21,13 @@ const usage = `edgecore join: write the configuration of a node, and start it
   --remote-runtime-endpoint SOCK unix:///… of the container runtime, default containerd's
   --labels KEY=VALUE,…           of the node
   --set PATH=VALUE               any key of the configuration, modules.eventBus.mqttMode=0; may be given again
-  --force                        over a configuration that is there
+  --force                        also when the node has joined already
   --no-check                     do not ask the cloud whether it is there and the name is free
   --no-start                     only write the configuration
   --config FILE                  default ${DEFAULT_CONFIG}
 
-The token is blanked in the file once it was used.
+A configuration that is there is changed where these options say so, comments and all else stay. The token is blanked
+in the file once it was used.
 `;
 
 /** The cloud is asked for so long, ms. */
@@ -50,9 +52,10 @@ export const join: Command = {
       'no-start': { type: 'boolean', default: false },
     });
     const path = values.config;
-    if (existsSync(path) && !values.force)
+    const before = existsSync(path) ? readFileSync(path, 'utf8') : '';
+    if (before && !values.force && isJoined(before))
       throw new EdgeError('JOIN_REFUSED', {
-        detail: `${path} is there already: \`edgecore reset\` removes this node's state, --force writes over the file`,
+        detail: `${path}: the node has a certificate already: \`edgecore reset\` removes its state, --force changes the file all the same`,
       });
     const cloud = cloudOf(values['cloudcore-ipport'], values.certport);
     const name = values['edgenode-name'];
@@ -60,6 +63,7 @@ export const join: Command = {
     const labels = pairs(values.labels === '' ? [] : values.labels.split(','), '--labels');
     const text = configText({
       ...cloud,
+      before,
       name,
       token: await tokenOf(values.token, values['token-file']),
       ...(runtime ? { runtime } : {}),
@@ -80,6 +84,11 @@ export const join: Command = {
     return 0;
   },
 };
+
+function isJoined(text: string): boolean {
+  const parsed = parseConfig(text);
+  return 'config' in parsed && hasJoined(parsed.config);
+}
 
 function cloudOf(ipport: string, certport: string): { server: string; httpServer: string } {
   if (!ipport)
@@ -127,6 +136,7 @@ function pairs(list: readonly string[], option: string): [string, string][] {
 /** @returns an edgecore.yaml without faults
  * @throws EdgeError CONFIG_INVALID */
 function configText(known: {
+  before: string;
   server: string;
   httpServer: string;
   name: string;
@@ -135,7 +145,9 @@ function configText(known: {
   labels: readonly [string, string][];
   set: readonly [string, string][];
 }): string {
-  const document = parseDocument('apiVersion: edgecore.config.kubeedge.io/v1alpha2\nkind: EdgeCore\n');
+  const document = parseDocument(
+    known.before || 'apiVersion: edgecore.config.kubeedge.io/v1alpha2\nkind: EdgeCore\n',
+  );
   const put = (path: readonly string[], value: unknown): void =>
     document.setIn(path, document.createNode(value));
   const { server, httpServer, token } = known;
@@ -143,7 +155,9 @@ function configText(known: {
   for (const [key, value] of known.labels) put(['modules', 'edged', 'nodeLabels', key], value);
   if (known.runtime)
     put(['modules', 'edged', 'tailoredKubeletConfig', 'containerRuntimeEndpoint'], known.runtime);
-  put(['modules', 'edgeHub'], { httpServer, token, websocket: { server } });
+  put(['modules', 'edgeHub', 'httpServer'], httpServer);
+  put(['modules', 'edgeHub', 'token'], token);
+  put(['modules', 'edgeHub', 'websocket', 'server'], server);
   for (const [path, value] of known.set) put(path.split('.'), parseDocument(value).toJS());
   const text = document.toString({ lineWidth: 0 });
   const parsed = parseConfig(text);

@@ -1,7 +1,7 @@
 import { DEFAULT_CONFIG, loadConfig } from '../config/config.ts';
 import type { Config } from '../config/schema.ts';
 import { EdgeError, errorText } from '../core/errors.ts';
-import { armTrial, DEFAULT_KEYS, installBundle } from '../upgrade/install.ts';
+import { armTrial, installBundle } from '../upgrade/install.ts';
 import type { FileSlots, Outcome, SlotState, TrialRequest } from '../upgrade/slots.ts';
 import { slotsAt } from '../upgrade/upgrade.ts';
 import { readArgs } from './arguments.ts';
@@ -18,7 +18,7 @@ const usage = `edgecore upgrade: another version of edgecore, kept only if it is
   --within SECONDS         time that the new version has to reach what the old one had, default 180
   --without-link           the new version need not reach the cloud
   --no-wait                return when the trial begins
-  --keys DIR               public keys of those who may sign bundles, default ${DEFAULT_KEYS}
+  --keys DIR               public keys of those who may sign bundles, default modules.taskManager.upgradeKeys
   --config FILE            edgecore's configuration, default ${DEFAULT_CONFIG}
   --output json|yaml       for programs
 
@@ -27,7 +27,10 @@ the link to the cloud and the container runtime are there if they were before, a
 it ends, hangs, or the power goes before, the old version starts again and says why.
 `;
 
-const confirmUsage = `edgecore confirm: keep the version that is on trial, without waiting for its health to be seen
+const confirmUsage = `edgecore confirm: let an upgrade that the cloud wants go on, or keep the version that is on trial
+
+A NodeUpgradeJob with requireConfirmation waits for this. A version on trial is kept without waiting for its health to
+be seen.
 
   --config FILE            edgecore's configuration, default ${DEFAULT_CONFIG}
 `;
@@ -61,7 +64,7 @@ export const upgrade: Command = {
       within: { type: 'string', default: '180' },
       'without-link': { type: 'boolean', default: false },
       'no-wait': { type: 'boolean', default: false },
-      keys: { type: 'string', default: DEFAULT_KEYS },
+      keys: { type: 'string' },
     });
     const slots = slotsOf(context);
     if (values.status) return status(await slots.state(), values.output, context);
@@ -72,7 +75,7 @@ export const upgrade: Command = {
       });
     const config = loadConfig(values.config);
     const [source = ''] = positionals;
-    const { keys, force } = values;
+    const { keys = config.modules.taskManager.upgradeKeys, force } = values;
     const { slot, version } = await installBundle({ source, keys, slots, version: context.version, force });
     const { current } = await slots.state();
     if (slot === current) {
@@ -95,7 +98,12 @@ export const confirm: Command = {
   usage: confirmUsage,
   async run(args, context) {
     readArgs(args, [], where);
-    const outcome = await slotsOf(context).confirm(Date.now());
+    const slots = slotsOf(context);
+    if (await slots.allow()) {
+      context.print('the upgrade that waits goes on within seconds\n');
+      return 0;
+    }
+    const outcome = await slots.confirm(Date.now());
     context.print(`${outcome.version} is kept\n`);
     return 0;
   },

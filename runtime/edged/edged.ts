@@ -10,6 +10,7 @@ import { seconds } from '../core/units.ts';
 import type { Cri } from '../wire/cri.ts';
 import type { EdgedConfig } from './config.ts';
 import { podEvent } from './events.ts';
+import { pullImage } from './images.ts';
 import { KubeletApi, type LogFile } from './kubelet-api.ts';
 import { type NodeFacts, readFacts } from './node.ts';
 import { NodeAgent, type NodeApi } from './node-agent.ts';
@@ -322,6 +323,13 @@ export class Edged {
   ): Promise<CommandResult | { missing: string }> {
     const pod = await this.podNow(namespace, name);
     return 'missing' in pod ? pod : execInPod(this.deps.cri.call, pod, container, command);
+  }
+
+  /** Fetches an image ahead of the pods that want it. @param secret `NAMESPACE/NAME` or empty */
+  pullImage(image: string, secret: string): Promise<void> {
+    const { cri, clock, cluster } = this.deps;
+    const credentials = (namespace: string, name: string) => cluster.secret(namespace, name);
+    return pullImage({ call: cri.call, clock, secret: credentials }, image, secret);
   }
 
   private async podNow(namespace: string, name: string): Promise<ObservedPod | { missing: string }> {

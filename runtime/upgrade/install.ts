@@ -10,7 +10,6 @@ import { readPublicKey } from './manifest.ts';
 import type { FileSlots, TrialRequest } from './slots.ts';
 import { DRAFT, type Unpacked, unpack } from './unpack.ts';
 
-export const DEFAULT_KEYS = '/etc/kubeedge/upgrade-keys';
 /** A server that sends nothing for so long, ms, is given up. */
 const SILENCE = 60_000;
 

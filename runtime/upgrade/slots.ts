@@ -70,6 +70,7 @@ export interface SlotAdapter {
  * | `patience`     | seconds after which the launcher ends a trial that is still unconfirmed            |
  * | `hung`         | the launcher had to                                                                |
  * | `outcome.json` | {@link Outcome}                                                                    |
+ * | `waiting`      | an upgrade of the cloud's waits for `edgecore confirm`, which makes `allowed`      |
  * | `base`         | version of the package; when the package's is another, the links count no more     |
  */
 export class FileSlots implements SlotAdapter {
@@ -159,6 +160,26 @@ export class FileSlots implements SlotAdapter {
     return running === current
       ? this.end({ slot: running, from: request?.from ?? '', result: 'confirmed', reason: '' }, request, now)
       : this.end({ slot: running, from: current, result: 'rolled back', reason }, request, now);
+  }
+
+  /** Somebody has to say whether an upgrade may go on, from now on or no longer. */
+  async wait(isWaiting: boolean): Promise<void> {
+    const { disk, folder } = this;
+    await disk.makeFolder(folder);
+    if (isWaiting) return writeDurably(disk, folder, 'waiting', '');
+    for (const name of ['waiting', 'allowed']) await disk.remove(join(folder, name));
+  }
+
+  /** Lets an upgrade that waits go on. @returns whether one does */
+  async allow(): Promise<boolean> {
+    if ((await this.text('waiting')) === undefined) return false;
+    await writeDurably(this.disk, this.folder, 'allowed', '');
+    return true;
+  }
+
+  /** Whether somebody has said that it may. */
+  async isAllowed(): Promise<boolean> {
+    return (await this.text('allowed')) !== undefined;
   }
 
   /** Slots that neither are nor may become current. */
