@@ -1,6 +1,5 @@
 import { spawnSync } from 'node:child_process';
 import {
-  chmodSync,
   copyFileSync,
   cpSync,
   existsSync,
@@ -12,15 +11,20 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type BuildOptions, build, type Metafile } from 'esbuild';
+import { type BuildOptions, build, type Metafile, type Plugin } from 'esbuild';
+import { writeLauncher } from './launcher.ts';
+import { lean, passing } from './lean-plugin.ts';
 import { licences } from './licences.ts';
 import { bareNative } from './native-plugin.ts';
+import { makeUpgradeBundle } from './upgrade-bundle.ts';
 
-/** Makes `dist/`: `npm run build -- [--target linux-x64|linux-arm64|linux-arm]`, by default for this machine.
+/** Makes `dist/`: `npm run build -- [--target linux-x64|linux-arm64|linux-arm]`, by default for this machine; with
+ * `--sign KEY` also what `edgecore upgrade` takes, signed with the Ed25519 private key in that PEM file.
  * `--edgecore FOLDER [--version V]` makes edgecore alone, elsewhere: what packages are made of. */
 const { values } = parseArgs({
   options: {
     target: { type: 'string', default: `${process.platform}-${process.arch}` },
+    sign: { type: 'string' },
     edgecore: { type: 'string' },
     version: { type: 'string' },
   },
@@ -36,10 +40,26 @@ const programs = [
     // One malloc arena: each thread of the pool would keep a heap of its own. A fixed threshold: what a burst of traffic
     // took is given back after it, instead of being kept for the next.
     env: 'MALLOC_ARENA_MAX=1 MALLOC_TRIM_THRESHOLD_=131072',
-    flags: '--max-semi-space-size=1 --liftoff-only --optimize-for-size --max-lazy --v8-pool-size=1',
+    flags: [
+      '--max-semi-space-size=1 --liftoff-only --optimize-for-size --max-lazy --v8-pool-size=1',
+      // Garbage is looked for when the heap has grown by 2 MB since the last time; V8 would wait for 9.
+      '--incremental-marking-soft-trigger=25 --incremental-marking-hard-trigger=40',
+    ].join(' '),
   },
   { name: 'cloud-shim', entry: 'cloud-shim/main.ts', env: '', flags: '--max-semi-space-size=4' },
+  { name: 'edgecore-flash', entry: 'build/image/flash/flash.ts', env: '', flags: '' },
 ] as const;
+
+const COMMANDS = 'runtime/cli/cli.ts';
+/** The commands are a file of their own: the node would else keep their text in memory. */
+const commandsApart: Plugin = {
+  name: 'commands-apart',
+  setup(builder) {
+    builder.onResolve({ filter: /\/cli\/cli\.ts$/ }, ({ kind }) =>
+      kind === 'dynamic-import' ? { path: './cli.cjs', external: true } : undefined,
+    );
+  },
+};
 
 /** What only the demonstration and the tests run. */
 const tools = [
@@ -61,20 +81,38 @@ for (const { name, entry, env, flags } of programs) {
   const folder = values.edgecore ?? join('dist', name);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  const metafile = await bundle(entry, join(folder, `${name}.cjs`));
-  writeFileSync(join(folder, 'THIRD-PARTY-LICENSES.txt'), licences(metafile));
+  const yaml = name === 'edgecore' ? [passing('yaml', ['parseDocument', 'stringify'])] : [];
+  const { inputs } = await bundle(entry, join(folder, `${name}.cjs`), yaml);
+  const beside = yaml.length > 0 ? await bundle('yaml', join(folder, 'yaml.cjs')) : { inputs: {} };
+  writeFileSync(join(folder, 'THIRD-PARTY-LICENSES.txt'), licences({ ...inputs, ...beside.inputs }));
   copyFileSync('LICENSE', join(folder, 'LICENSE'));
-  writeLauncher(join(folder, name), { script: `${name}.cjs`, env, flags });
+  writeLauncher(join(folder, name), { script: `${name}.cjs`, env, flags, slots: name === 'edgecore' });
 }
 const edgecore = values.edgecore ?? join('dist', 'edgecore');
+await bundle(COMMANDS, join(edgecore, 'cli.cjs'));
+writeFileSync(join(edgecore, 'version'), `${version}\n`);
 await bundlePlugins(edgecore);
 copyNative(edgecore, values.target);
 if (!values.edgecore) {
   copyDefinitions(join('dist', 'cloud-shim', 'crds'));
   for (const { name, entry } of tools) await bundle(entry, join('dist', 'dev', `${name}.cjs`));
 }
+if (values.sign) await signedBundle(values.sign);
 
-async function bundle(entry: string, outfile: string): Promise<Metafile> {
+async function signedBundle(key: string): Promise<void> {
+  const out = join('dist', `edgecore-${version}-${values.target}.tar.gz`);
+  const platform = values.target;
+  await makeUpgradeBundle({
+    folder: edgecore,
+    out,
+    key: readFileSync(key, 'utf8'),
+    platform,
+    builtAt: builtAt(),
+  });
+  process.stdout.write(`${out}\n`);
+}
+
+async function bundle(entry: string, outfile: string, plugins: readonly Plugin[] = []): Promise<Metafile> {
   const { metafile } = await build({
     ...bundleOptions(entry, outfile),
     format: 'cjs',
@@ -87,7 +125,7 @@ async function bundle(entry: string, outfile: string): Promise<Metafile> {
       'process.env.WS_NO_UTF_8_VALIDATE': '"1"',
     },
     external: ['bufferutil', 'utf-8-validate'],
-    plugins: [bareNative],
+    plugins: [bareNative, lean, commandsApart, ...plugins],
   });
   return metafile;
 }
@@ -153,22 +191,4 @@ function copyDefinitions(folder: string): void {
   mkdirSync(folder, { recursive: true });
   for (const file of readdirSync('cloud-shim/crds'))
     if (file.endsWith('.yaml')) copyFileSync(join('cloud-shim/crds', file), join(folder, file));
-}
-
-/** A Node.js that lies beside the bundle is used before the machine's. */
-function writeLauncher(
-  path: string,
-  { script, env, flags }: { script: string; env: string; flags: string },
-): void {
-  writeFileSync(
-    path,
-    `#!/bin/sh
-# Starts ${script} with the flags that it is made for.
-here=$(dirname "$(readlink -f "$0")")
-node="$here/node"
-[ -x "$node" ] || node=node
-${env ? `export ${env}\n` : ''}exec "$node" ${flags} "$here/${script}" "$@"
-`,
-  );
-  chmodSync(path, 0o755);
 }

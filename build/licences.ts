@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import type { Metafile } from 'esbuild';
 
 /** The licence texts of all packages that are part of a bundle, and of those whose native files lie beside it. */
-export function licences(metafile: Metafile): string {
+export function licences(inputs: Metafile['inputs']): string {
   const folders = new Set(['node_modules/uWebSockets.js']);
-  for (const input of Object.keys(metafile.inputs)) {
+  for (const input of Object.keys(inputs)) {
     const folder = input.match(/^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//)?.[1];
     if (folder) folders.add(folder);
   }

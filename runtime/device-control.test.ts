@@ -156,6 +156,34 @@ test('there a device that is away is not waited for', async ({ control, mapper, 
   assert.is(entry.device, device, 'nothing is desired');
 });
 
+test('an application on MQTT that reports the value is enough, whatever the state', async ({
+  control,
+  mapper,
+  entry,
+  reports,
+  clock,
+}) => {
+  mapper.isThere = false;
+  Object.assign(entry, { state: 'unknown', reason: 'no mapper here' });
+  const outcome = control.call(id, 'bake', 'setpoint', '200');
+  await clock.advance(0);
+  reports('setpoint', '200');
+  assert.equal(await outcome, { kind: 'done' });
+});
+
+test('a device with another property that is wrong can still be set', async ({
+  control,
+  entry,
+  reports,
+  clock,
+}) => {
+  Object.assign(entry, { state: 'unhealthy', reason: 'fan: exception 2' });
+  const outcome = control.set(id, 'setpoint', '20');
+  await clock.advance(0);
+  reports('setpoint', '20');
+  assert.equal(await outcome, { kind: 'done' });
+});
+
 test('a value that is set is kept, and told when it is there', async ({ control, entry, reports, clock }) => {
   const outcome = control.set(id, 'setpoint', '20');
   await clock.advance(0);

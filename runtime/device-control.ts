@@ -12,7 +12,7 @@ import { errorText } from './core/errors.ts';
 import { type DeviceId, seconds } from './core/units.ts';
 import type { Desires } from './desires.ts';
 import type { ApiDevice, DeviceSource } from './deviceapi/mapper-api.ts';
-import { type DeviceEntry, isOnline, modelKey } from './devicetwin/device.ts';
+import { type DeviceEntry, modelKey } from './devicetwin/device.ts';
 import type { DeviceTwin } from './devicetwin/devicetwin.ts';
 import { isCurrent } from './twin-registers.ts';
 
@@ -86,11 +86,11 @@ export class DeviceControl implements DeviceCommands, DeviceSource {
     value: string,
   ): Promise<WriteOutcome> {
     const { id, state, reason } = entry;
-    if (!isOnline(state))
+    if (state === 'offline')
       return {
         kind: 'refused',
         code: 503,
-        reason: `property ${property}: the device is ${state}: ${reason}`,
+        reason: `property ${property}: the device is offline: ${reason}`,
       };
     const outcome = await this.set(id, property, value);
     if (outcome.kind !== 'kept') return outcome;
@@ -143,14 +143,16 @@ function outcomeOf(
   if (fault !== undefined) return { kind: 'refused', code: 422, reason: `property ${property}: ${fault}` };
   if (has(entry, property, value)) return { kind: 'done' };
   const { state, reason } = entry;
-  if (state === 'offline' || state === 'unknown')
-    return { kind: 'kept', reason: `the device is ${state}${reason ? `: ${reason}` : ''}` };
+  if (state === 'offline')
+    return { kind: 'kept', reason: `the device is offline${reason ? `: ${reason}` : ''}` };
   return undefined;
 }
 
+/** Whether the device is known to have a value. One that nobody polls says so without a state. */
 function has(entry: Readonly<DeviceEntry> | undefined, property: string, value: string): boolean {
   const actual = entry?.twins.get(property)?.actual?.value;
-  return entry !== undefined && isOnline(entry.state) && actual !== undefined && sameValue(actual, value);
+  if (!entry || actual === undefined || !sameValue(actual, value)) return false;
+  return entry.state === 'unknown' || isCurrent(entry, property);
 }
 
 /** Why a method cannot be called so; the words are KubeEdge's where it has some.

@@ -8,6 +8,7 @@ import { tcpListener } from './broker/listeners/config.ts';
 import type { BrokerStore } from './broker/persistence.ts';
 import type { Config } from './config/schema.ts';
 import type { Clock } from './core/clock.ts';
+import { errorText } from './core/errors.ts';
 import type { Logger } from './core/log.ts';
 import { Metrics } from './core/metrics.ts';
 import { type Module, stopInOrder } from './core/module.ts';
@@ -29,9 +30,12 @@ import { localPages } from './local-pages.ts';
 import { localRules } from './local-rules.ts';
 import { MetaManager } from './metamanager/metamanager.ts';
 import { MetaServer } from './metamanager/metaserver/metaserver.ts';
+import type { TopicSource } from './rules/engine.ts';
 import type { Rules } from './rules/rules.ts';
 import { Store } from './store/store.ts';
 import { type TwinRegisterDeps, twinRegisters } from './twin-registers.ts';
+import type { SlotPlaces, Upgrade } from './upgrade/upgrade.ts';
+import { newUpgrade } from './vitals.ts';
 import { watchdogOf } from './watchdog-of.ts';
 import { connectCri } from './wire/cri.ts';
 
@@ -53,6 +57,10 @@ export type EdgeCoreDeps = {
   readonly environment: PushEnvironment;
   /** The join token was used. */
   readonly joined: () => void;
+  /** Where other versions of the program lie, if it was started by its launcher. */
+  readonly slots: SlotPlaces | undefined;
+  /** Ends the process, to be started anew. */
+  readonly restart: (reason: string) => void;
 };
 
 /** The whole node: every module is built here, once, and started in this order. */
@@ -62,6 +70,7 @@ export class EdgeCore {
   private readonly authority: FileAuthority;
   private readonly modules: readonly Module[];
   private readonly broker: Broker;
+  private readonly upgrade: Upgrade;
   private started: Module[] = [];
   private stream: EdgeStream | undefined;
 
@@ -101,6 +110,7 @@ export class EdgeCore {
       store,
       link: hub,
       publish: (topic, payload) => bus.publish(topic, payload),
+      hears: (topic) => bus.hears(topic),
       observer: rules,
       objects: meta,
     });
@@ -115,6 +125,7 @@ export class EdgeCore {
       config: edged,
       version: deps.version,
       variables: apiVariables(config),
+      condition: () => this.upgrade.condition,
       cluster: meta,
       cri: connectCri(edged.tailoredKubeletConfig.containerRuntimeEndpoint),
       store,
@@ -125,6 +136,7 @@ export class EdgeCore {
     if (local) meta.mirrorTo(local);
 
     this.broker = broker;
+    this.upgrade = newUpgrade(deps, { hub, agent, store });
     this.modules = this.inOrder(
       { ...deps, ...shared },
       { meta, twins, bus, agent, local, hub, broker, mappers, rules, care },
@@ -144,15 +156,20 @@ export class EdgeCore {
     const devices = [pusher, ...builtIn, twins, plugins, dmi, ...scada, rules, ...(local ? [local] : [])];
     const watchdog = watchdogOf({ ...shared, manager, twins, hub, agent, store, mappers: builtIn });
     const last = [agent, hub, ...this.tunnel(shared, hub, agent), watchdog];
-    return [clock, care, ...pages, this.authority, broker, bus, ...devices, ...last];
+    return [this.upgrade, clock, care, ...pages, this.authority, broker, bus, ...devices, ...last];
   }
 
   /** Starts every module in order; when one cannot, those before it are stopped again.
    * @throws EdgeError of the module that could not start */
   async start(signal: AbortSignal): Promise<void> {
-    for (const module of this.modules) {
-      this.started.push(module);
-      await module.start(signal);
+    try {
+      for (const module of this.modules) {
+        this.started.push(module);
+        await module.start(signal);
+      }
+    } catch (error) {
+      await this.upgrade.failed(errorText(error));
+      throw error;
     }
   }
 
@@ -307,7 +324,7 @@ function newBroker(
 }
 
 /** The brokers that the bus speaks to: 0 the one in this process, 1 both, 2 the external one. */
-function busBrokers(mode: EventBusConfig['mqttMode'], broker: Broker): readonly BusBroker[] {
+function busBrokers(mode: EventBusConfig['mqttMode'], broker: Broker): readonly (BusBroker & TopicSource)[] {
   const external = externalBroker((name) => broker.bridge(name));
   switch (mode) {
     case 0:

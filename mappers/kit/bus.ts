@@ -45,7 +45,8 @@ export class Bus<C extends Connection = Connection> {
   private stopped = false;
   /** Resolves when an attempt to open it has come to its end, good or bad. */
   private opening: Promise<unknown> | undefined;
-  private delays: Generator<Millis, never>;
+  /** The waits between attempts to open it; absent while it works. */
+  private delays: Generator<Millis, never> | undefined;
   private blockedUntil = 0;
   private blockedBy: WireError | undefined;
   private lastSuccess = 0;
@@ -54,7 +55,6 @@ export class Bus<C extends Connection = Connection> {
   constructor(deps: BusDeps<C>) {
     this.deps = deps;
     this.free = deps.free ?? Promise.resolve();
-    this.delays = backoffDelays(RETRY, deps.random);
     this.movedAt = deps.clock.monotonic();
   }
 
@@ -135,6 +135,7 @@ export class Bus<C extends Connection = Connection> {
       return connection;
     } catch (error) {
       this.blockedBy = wireError(error, 'unreachable');
+      this.delays ??= backoffDelays(RETRY, this.deps.random);
       this.blockedUntil = clock.monotonic() + this.delays.next().value;
       throw this.blockedBy;
     }
@@ -157,7 +158,7 @@ export class Bus<C extends Connection = Connection> {
 
   private succeeded(): void {
     this.lastSuccess = this.deps.clock.monotonic();
-    this.delays = backoffDelays(RETRY, this.deps.random);
+    this.delays = undefined;
   }
 
   private drop(): void {

@@ -33,9 +33,10 @@ export type PolledDeviceDeps = {
 
 /** While a device is away, one cheap question tries it again in these waits. */
 const QUARANTINE = { first: seconds(1), factor: 2, cap: seconds(15), jitter: 0.2 };
-/** All devices of a bus that are away may together cost the others a thirtieth of its time: the wait after a question
+/** All devices of a bus that are away may together cost the others a fiftieth of its time: the wait after a question
  * without answer, in times of what it took. */
-const COST = 30;
+const COST = 50;
+/** However many are away, one that is back is noticed. */
 const LONGEST_WAIT = seconds(60);
 /** What a device says no to leaves it online. */
 const REFUSALS = new Set<WireError['kind']>(['exception', 'refused']);
@@ -45,18 +46,21 @@ const FIRST = 200;
 const SPREAD = seconds(1);
 /** A lag is told anew when it has changed by a quarter. */
 const LAG_STEP = 1.25;
+/** What is known of properties that can be written where there are none: an empty map for each device is much for many. */
+const NOTHING = new Map<string, string | undefined>();
 
 /** One device under polling: its turns, its pending writes, what is known of its health. One turn at a time, and in it one
  * request at a time, so that the devices of a bus get the same share of it. */
 export class PolledDevice {
   private readonly deps: PolledDeviceDeps;
   private readonly reporter: Reporter;
-  private readonly gate: PushGate;
+  /** Absent when nothing is pushed. */
+  private readonly gate: PushGate | undefined;
   private readonly desired: DesiredValues;
   private readonly commands = new Commands();
   private readonly schedule: Schedule;
   /** Of properties that can be written. */
-  private readonly lastRead = new Map<string, string | undefined>();
+  private readonly lastRead: Map<string, string | undefined>;
   /** Properties that cannot be read, and why. */
   private readonly faults = new Map<string, string>();
   private readonly unwatch: () => void;
@@ -82,8 +86,11 @@ export class PolledDevice {
     this.schedule = new Schedule(points, first, millis(now + deps.random() * shortest));
     this.desired = new DesiredValues(points);
     this.reporter = new Reporter(points, deps.reportRules);
-    this.gate = new PushGate(deps.pushCycles ?? new Map());
-    for (const { property, writable } of points) if (writable) this.lastRead.set(property, undefined);
+    const { pushCycles, sink } = deps;
+    this.gate = sink && pushCycles && pushCycles.size > 0 ? new PushGate(pushCycles) : undefined;
+    const writable = points.filter((point) => point.writable);
+    this.lastRead =
+      writable.length > 0 ? new Map(writable.map(({ property }) => [property, undefined])) : NOTHING;
     deps.bus.members.add(this);
     this.unwatch = this.hear();
     this.arm();
@@ -160,9 +167,10 @@ export class PolledDevice {
     this.turnAt = this.deps.clock.monotonic();
     const readings: Reading[] = [];
     try {
-      await this.contact();
-      await this.bringDesired();
-      await this.bringCommands();
+      // Most turns need nothing but the last.
+      if (this.deps.device.listen || this.quarantine) await this.contact();
+      if (!this.desired.isEmpty) await this.bringDesired();
+      if (!this.commands.isEmpty) await this.bringCommands();
       await this.readDue(readings);
       if (!this.stopped) this.report(readings);
     } catch (error) {
@@ -231,26 +239,22 @@ export class PolledDevice {
    * @returns those that are due to be reported */
   private note(values: readonly Value[]): Reading[] {
     const { clock, id, sink } = this.deps;
-    const good: { property: string; value: string }[] = [];
+    const [at, now] = [clock.now(), clock.monotonic()];
+    const due: Reading[] = [];
+    const pushed: Reading[] = [];
     for (const value of values) {
+      const { property } = value;
       if ('fault' in value) {
-        this.faults.set(value.property, value.fault);
+        this.faults.set(property, value.fault);
         continue;
       }
-      this.faults.delete(value.property);
-      if (this.lastRead.has(value.property)) this.lastRead.set(value.property, value.value);
-      good.push(value);
+      this.faults.delete(property);
+      if (this.lastRead.has(property)) this.lastRead.set(property, value.value);
+      if (this.gate?.take(property, now)) pushed.push({ property, value: value.value, at });
+      if (this.reporter.take(value, now)) due.push({ property, value: value.value, at });
     }
-    const at = clock.now();
-    const now = clock.monotonic();
-    const pushed = sink ? this.gate.due(good, now) : [];
-    if (pushed.length > 0)
-      sink?.push(
-        id,
-        pushed.map(({ property, value }) => ({ property, value, at })),
-      );
-    const due = this.reporter.due(good, now);
-    return due.map(({ property, value }) => ({ property, value, at }));
+    if (pushed.length > 0) sink?.push(id, pushed);
+    return due;
   }
 
   private report(readings: readonly Reading[]): void {
@@ -258,25 +262,27 @@ export class PolledDevice {
     this.quarantine = undefined;
     bus.away.delete(this);
     if (readings.length > 0) manager.reportDeviceStatus(id, readings);
-    const faults = [...this.faults].map(([property, fault]) => `${property}: ${fault}`);
-    const all = [...configFaults, ...faults];
     const lag = this.lagText();
-    if (all.length > 0) manager.reportDeviceState(id, 'unhealthy', [...all, ...lag].join('; '));
-    else if (lag.length > 0) manager.reportDeviceState(id, 'online', lag[0]);
-    else manager.reportDeviceState(id, 'online');
+    if (configFaults.length + this.faults.size === 0) return manager.reportDeviceState(id, 'online', lag);
+    const faults = [...this.faults].map(([property, fault]) => `${property}: ${fault}`);
+    manager.reportDeviceState(
+      id,
+      'unhealthy',
+      [...configFaults, ...faults, ...(lag ? [lag] : [])].join('; '),
+    );
   }
 
   /** Says that a cycle is not kept: once in the log, and in the state with a figure that does not flicker. */
-  private lagText(): string[] {
+  private lagText(): string | undefined {
     const { lag } = this.schedule;
     const told = this.toldLag;
     const ratio = lag && told?.asked === lag.asked ? lag.achieved / told.achieved : Number.POSITIVE_INFINITY;
     if (!lag) this.toldLag = undefined;
     else if (ratio > LAG_STEP || ratio < 1 / LAG_STEP) this.toldLag = lag;
-    if (!this.toldLag) return [];
+    if (!this.toldLag) return undefined;
     const { asked, achieved } = this.toldLag;
     if (!told) this.deps.log.warn('a cycle cannot be kept', { device: this.deps.id, asked, achieved });
-    return [`a cycle of ${asked} ms cannot be kept: ${achieved} ms are achieved`];
+    return `a cycle of ${asked} ms cannot be kept: ${achieved} ms are achieved`;
   }
 
   /** @param readings what came before it went away */

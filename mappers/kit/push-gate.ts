@@ -11,8 +11,12 @@ const EARLY = 0.1;
 /** How often each property with a `pushMethod` is pushed. */
 export type PushCycles = ReadonlyMap<string, Millis>;
 
+/** Of nearly all devices. */
+const NONE: PushCycles = new Map();
+
 export function pushCycles({ spec }: Device): PushCycles {
   const pushed = (spec.properties ?? []).filter(isPushed);
+  if (pushed.length === 0) return NONE;
   return new Map(
     pushed.map(({ name, reportCycle = 0 }) => [
       name,
@@ -30,14 +34,16 @@ export class PushGate {
     this.cycles = cycles;
   }
 
-  /** @param now monotonic */
+  /** The readings that are due.
+   * @param now monotonic */
   due<R extends { readonly property: string }>(readings: readonly R[], now: Millis): R[] {
-    if (this.cycles.size === 0) return [];
-    return readings.filter(({ property }) => this.isDue(property, now));
+    return readings.filter(({ property }) => this.take(property, now));
   }
 
-  /** Turns lie on a grid, so that one reading that comes late shifts none that follow. */
-  private isDue(property: string, now: Millis): boolean {
+  /** Whether a reading is due, which counts as its turn. Turns lie on a grid, so that one reading that comes late shifts
+   * none that follow.
+   * @param now monotonic */
+  take(property: string, now: Millis): boolean {
     const cycle = this.cycles.get(property);
     if (cycle === undefined) return false;
     const next = this.next.get(property) ?? now;

@@ -16,6 +16,7 @@ export type ReportRule = {
 /** Rules by property; one that has none is reported with any change. */
 export type ReportRules = ReadonlyMap<string, ReportRule>;
 
+const NO_RULES: ReportRules = new Map();
 const KEY = 'report';
 const LONGEST_HEARTBEAT = 7 * 86_400_000;
 const numeric = new Set<ModelProperty['type']>(['INT', 'FLOAT', 'DOUBLE']);
@@ -33,7 +34,7 @@ export function parseReportRules(device: Device, model: DeviceModel, faults: str
     if (rule) rules.set(property.name, rule);
     faults.push(...found.map((fault) => `${fault} (property ${property.name})`));
   }
-  return rules;
+  return rules.size > 0 ? rules : NO_RULES;
 }
 
 /** The device without what {@link parseReportRules} reads, for drivers that refuse what they do not know. */

@@ -2,23 +2,29 @@ import type { Millis } from '../../runtime/core/units.ts';
 import type { DriverPoint } from './driver.ts';
 import type { ReportRule, ReportRules } from './report-rules.ts';
 
-type Last = { readonly value: string; readonly at: number };
-type Rule = ReportRule & { readonly cycle: Millis };
+/** `at` is when it went up last. */
+type Rule = ReportRule & { readonly cycle: Millis; at?: Millis };
 type Said = { readonly property: string; readonly value: string };
 
 /** Binary fractions make 0.3 - 0.2 a little less than 0.1. */
 const ROUNDING = 1 - 1e-9;
+const NO_RULES: ReadonlyMap<string, Rule> = new Map();
 
 /** Report by exception: a value goes up when it differs enough from the one that went up last, not more often than its
  * report cycle, and again after its heartbeat. */
 export class Reporter {
   private readonly rules: ReadonlyMap<string, Rule>;
-  private readonly last = new Map<string, Last>();
+  /** What was reported last of each property. */
+  private readonly last = new Map<string, string>();
 
   /** @param points whose report cycles hold */
   constructor(points: readonly Pick<DriverPoint, 'property' | 'reportCycle'>[], rules: ReportRules) {
     const none: ReportRule = { deadband: 0, deadbandPercent: 0 };
     const special = points.filter((point) => point.reportCycle > 0 || rules.has(point.property));
+    if (special.length === 0) {
+      this.rules = NO_RULES;
+      return;
+    }
     this.rules = new Map(
       special.map(({ property, reportCycle }) => {
         return [property, { ...none, ...rules.get(property), cycle: reportCycle }];
@@ -29,14 +35,20 @@ export class Reporter {
   /** The readings that are due.
    * @param now monotonic */
   due<R extends Said>(readings: readonly R[], now: Millis): R[] {
-    const due = readings.filter(({ property, value }) => this.isDue(property, value, now));
-    this.said(due, now);
-    return due;
+    return readings.filter((reading) => this.take(reading, now));
+  }
+
+  /** Whether a reading is due; then it counts as reported.
+   * @param now monotonic */
+  take({ property, value }: Said, now: Millis): boolean {
+    if (!this.isDue(property, value, now)) return false;
+    this.note(property, value, now);
+    return true;
   }
 
   /** Notes what was reported without having been asked whether it is due. */
   said(readings: readonly Said[], now: Millis): void {
-    for (const { property, value } of readings) this.last.set(property, { value, at: now });
+    for (const { property, value } of readings) this.note(property, value, now);
   }
 
   /** Forgets what was reported: the next reading of every property goes up. */
@@ -44,14 +56,20 @@ export class Reporter {
     this.last.clear();
   }
 
+  private note(property: string, value: string, now: Millis): void {
+    this.last.set(property, value);
+    const rule = this.rules.get(property);
+    if (rule) rule.at = now;
+  }
+
   private isDue(property: string, value: string, now: Millis): boolean {
     const last = this.last.get(property);
-    if (!last) return true;
+    if (last === undefined) return true;
     const rule = this.rules.get(property);
-    if (!rule) return last.value !== value;
-    const waited = now - last.at;
+    if (!rule) return last !== value;
+    const waited = now - (rule.at ?? now);
     if (rule.heartbeat !== undefined && waited >= rule.heartbeat) return true;
-    return last.value !== value && waited >= rule.cycle && passes(last.value, value, rule);
+    return last !== value && waited >= rule.cycle && passes(last, value, rule);
   }
 }
 

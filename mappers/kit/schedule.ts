@@ -26,7 +26,8 @@ const CACHED_SETS = 64;
 export class Schedule {
   private readonly groups: readonly Group[];
   private readonly grid: number;
-  private readonly sets = new Map<string, readonly DriverPoint[]>();
+  /** Points of several groups that were due together. */
+  private sets: Map<string, readonly DriverPoint[]> | undefined;
 
   /** @param first when everything is read the first time, monotonic
    * @param grid an instant of the grid, monotonic; differs between devices, so that their turns spread */
@@ -78,6 +79,7 @@ export class Schedule {
   private pointsOf(groups: readonly Group[]): readonly DriverPoint[] {
     if (groups.length === 1) return groups[0]?.points ?? [];
     const key = groups.map(({ period }) => period).join();
+    this.sets ??= new Map();
     let points = this.sets.get(key);
     if (!points) {
       if (this.sets.size >= CACHED_SETS) this.sets.clear();

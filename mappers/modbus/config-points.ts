@@ -58,7 +58,7 @@ export function parsePoints(device: Device, model: DeviceModel, faults: string[]
     }
     const layers = [modelled.visitors?.configData, property.visitors?.configData];
     const reader = new ConfigReader(`${path}.visitors.configData`, faults, ...layers);
-    const point = parsePoint(property, modelled, reader);
+    const point = sameAsBefore(property, modelled, () => parsePoint(property, modelled, reader, encodings));
     if (!point) continue;
     const other = point.writable && points.find((p) => clashes(p, point));
     if (other)
@@ -66,12 +66,18 @@ export function parsePoints(device: Device, model: DeviceModel, faults: string[]
         'address',
         `${placeOf(point)} overlaps ${placeOf(other)} of ${other.property}, which is written, too`,
       );
-    points.push({ ...point, encoding: shared(encodings, point.encoding) });
+    points.push(point);
   }
   return points;
 }
 
-function parsePoint(property: DeviceProperty, model: ModelProperty, reader: ConfigReader): Point | undefined {
+/** @param encodings of the device: thousands of points have a handful of them, each of which is one object */
+function parsePoint(
+  property: DeviceProperty,
+  model: ModelProperty,
+  reader: ConfigReader,
+  encodings: Map<string, Encoding>,
+): Point | undefined {
   const area = parseArea(reader);
   if (!area) return undefined;
   const layout = parseLayout(area, model, reader);
@@ -83,7 +89,9 @@ function parsePoint(property: DeviceProperty, model: ModelProperty, reader: Conf
   );
   const timing = { cycle: millis(cycle), reportCycle: millis(property.reportCycle ?? 0) };
   const writable = (area === 'coil' || area === 'holding') && model.accessMode !== 'ReadOnly';
-  return { property: property.name, writable, area, ...layout, ...timing };
+  const { address, count } = layout;
+  const encoding = shared(encodings, layout.encoding);
+  return { property: property.name, writable, area, address, count, encoding, ...timing };
 }
 
 function parseArea(reader: ConfigReader): Area | undefined {
@@ -208,12 +216,29 @@ function parseOrder(reader: ConfigReader): ByteOrder | undefined {
   return registers ? 'CDAB' : 'ABCD';
 }
 
-/** The same object for equal encodings: thousands of points have a handful of them. */
+/** The same object for equal encodings. */
 function shared(known: Map<string, Encoding>, encoding: Encoding): Encoding {
   const key = JSON.stringify(encoding);
   const first = known.get(key) ?? encoding;
   known.set(key, first);
   return first;
+}
+
+/** Points by the property and the property's model that they were made of. */
+const made = new WeakMap<DeviceProperty, { readonly model: ModelProperty; readonly point: Point }>();
+
+/** One object for a property that devices of a model share: a hundred devices of a hundred points have a hundred of them. Where
+ * something is wrong there is no point, and it is named again for each device. */
+function sameAsBefore(
+  property: DeviceProperty,
+  model: ModelProperty,
+  make: () => Point | undefined,
+): Point | undefined {
+  const known = made.get(property);
+  if (known?.model === model) return known.point;
+  const point = make();
+  if (point) made.set(property, { model, point });
+  return point;
 }
 
 /** True for two values that are written into the same place, so that one would destroy the other. */

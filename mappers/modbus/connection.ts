@@ -40,6 +40,7 @@ export type WriteRequest =
 
 /** Bytes of a request, a read's answer and a write's answer beside the values, checksums included. */
 const FRAMES = 24;
+const nobodyWaits = (): void => {};
 const LONGEST_IDENTIFICATION = 250;
 const MOST_OBJECTS = 32;
 
@@ -151,7 +152,8 @@ export class ModbusConnection implements Connection {
     } catch (error) {
       throw this.wireError(error, port.bytesRead !== before);
     } finally {
-      port.onFailure = () => {};
+      port.onFailure = nobodyWaits;
+      forgetAnswer(client, port._transactionIdWrite);
     }
   }
 
@@ -192,6 +194,13 @@ export class ModbusConnection implements Connection {
   private named(what: string): string {
     return `${addressOf(this.endpoint)}: ${what}`;
   }
+}
+
+/** modbus-serial keeps a request and its answer, with all that waited for it, until the next one: by then they are old to the
+ * garbage collector, which lets them lie about for long. (A new object in place of the one that holds them would be no
+ * help: from the old one, itself old by then, they would still be reached.) */
+function forgetAnswer(client: Client, id: number): void {
+  delete (client as unknown as { _transactions: Record<number, unknown> })._transactions[id];
 }
 
 function isRecordOf<K extends string>(value: unknown, key: K): value is Record<K, unknown> {

@@ -26,13 +26,14 @@ export class ModbusDevice implements DriverDevice<ModbusConnection> {
   readonly points: readonly Point[];
   private readonly config: ModbusConfig;
   private readonly slave: Slave;
-  private readonly writer: Writer;
+  /** Made for the first write: many devices are only read. */
+  private writer: Writer | undefined;
   private readonly most: Record<Area, number>;
   private readonly gap: Readonly<Record<Area, number>>;
   private readonly holes: Hole[] = [];
   /** Properties that were refused on their own, how, and how many turns ago. */
   private readonly refused = new Map<string, { readonly fault: string; turns: number }>();
-  private readonly last = new WeakMap<Block, { readonly raw: Buffer; readonly values: readonly Value[] }>();
+  private readonly last = new WeakMap<Block, { readonly raw: Buffer; readonly values: Value[] }>();
   private plans = new WeakMap<readonly Point[], readonly Exchange<ModbusConnection>[]>();
 
   constructor(config: ModbusConfig) {
@@ -44,7 +45,6 @@ export class ModbusDevice implements DriverDevice<ModbusConnection> {
     // A digest: of a hundred points the text alone weighs 30 KB.
     this.shape = createHash('sha1').update(JSON.stringify(config)).digest('base64');
     this.slave = { unit, timeout, delay };
-    this.writer = new Writer(config, this.slave);
     const gap = config.maxGap ?? worthwhileGap(endpoint, delay);
     const bits = config.maxGap ?? gap * 16;
     this.most = byArea({ bits: maxCoils, registers: maxRegisters });
@@ -68,7 +68,9 @@ export class ModbusDevice implements DriverDevice<ModbusConnection> {
 
   async write(connection: ModbusConnection, point: Point, value: string): Promise<void> {
     // A write whose answer was lost may have been heard, and writing the same again does no harm.
-    await this.patiently(() => this.writer.write(connection, point, value));
+    const writer = this.writer ?? new Writer(this.config, this.slave);
+    this.writer = writer;
+    await this.patiently(() => writer.write(connection, point, value));
   }
 
   /** One point without repeats: what is away is asked as cheaply as can be. */
@@ -108,22 +110,26 @@ export class ModbusDevice implements DriverDevice<ModbusConnection> {
     }
   }
 
-  /** Makes values of what came. Most registers are as they were: their values are the objects of the last time, so that a
-   * steady plant makes no garbage. */
+  /** Makes values of what came. Most registers are as they were: their values are the objects of the last time, in the same
+   * array, so that a steady plant makes no garbage. */
   private decode(block: Block, raw: Buffer): readonly Value[] {
     const last = this.last.get(block);
-    if (last?.raw.equals(raw)) return last.values;
-    const values = block.points.map((point, i) => {
-      const [from, to] = placeIn(block, point);
-      const known = last?.values[i];
-      const isSame = known !== undefined && last?.raw.compare(raw, from, to, from, to) === 0;
-      return isSame ? known : readingOf(point, raw.subarray(from, to));
-    });
-    // A copy of its own: a view would keep the larger piece of memory that the answer came in.
-    const kept = last?.raw.length === raw.length ? last.raw : Buffer.alloc(raw.length);
-    raw.copy(kept);
-    this.last.set(block, { raw: kept, values });
-    return values;
+    if (last?.raw.length !== raw.length) {
+      const values = block.points.map((point) => readingOf(block, point, raw));
+      // A copy of its own: a view would keep the larger piece of memory that the answer came in.
+      const kept = Buffer.alloc(raw.length);
+      raw.copy(kept);
+      this.last.set(block, { raw: kept, values });
+      return values;
+    }
+    if (last.raw.equals(raw)) return last.values;
+    for (let i = 0; i < block.points.length; i++) {
+      const point = block.points[i] as Point;
+      if (differAt(last.raw, raw, beginOf(block, point), sizeOf(point)))
+        last.values[i] = readingOf(block, point, raw);
+    }
+    raw.copy(last.raw);
+    return last.values;
   }
 
   /** A read of several points was refused: for its length, for one of them, or for what lies between them. */
@@ -193,9 +199,11 @@ function isBits(area: Area): boolean {
   return area === 'coil' || area === 'discrete';
 }
 
-function readingOf(point: Point, raw: Buffer): Value {
+function readingOf(block: Block, point: Point, raw: Buffer): Value {
   const { property } = point;
-  const value = isBits(point.area) ? bitText(point, raw[0] === 1) : decodeValue(raw, point.encoding);
+  const from = beginOf(block, point);
+  const bytes = raw.subarray(from, from + sizeOf(point));
+  const value = isBits(point.area) ? bitText(point, bytes[0] === 1) : decodeValue(bytes, point.encoding);
   return typeof value === 'string' ? { property, value } : { property, fault: value.fault };
 }
 
@@ -204,8 +212,17 @@ function bitText({ encoding }: Point, on: boolean): string {
   return encoding.format === 'bool' ? String(on) : on ? '1' : '0';
 }
 
-/** Where a point's bytes lie in those of its block, from and to. */
-function placeIn(block: Block, point: Point): [number, number] {
-  const at = point.address - block.address;
-  return isBits(point.area) ? [at, at + 1] : [at * 2, (at + point.count) * 2];
+/** Where a point's bytes begin in those of its block, and how many they are. */
+function beginOf(block: Block, point: Point): number {
+  const places = point.address - block.address;
+  return isBits(point.area) ? places : places * 2;
+}
+
+function sizeOf({ area, count }: Point): number {
+  return isBits(area) ? 1 : count * 2;
+}
+
+function differAt(a: Buffer, b: Buffer, from: number, size: number): boolean {
+  for (let i = from; i < from + size; i++) if (a[i] !== b[i]) return true;
+  return false;
 }

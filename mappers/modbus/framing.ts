@@ -125,15 +125,17 @@ class MbapFraming implements Framing {
   readonly isNumbered = true;
   private readonly isDatagram: boolean;
   private transaction = 0;
-  private request: Buffer = Buffer.alloc(0);
-  private data: Buffer = Buffer.alloc(0);
+  private request: Buffer = EMPTY;
+  private data: Buffer = EMPTY;
 
   constructor(isDatagram: boolean) {
     this.isDatagram = isDatagram;
   }
 
   begin(request: Buffer): Buffer {
-    this.request = request;
+    // The same memory for all of a length: one kept for a second would count as old, and be garbage for long.
+    if (this.request.length !== request.length) this.request = Buffer.alloc(request.length);
+    request.copy(this.request);
     this.transaction = (this.transaction + 1) & 0xffff;
     const frame = Buffer.allocUnsafe(6 + request.length - 2);
     frame.writeUInt16BE(this.transaction, 0);
@@ -167,7 +169,7 @@ class MbapFraming implements Framing {
   }
 
   private garbled(): Input {
-    this.data = Buffer.alloc(0);
+    this.data = EMPTY;
     return { kind: 'garbled', why: 'what came is no Modbus' };
   }
 }

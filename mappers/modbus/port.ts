@@ -31,13 +31,14 @@ export class ModbusPort extends EventEmitter {
   private request: Buffer | undefined;
   /** When the last byte came or went. */
   private active = 0;
-  /** Units that owe an answer, and since when. */
-  private readonly owed = new Map<number, number>();
+  /** Units that owe an answer, and since when; absent where answers have numbers. */
+  private readonly owed: Map<number, number> | undefined;
 
   constructor(endpoint: Endpoint, wire: Wire) {
     super();
     this.wire = wire;
     this.framing = newFraming(endpoint.framing, endpoint.wire.kind === 'udp');
+    this.owed = this.framing.isNumbered ? undefined : new Map();
     this.byteTime = byteTimeOf(endpoint);
     this.silence = silenceOf(endpoint);
     wire.onData = (chunk) => this.take(chunk);
@@ -59,7 +60,7 @@ export class ModbusPort extends EventEmitter {
 
   write(frame: Buffer): void {
     this.request = frame;
-    if (!this.framing.isNumbered) this.owed.set(frame[0] ?? 0, performance.now());
+    this.owed?.set(frame[0] ?? 0, performance.now());
     this.active = performance.now();
     this.wire.send(this.framing.begin(frame));
   }
@@ -76,9 +77,9 @@ export class ModbusPort extends EventEmitter {
    * @param delay silence that the device needs
    * @source MODBUS over Serial Line V1.02 §2.5.1.1 */
   async settle(unit: number, timeout: Millis, delay: Millis): Promise<void> {
-    const since = this.owed.get(unit);
+    const since = this.owed?.get(unit);
     if (since !== undefined) await this.answered(unit, since + 2 * timeout - performance.now());
-    this.owed.delete(unit);
+    this.owed?.delete(unit);
     const wait = this.active + Math.max(this.silence, delay) - performance.now();
     if (wait > 0) await new Promise((resolve) => setTimeout(resolve, Math.ceil(wait)));
   }
@@ -91,7 +92,7 @@ export class ModbusPort extends EventEmitter {
     if (!request || input.kind === 'none') return;
     if (input.kind === 'garbled') return this.onFailure(new WireError('garbled', input.why));
     this.request = undefined;
-    this.owed.delete(request[0] ?? 0);
+    this.owed?.delete(request[0] ?? 0);
     if (input.kind === 'corrupt') this.onFailure(new WireError('noise', 'CRC error'));
     else this.answer(input.frame);
     this.emit('answer');
@@ -113,7 +114,7 @@ export class ModbusPort extends EventEmitter {
     if (limit <= 0) return Promise.resolve();
     return new Promise((resolve) => {
       const check = (): void => {
-        if (!this.owed.has(unit)) finish();
+        if (!this.owed?.has(unit)) finish();
       };
       const finish = (): void => {
         clearTimeout(timer);

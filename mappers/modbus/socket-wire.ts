@@ -8,10 +8,14 @@ const CONNECT_TIMEOUT = 3000;
 /** Finds out that a silent peer is gone while nothing is asked of it. */
 const KEEPALIVE = 30_000;
 
+/** What has come, until its socket has taken it, which is at once: so one will do for all sockets. Otherwise node would make
+ * 64 KB for every answer. */
+const incoming = Buffer.allocUnsafeSlow(2048);
+
 /** Connects over TCP.
  * @throws Error when that is refused or takes longer than 3 s */
 export async function openTcpWire({ host, port }: NetworkAddress): Promise<Wire> {
-  const socket = await openSocket(host, port);
+  const socket = await openSocket(host, port, (chunk) => wire.onData(chunk));
   let reason = 'connection lost';
   const wire: Wire = {
     onData: () => {},
@@ -29,24 +33,43 @@ export async function openTcpWire({ host, port }: NetworkAddress): Promise<Wire>
       return Promise.resolve();
     },
   };
-  socket.on('data', (chunk: Buffer) => wire.onData(chunk));
   return wire;
 }
 
-function openSocket(host: string, port: number): Promise<Socket> {
-  const socket = connectTcp({ host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE });
+/** @param take gets what comes, as bytes of its own */
+function openSocket(host: string, port: number, take: (chunk: Buffer) => void): Promise<Socket> {
+  const socket = connectTcp({
+    host,
+    port,
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: KEEPALIVE,
+    onread: {
+      buffer: incoming,
+      callback: (size) => {
+        const chunk = Buffer.allocUnsafe(size);
+        incoming.copy(chunk, 0, 0, size);
+        take(chunk);
+        return true;
+      },
+    },
+  });
   return new Promise((resolve, reject) => {
     const fail = (error: Error): void => {
       socket.destroy();
       reject(error);
     };
-    const late = new Error(`no connection in ${CONNECT_TIMEOUT} ms`);
-    const timer = setTimeout(() => fail(late), CONNECT_TIMEOUT);
+    const stop = (): void => clearTimeout(timer);
+    const timer = setTimeout(
+      () => fail(new Error(`no connection in ${CONNECT_TIMEOUT} ms`)),
+      CONNECT_TIMEOUT,
+    );
     socket.once('error', fail);
-    socket.once('close', () => clearTimeout(timer));
+    socket.once('close', stop);
     socket.once('connect', () => {
-      clearTimeout(timer);
+      stop();
       socket.off('error', fail);
+      socket.off('close', stop);
       resolve(socket);
     });
   });

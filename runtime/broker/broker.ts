@@ -109,6 +109,11 @@ export class Broker {
     return this.bridges.find((bridge) => bridge.name === name);
   }
 
+  /** Whether what is published on a topic, and not retained, would reach anybody now. */
+  hears(topic: string): boolean {
+    return this.hub.router.hears(topic);
+  }
+
   /** Publishes from this process. */
   publish(message: { topic: string; payload: Buffer; qos: QoS; retain: boolean }): void {
     // Handlers of this process answer to the publisher; here there is none who waits.
@@ -126,7 +131,13 @@ export class Broker {
     });
   }
 
-  /** Subscribes from this process.
+  /** What is retained on a topic. */
+  retained(topic: string): Buffer | undefined {
+    const [message] = this.hub.retained.matching(topic.split('/'), this.hub.clock.monotonic());
+    return message?.payload;
+  }
+
+  /** Subscribes from this process; what is retained does not come.
    * @returns how to end it
    * @throws EdgeError MQTT_TOPIC_INVALID */
   subscribe(filter: string, handler: LocalHandler): () => void {

@@ -55,6 +55,8 @@ export class Router {
   private readonly deps: RouterDeps;
   private readonly trie = new TopicTrie<Subscription>();
   private readonly routes = new Map<string, Route>();
+  /** Topics that were asked for and that nobody hears: all that is worth remembering of them. */
+  private readonly unheard = new Set<string>();
   /** Whose turn it is in each shared subscription. */
   private readonly turns = new Map<string, number>();
   /** Of the routes. */
@@ -89,6 +91,17 @@ export class Router {
     this.routes.set(topic, route);
     this.weight += weight;
     return route;
+  }
+
+  /** Whether a message on a topic would reach anybody. */
+  hears(topic: string): boolean {
+    if (this.unheard.has(topic)) return false;
+    const { isTopic, targets, shares, locals } = this.routes.get(topic) ?? this.find(topic);
+    // What is no topic is heard, too: by whoever is told so.
+    if (!isTopic || targets.length + shares.length + locals.length > 0) return true;
+    if (this.unheard.size >= MOST_ROUTES) this.unheard.clear();
+    this.unheard.add(topic);
+    return false;
   }
 
   /** Brings a message to everyone who subscribed.
@@ -171,6 +184,7 @@ export class Router {
 
   private clear(): void {
     this.routes.clear();
+    this.unheard.clear();
     this.weight = 0;
   }
 

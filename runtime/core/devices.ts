@@ -78,6 +78,7 @@ export type DeviceStatus = KubeObject & {
 export type DeviceState = 'online' | 'offline' | 'ok' | 'unknown' | 'unhealthy';
 
 const LONGEST_SHOWN = 60;
+const NO_FAULTS: ReadonlyMap<string, string> = new Map();
 const propertyTypes = new Set(['INT', 'FLOAT', 'DOUBLE', 'STRING', 'BOOLEAN', 'BYTES', 'STREAM']);
 
 /** Why JSON is no Device or DeviceModel at all, however much of it may be wrong; undefined when it is one. */
@@ -126,7 +127,7 @@ function soundOf<T extends Device | DeviceModel>(
     return wrong === undefined;
   });
   return faults.size === 0
-    ? { object, faults }
+    ? { object, faults: NO_FAULTS }
     : { object: { ...object, spec: { ...object.spec, properties: kept } }, faults };
 }
 

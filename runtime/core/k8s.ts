@@ -1,3 +1,4 @@
+import { isoTime } from './iso-time.ts';
 /** The Kubernetes objects that cross module borders, as far as this project reads them.
  * Objects arrive as JSON and keep the fields that are not named here.
  * @source Kubernetes API reference v1.32 */
@@ -129,10 +130,10 @@ export type CoreEvent = KubeObject & {
 
 /** Kubernetes timestamps have whole seconds. */
 export function kubeTime(epochMs: number): string {
-  return `${new Date(epochMs).toISOString().slice(0, 19)}Z`;
+  return `${isoTime(epochMs).slice(0, 19)}Z`;
 }
 
 /** MicroTime of leases and events: six decimals, of which a clock in milliseconds fills three. */
 export function kubeMicroTime(epochMs: number): string {
-  return `${new Date(epochMs).toISOString().slice(0, 23)}000Z`;
+  return `${isoTime(epochMs).slice(0, 23)}000Z`;
 }

@@ -1,5 +1,6 @@
 import type { Clock } from './clock.ts';
 import { EdgeError } from './errors.ts';
+import { isoTime } from './iso-time.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
@@ -53,7 +54,7 @@ export function createLogger(options: LogOptions): Logger {
 
   const write = (level: LogLevel, module: string, message: string, fields: LogFields | undefined): void => {
     const line: Record<string, unknown> = {
-      time: new Date(options.clock.now()).toISOString(),
+      time: isoTime(options.clock.now()),
       level,
       module,
       message,

@@ -34,6 +34,8 @@ export type DeviceEntry = {
 /** A value that a power cut may still undo: until it is on disk the cloud hears the one before, if that is news to it. */
 export type Settling = { readonly newest: Twin; before: Twin | undefined };
 
+const NO_FAULTS: ReadonlyMap<string, string> = new Map();
+
 export function newDeviceEntry(id: DeviceId, name: string, description: string): DeviceEntry {
   return {
     id,
@@ -46,7 +48,7 @@ export function newDeviceEntry(id: DeviceId, name: string, description: string):
     model: undefined,
     twins: new Map(),
     faults: new PropertyFaults(),
-    objectFaults: new Map(),
+    objectFaults: NO_FAULTS,
     unsynced: new Set(),
     settling: new Map(),
     stateUnsynced: true,
@@ -161,11 +163,6 @@ export function unservedReason(device: Device): string {
   const protocol = protocolOf(device);
   if (protocol === '') return 'spec.protocol.protocolName: missing; values can come over MQTT only';
   return `spec.protocol.protocolName: no mapper here serves ${shortened(protocol)}; values can come over MQTT only`;
-}
-
-/** Where a device is spoken of on MQTT. */
-export function topicOf(id: DeviceId): string {
-  return `$hw/events/device/${id}`;
 }
 
 /** How many devices answer. */

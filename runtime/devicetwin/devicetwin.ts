@@ -25,7 +25,6 @@ import {
   settle,
   settled,
   takeDevice,
-  topicOf,
   typeOf,
   unservedReason,
 } from './device.ts';
@@ -37,10 +36,17 @@ import { type Membership, membershipEvent } from './membership.ts';
 import { Models } from './models.ts';
 import { DeviceRecords, type DeviceStore } from './records.ts';
 import type { SideMetadata, TwinUpdate } from './twin.ts';
-import { isAwaited, refusalPayload, type TwinChange, type TwinObserver, twinEvents } from './twin-events.ts';
+import {
+  isAwaited,
+  publishTwins,
+  refusalPayload,
+  type TwinChange,
+  type TwinOutlet,
+  topicOf,
+} from './twin-events.ts';
 import { type EventBase, eventBase, notFound, parseEvent, parseTwinRequest } from './twin-request.ts';
 
-export type DeviceTwinDeps = {
+export type DeviceTwinDeps = TwinOutlet & {
   readonly config: DeviceTwinConfig;
   readonly node: string;
   readonly store: DeviceStore;
@@ -49,10 +55,6 @@ export type DeviceTwinDeps = {
   readonly time: TimeTrust;
   readonly log: Logger;
   readonly metrics: MetricSource;
-  /** Publishes a JSON payload on an MQTT topic. */
-  readonly publish: (topic: string, payload: unknown) => void;
-  /** Who acts on what devices report. */
-  readonly observer?: TwinObserver;
   /** What there is in the store of the cluster's objects, at boot. */
   readonly objects: { devices(): readonly Device[]; models(): readonly DeviceModel[] };
 };
@@ -158,7 +160,7 @@ export class DeviceTwin implements DeviceManager {
     const { namespace = 'default', name } = given.metadata;
     const id = deviceId(namespace, name);
     const entry = this.entryOf(id, name, '');
-    const { before, device } = takeDevice(entry, given);
+    const { before, device } = takeDevice(entry, this.models.sharing(given));
     if (before && protocolOf(before) !== protocolOf(device)) this.mappers.forget(id, before);
     this.hand(entry, device);
     this.expect(entry, device);
@@ -362,9 +364,7 @@ export class DeviceTwin implements DeviceManager {
   }
 
   private announce(entry: DeviceEntry, changes: readonly TwinChange[], base: EventBase): void {
-    for (const { topic, payload } of twinEvents(base, changes, entry.twins))
-      this.deps.publish(`${topicOf(entry.id)}/${topic}`, payload);
-    this.deps.observer?.heard(entry.id, changes);
+    publishTwins(this.deps, entry, base, changes);
     this.changed(entry, changes.some(isAwaited) ? 'now' : undefined);
   }
 

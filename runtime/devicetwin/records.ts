@@ -2,7 +2,7 @@ import type { Clock, Timer } from '../core/clock.ts';
 import type { DeviceState } from '../core/devices.ts';
 import { type DeviceId, millis, seconds } from '../core/units.ts';
 import { type DeviceEntry, newDeviceEntry } from './device.ts';
-import type { Twin } from './twin.ts';
+import { compact, type Twin } from './twin.ts';
 
 /** The part of the store that keeps devices. */
 export interface DeviceStore {
@@ -79,7 +79,7 @@ export class DeviceRecords {
     for (const row of this.store.devices.listTwins()) {
       const { twin, synced } = JSON.parse(row.value) as StoredTwin;
       const entry = entries.get(row.deviceid);
-      entry?.twins.set(row.name, twin);
+      entry?.twins.set(row.name, compact(twin));
       if (!synced) entry?.unsynced.add(row.name);
     }
     return [...entries.values()];

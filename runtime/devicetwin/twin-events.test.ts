@@ -74,4 +74,15 @@ test('a refusal carries the event, the code and the reason', () => {
   });
 });
 
+test('what nobody hears is not made', () => {
+  const current = kept('5', '4');
+  const change = { name: 't', last: undefined, current };
+  const topicsFor = (heard: string): string[] =>
+    twinEvents(base, [change], new Map([['t', current]]), (topic) => topic.endsWith(heard)).map(
+      ({ topic }) => topic,
+    );
+  assert.equal(topicsFor('nothing'), []);
+  for (const kind of ['result', 'document', 'delta']) assert.equal(topicsFor(kind), [`twin/update/${kind}`]);
+});
+
 test.run();

@@ -19,29 +19,66 @@ export function isAwaited({ last, current }: TwinChange): boolean {
   return last !== undefined && differs(last) && !differs(current);
 }
 
+const RESULT = 'twin/update/result';
+const DOCUMENT = 'twin/update/document';
+const DELTA = 'twin/update/delta';
+
 /** What an update says on MQTT: topic suffix below `$hw/events/device/<ns>/<name>` and payload. */
 export type TwinEvent = { readonly topic: string; readonly payload: unknown };
 
 /** The events of an update that was accepted, in KubeEdge's order.
  * @param all every twin of the device after the update
+ * @param hears whether anybody wants what is said on a topic; what nobody wants is not made
  * @source KubeEdge dtmanager/twin.go dealTwinResult, dealDocument, dealDelta */
 export function twinEvents(
   base: EventBase,
   changes: readonly TwinChange[],
   all: ReadonlyMap<string, Twin>,
+  hears: (topic: string) => boolean = () => true,
 ): TwinEvent[] {
-  const twin = Object.fromEntries(changes.map((c) => [c.name, shown(c.current)]));
-  const document = Object.fromEntries(
-    changes.map((c) => [c.name, { last: shown(c.last), current: shown(c.current) }]),
-  );
-  const events: TwinEvent[] = [
-    { topic: 'twin/update/result', payload: { ...base, twin } },
-    { topic: 'twin/update/document', payload: { ...base, twin: document } },
-  ];
-  const wanted = [...all].filter(([, t]) => differs(t));
-  if (wanted.length > 0)
-    events.push({ topic: 'twin/update/delta', payload: deltaPayload(base, wanted, all) });
+  const events: TwinEvent[] = [];
+  if (hears(RESULT)) {
+    const twin: Record<string, Twin | null> = {};
+    for (const { name, current } of changes) twin[name] = shown(current);
+    events.push({ topic: RESULT, payload: { ...base, twin } });
+  }
+  if (hears(DOCUMENT)) {
+    const twin: Record<string, { last: Twin | null; current: Twin | null }> = {};
+    for (const { name, last, current } of changes)
+      twin[name] = { last: shown(last), current: shown(current) };
+    events.push({ topic: DOCUMENT, payload: { ...base, twin } });
+  }
+  if (someDiffer(all) && hears(DELTA)) events.push({ topic: DELTA, payload: deltaPayload(base, all) });
   return events;
+}
+
+/** Who hears of updates. */
+export type TwinOutlet = {
+  /** Publishes a JSON payload on an MQTT topic. */
+  readonly publish: (topic: string, payload: unknown) => void;
+  /** Whether anybody would get what is published on a topic; absent = always. */
+  readonly hears?: (topic: string) => boolean;
+  /** Who acts on what devices report. */
+  readonly observer?: TwinObserver;
+};
+
+/** Where a device is spoken of on MQTT. */
+export function topicOf(id: DeviceId): string {
+  return `$hw/events/device/${id}`;
+}
+
+/** Tells everyone who wants to hear of an update that was accepted.
+ * @param device as it is after the update */
+export function publishTwins(
+  { publish, hears = () => true, observer }: TwinOutlet,
+  device: { readonly id: DeviceId; readonly twins: ReadonlyMap<string, Twin> },
+  base: EventBase,
+  changes: readonly TwinChange[],
+): void {
+  const at = topicOf(device.id);
+  const events = twinEvents(base, changes, device.twins, (suffix) => hears(`${at}/${suffix}`));
+  for (const { topic, payload } of events) publish(`${at}/${topic}`, payload);
+  observer?.heard(device.id, changes);
 }
 
 /** The answer to `twin/get`.
@@ -56,8 +93,15 @@ export function refusalPayload(base: EventBase, { code, reason }: TwinRefusal): 
   return { ...base, code, reason };
 }
 
-function deltaPayload(base: EventBase, wanted: [string, Twin][], all: ReadonlyMap<string, Twin>): unknown {
+/** Asked at every change of every device, and nearly always false. */
+function someDiffer(all: ReadonlyMap<string, Twin>): boolean {
+  for (const twin of all.values()) if (differs(twin)) return true;
+  return false;
+}
+
+function deltaPayload(base: EventBase, all: ReadonlyMap<string, Twin>): unknown {
   const withExpected = [...all].filter(([, t]) => t.expected !== undefined && t.expected.value !== '');
+  const wanted = withExpected.filter(([, t]) => differs(t));
   return {
     ...base,
     twin: Object.fromEntries(withExpected.map(([name, t]) => [name, withoutVersions(t)])),

@@ -2,6 +2,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { PropertyType } from '../core/devices.ts';
 import {
+  compact,
   differs,
   mergeTwin,
   restampTwin,
@@ -193,6 +194,20 @@ test('what was merged while the clock was wrong says when by another clock, and 
   assert.equal(restamped?.expected, { value: '2', metadata: { timestamp: NOW + 9 } });
   assert.equal(restamped?.actual_version, { cloud: 0, edge: 1 }, 'it is the same value');
   assert.is(restamped && restampTwin(restamped, 'boot-1', 1_000_000), undefined);
+});
+
+test('a twin that was read from the disk is the same, with what many have in common as one object', () => {
+  const stored = {
+    actual: side('1'),
+    actual_version: { cloud: 0, edge: 3 },
+    optional: true,
+    metadata: { type: 'int' as const },
+  };
+  const wanted = { expected: side('2'), expected_version: { cloud: 1, edge: 0 }, ...stored };
+  const removed = { optional: true, metadata: { type: 'deleted' as const } };
+  for (const each of [stored, wanted, removed]) assert.equal(compact(each), each);
+  assert.is(compact(stored).metadata, compact(wanted).metadata);
+  assert.is(compact(stored).actual_version, compact(wanted).actual_version);
 });
 
 test.run();

@@ -30,6 +30,8 @@ export type TwinUpdate = {
   readonly optional?: boolean;
 } | null;
 
+const SIDES = ['expected', 'actual'] as const;
+
 export type TwinRefusal = { readonly code: 400 | 404; readonly reason: string };
 
 /** Merges one update into a twin. Every side that the update names counts as a change, even to an equal value.
@@ -45,17 +47,62 @@ export function mergeTwin(
 ): Twin | { refused: TwinRefusal } {
   if (update === null) return removeTwin(name, current);
   const type = liveType(current) ?? update.type ?? 'string';
-  for (const side of ['expected', 'actual'] as const) {
+  for (const side of SIDES) {
     const value = update[side];
     const fault = value === undefined ? undefined : valueFault(value, type);
     if (fault) return refuse(`twin ${name}: ${side} ${shortened(value)} ${fault}`);
   }
-  return {
-    ...sideOf('expected', current, update.expected, now),
-    ...sideOf('actual', current, update.actual, now),
+  return twinOf({
+    expected: update.expected === undefined ? current?.expected : { value: update.expected, metadata: now },
+    expected_version: versionAfter(current?.expected_version, update.expected),
+    actual: update.actual === undefined ? current?.actual : { value: update.actual, metadata: now },
+    actual_version: versionAfter(current?.actual_version, update.actual),
     optional: current?.optional ?? update.optional ?? true,
-    metadata: { type },
+    type,
+  });
+}
+
+/** A twin in little memory, of which there may be ten thousands: what many have in common is one object, and the usual one,
+ * of which nothing is wanted, has a form without room for more. */
+function twinOf(parts: {
+  readonly expected: TwinSide | undefined;
+  readonly expected_version: TwinVersion | undefined;
+  readonly actual: TwinSide | undefined;
+  readonly actual_version: TwinVersion | undefined;
+  readonly optional: boolean;
+  readonly type: TwinType;
+}): Twin {
+  const { expected, expected_version, actual, actual_version, optional } = parts;
+  const metadata = metadataOf[parts.type];
+  if (!expected && !expected_version && actual && actual_version)
+    return { actual, actual_version, optional, metadata };
+  return {
+    ...(expected ? { expected } : {}),
+    ...(expected_version ? { expected_version } : {}),
+    ...(actual ? { actual } : {}),
+    ...(actual_version ? { actual_version } : {}),
+    optional,
+    metadata,
   };
+}
+
+/** The same twin in little memory, for one that was read. */
+export function compact({
+  expected,
+  expected_version,
+  actual,
+  actual_version,
+  optional,
+  metadata,
+}: Twin): Twin {
+  return twinOf({
+    expected,
+    expected_version: expected_version && versionOf(expected_version),
+    actual,
+    actual_version: actual_version && versionOf(actual_version),
+    optional,
+    type: metadata.type,
+  });
 }
 
 /** True when something is wanted and it is not what is. */
@@ -118,24 +165,27 @@ function removeTwin(name: string, current: Twin | undefined): Twin | { refused: 
   };
 }
 
-function sideOf(
-  side: 'expected' | 'actual',
-  current: Twin | undefined,
-  value: string | undefined,
-  now: SideMetadata,
-): Partial<Twin> {
-  const version = current?.[`${side}_version`];
-  if (value !== undefined) {
-    return { [side]: { value, metadata: now }, [`${side}_version`]: nextVersion(version) };
-  }
-  return {
-    ...(current?.[side] ? { [side]: current[side] } : {}),
-    ...(version ? { [`${side}_version`]: version } : {}),
-  };
+const metadataOf: Readonly<Record<TwinType, Twin['metadata']>> = {
+  string: { type: 'string' },
+  int: { type: 'int' },
+  float: { type: 'float' },
+  boolean: { type: 'boolean' },
+  deleted: { type: 'deleted' },
+};
+/** Those of twins that have changed a few times only: most of them. */
+const versions: readonly TwinVersion[] = Array.from({ length: 64 }, (_, edge) => ({ cloud: 0, edge }));
+
+function versionOf({ cloud, edge }: TwinVersion): TwinVersion {
+  return (cloud === 0 ? versions[edge] : undefined) ?? { cloud, edge };
 }
 
 function nextVersion(version: TwinVersion | undefined): TwinVersion {
-  return { cloud: version?.cloud ?? 0, edge: (version?.edge ?? 0) + 1 };
+  return versionOf({ cloud: version?.cloud ?? 0, edge: (version?.edge ?? 0) + 1 });
+}
+
+/** @param value undefined when this side does not change */
+function versionAfter(version: TwinVersion | undefined, value: string | undefined): TwinVersion | undefined {
+  return value === undefined ? version : nextVersion(version);
 }
 
 /** @source KubeEdge dtcommon ValidateValue; spec: int and float as Go's strconv reads them, boolean exactly true or false */

@@ -12,7 +12,7 @@ import type { EdgedConfig } from './config.ts';
 import { podEvent } from './events.ts';
 import { KubeletApi, type LogFile } from './kubelet-api.ts';
 import { LogBudget } from './log-budget.ts';
-import { readFacts } from './node.ts';
+import { type NodeFacts, readFacts } from './node.ts';
 import { NodeAgent, type NodeApi } from './node-agent.ts';
 import { listPods, type ObservedPod, signature } from './observed.ts';
 import { podFault } from './pod-check.ts';
@@ -49,6 +49,8 @@ export type EdgedDeps = {
   readonly problems?: () => readonly NodeProblem[];
   /** Set in every container, unless its pod says otherwise. */
   readonly variables?: Readonly<Record<string, string>>;
+  /** One more condition of the node, if there is one to tell. */
+  readonly condition?: () => NodeFacts['condition'];
 };
 
 /** How often the runtime is asked for what changed by itself. */
@@ -94,6 +96,7 @@ export class Edged {
       log: this.log,
       runtime: () => this.runtime,
       storeFault: () => deps.store.health().reason,
+      condition: () => deps.condition?.(),
       problems: deps.problems ?? (() => []),
     });
     const { podLogsDir, containerLogMaxSize, containerLogMaxFiles } = config.tailoredKubeletConfig;
@@ -171,6 +174,11 @@ export class Edged {
     this.onlineSince = up ? this.deps.clock.monotonic() : undefined;
     this.node.link(up);
     if (up) for (const worker of this.workers.values()) worker.retryNow();
+  }
+
+  /** The node has something new to tell of itself. */
+  tellStatus(): void {
+    void this.node.update();
   }
 
   applyPod(pod: Pod): void {

@@ -49,6 +49,7 @@ test.before.each((context) => {
     log: silentLogger,
     runtime: () => ({ fault: runtime.fault, version: 'containerd://1' }),
     storeFault: () => undefined,
+    condition: () => undefined,
     problems: () => [],
   });
   agent.start();

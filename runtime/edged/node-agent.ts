@@ -24,6 +24,7 @@ export type NodeAgentDeps = {
   readonly runtime: () => RuntimeFacts;
   /** Why the node's own state does not reach the disk; undefined while it does. */
   readonly storeFault: () => string | undefined;
+  readonly condition: () => NodeFacts['condition'];
   /** What is measured on the machine, and may be wrong. */
   readonly problems: () => readonly NodeProblem[];
 };
@@ -103,8 +104,13 @@ export class NodeAgent {
   }
 
   private facts(): NodeFacts {
-    const { config, storeFault, problems } = this.deps;
-    return { ...readFacts(config, config.rootDirectory), storeFault: storeFault(), problems: problems() };
+    const { config, storeFault, problems, condition } = this.deps;
+    return {
+      ...readFacts(config, config.rootDirectory),
+      storeFault: storeFault(),
+      problems: problems(),
+      condition: condition(),
+    };
   }
 
   private async register(): Promise<void> {

@@ -14,6 +14,8 @@ export type NodeFacts = {
   readonly address: string;
   /** Why the node's own state does not reach the disk; undefined while it does. */
   readonly storeFault?: string | undefined;
+  /** One that others add to the node's own. */
+  readonly condition?: Pick<Condition, 'type' | 'status' | 'reason' | 'message'> | undefined;
   /** What is measured on the machine, and may be wrong. */
   readonly problems?: readonly NodeProblem[];
   readonly info: Readonly<Record<string, string>>;
@@ -171,6 +173,7 @@ function conditions(
           message: 'state is kept on the disk',
         }
       : { type: 'StoreWritable', status: 'False', reason: 'StoreWriteFailed', message: facts.storeFault },
+    ...(facts.condition ? [facts.condition] : []),
     ...(facts.problems ?? []).map(problem),
     ready
       ? { type: 'Ready', status: 'True', reason: 'EdgeReady', message: 'edge is posting ready status' }

@@ -2,6 +2,7 @@ import { createHash, generateKeyPairSync, type KeyObject, X509Certificate } from
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import type { Clock } from '../core/clock.ts';
 import { EdgeError, errorCode, errorText } from '../core/errors.ts';
+import { isoTime } from '../core/iso-time.ts';
 import type { Logger } from '../core/log.ts';
 import type { TimeTrust } from '../core/time-trust.ts';
 import type { EdgeHubConfig } from './config.ts';
@@ -64,7 +65,7 @@ export class Certificates {
     const expiry = Date.parse(new X509Certificate(stored.cert).validTo);
     // Without a clock nothing is expired.
     if (!this.deps.time.isTrusted || this.deps.clock.now() < expiry) return stored;
-    const detail = `it was good until ${new Date(expiry).toISOString()}`;
+    const detail = `it was good until ${isoTime(expiry)}`;
     if (!this.deps.config.rejoinExpired) {
       throw new EdgeError('EDGEHUB_CERT_EXPIRED', { detail: `${detail}, and rejoinExpired is false` });
     }

@@ -206,4 +206,11 @@ test('the answer to a question for authorisations goes to the node’s topic', (
   assert.is(published[0]?.payload.toString(), '{"a":1}');
 });
 
+test('what a broker cannot say is taken for heard', ({ make }) => {
+  const broker = { publish: () => {}, subscribe: () => () => {} };
+  assert.ok(make([broker]).hears('t'));
+  assert.not(make([{ ...broker, hears: () => false }]).hears('t'));
+  assert.ok(make([{ ...broker, hears: () => false }, broker]).hears('t'));
+});
+
 test.run();

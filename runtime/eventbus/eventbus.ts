@@ -9,6 +9,8 @@ type QoS = 0 | 1 | 2;
 
 /** A broker, the one in this process or another one, as far as the bus uses it. */
 export interface BusBroker {
+  /** Whether a message on a topic would reach anybody; absent where that cannot be known. */
+  hears?(topic: string): boolean;
   publish(message: { topic: string; payload: Buffer; qos: QoS; retain: boolean }): void;
   /** The handler's promise holds back the acknowledgement of a QoS 1 or 2 message. */
   subscribe(
@@ -61,6 +63,12 @@ export class EventBus {
   async stop(): Promise<void> {
     for (const { end } of this.subscriptions.values()) end();
     this.subscriptions.clear();
+  }
+
+  /** Whether what is published on a topic is of any use: what nobody hears and nothing keeps need not be made. */
+  hears(topic: string): boolean {
+    const { brokers, retain } = this.deps;
+    return retain || brokers.some((broker) => broker.hears?.(topic) ?? true);
   }
 
   /** Publishes a payload of this node, as JSON. */

@@ -1,4 +1,5 @@
 import type { Clock, Timer } from '../core/clock.ts';
+import { isoTime } from '../core/iso-time.ts';
 import type { Logger } from '../core/log.ts';
 import type { MetricSource } from '../core/metrics.ts';
 import type { Moment, TimeTrust } from '../core/time-trust.ts';
@@ -64,10 +65,10 @@ export class HostClock implements Clock, TimeTrust {
       this.trusted ? 1 : 0,
     );
     if (this.trusted) return;
-    const shown = new Date(system.now()).toISOString();
+    const shown = isoTime(system.now());
     this.log.warn('the clock is wrong: time goes on from the last one known', {
       shown,
-      used: new Date(this.floor).toISOString(),
+      used: isoTime(this.floor),
     });
   }
 
@@ -139,7 +140,7 @@ export class HostClock implements Clock, TimeTrust {
     this.floor = last;
     this.floorAt = this.deps.system.monotonic();
     this.log.warn('the clock is wrong: time goes on from the last one known', {
-      used: new Date(this.floor).toISOString(),
+      used: isoTime(this.floor),
     });
   }
 

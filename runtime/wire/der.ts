@@ -1,3 +1,4 @@
+import { isoTime } from '../core/iso-time.ts';
 /** DER, as far as certificates and their requests need it. @source X.690 */
 
 /** Tag, length (short form below 128, else big-endian with a count), content. @source X.690 §8.1 */
@@ -58,7 +59,7 @@ export function bits(content: Buffer, unused = 0): Buffer {
 
 /** UTCTime until 2049, GeneralizedTime after. @source RFC 5280 §4.1.2.5 */
 export function time(epochMs: number): Buffer {
-  const digits = `${new Date(epochMs).toISOString().slice(0, 19).replace(/[-:T]/g, '')}Z`;
+  const digits = `${isoTime(epochMs).slice(0, 19).replace(/[-:T]/g, '')}Z`;
   return Number(digits.slice(0, 4)) < 2050
     ? der(0x17, Buffer.from(digits.slice(2)))
     : der(0x18, Buffer.from(digits));
