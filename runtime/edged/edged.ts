@@ -12,12 +12,14 @@ import type { EdgedConfig } from './config.ts';
 import { podEvent } from './events.ts';
 import { pullImage } from './images.ts';
 import { KubeletApi, type LogFile } from './kubelet-api.ts';
+import { LogBudget } from './log-budget.ts';
 import { type NodeFacts, readFacts } from './node.ts';
 import { NodeAgent, type NodeApi } from './node-agent.ts';
 import { listPods, type ObservedPod, signature } from './observed.ts';
 import { podFault } from './pod-check.ts';
 import { type CommandResult, execInPod, stopContainers } from './pod-commands.ts';
 import { PodWorker } from './pod-worker.ts';
+import { quantity } from './quantity.ts';
 import { refusedStatus } from './status.ts';
 import type { VolumeSource } from './volumes.ts';
 
@@ -68,6 +70,7 @@ export class Edged {
   private readonly refused = new Map<string, Pod>();
   private readonly node: NodeAgent;
   private readonly api: KubeletApi;
+  private readonly logs: LogBudget;
   private readonly listeners = new Set<() => void>();
   private seen = new Map<string, ObservedPod>();
   private fault: string | undefined = 'not asked yet';
@@ -96,6 +99,15 @@ export class Edged {
       storeFault: () => deps.store.health().reason,
       condition: () => deps.condition?.(),
       problems: deps.problems ?? (() => []),
+    });
+    const { podLogsDir, containerLogMaxSize, containerLogMaxFiles } = config.tailoredKubeletConfig;
+    this.logs = new LogBudget({
+      call: deps.cri.call,
+      podLogsDir,
+      maxSize: quantity(containerLogMaxSize) ?? 0,
+      maxFiles: containerLogMaxFiles,
+      clock: deps.clock,
+      log: this.log,
     });
     this.api = new KubeletApi({
       pods: () =>
@@ -265,6 +277,7 @@ export class Edged {
       for (const [uid, worker] of this.workers)
         if (signature(before.get(uid)) !== signature(found.get(uid))) worker.poke();
       this.removeOrphans(found);
+      void this.logs.keep(found.values());
     } catch (error) {
       this.runtimeIs(`no container runtime at ${cri.endpoint}: ${errorText(error)}`);
     }
