@@ -60,6 +60,27 @@ async function told(stack: Stack): Promise<{ version: string; condition: Conditi
   };
 }
 
+test('commands look at the node that runs, and back it up', async ({ dir, gateway, stack }) => {
+  const ask = (...args: string[]) => gateway.command([...args, '--config', gateway.config]);
+  const { out } = await ask('get', 'node', '-o', 'json');
+  assert.match(out, new RegExp(`"name": "${stack.options.node}"`));
+  assert.match(out, /"link": "online to 127\.0\.0\.1:\d+"/);
+  assert.match((await ask('get', 'pods')).out, /there are no pods on this node/);
+  assert.match((await ask('logs', 'web')).out, /this node has no such thing: pod default\/web\n/);
+  assert.match(
+    (await ask('check', 'network')).out,
+    /^network +ok +127\.0\.0\.1:\d+ \(link\) takes connections/,
+  );
+  const file = join(dir, 'backup.tar.gz');
+  assert.is((await ask('backup', file)).code, 0);
+  assert.match((await ask('restore', file)).out, /edgecore runs as process \d+: stop it first/);
+  await gateway.stop();
+  assert.match((await ask('restore', file)).out, /restored/);
+  gateway.run();
+  await runs(gateway, gateway.version);
+  assert.match((await ask('get', 'node')).out, /^name +edge-upgrade-/);
+});
+
 test('a bundle that somebody else has signed is refused, and nothing happens', async ({ gateway }) => {
   const { starts } = gateway;
   const { code, out } = await gateway.upgrade(await gateway.bundle('0.2.0', undefined, newKeys().private));
