@@ -95,7 +95,9 @@ export class Certificates {
   async join(token: string, signal: AbortSignal): Promise<Credentials> {
     const parsed = parseJoinToken(token);
     if (!parsed)
-      throw new EdgeError('EDGEHUB_TOKEN_REJECTED', { detail: 'it has not the form <hash>.<jwt>' });
+      throw new EdgeError('EDGEHUB_TOKEN_REJECTED', {
+        detail: token.trim() ? 'it has not the form <hash>.<jwt>' : 'modules.edgeHub.token is empty',
+      });
     const ca = await this.fetchCa(parsed.caHash, signal);
     const pair = await this.sign({ ca, authorization: `Bearer ${parsed.jwt}` }, signal);
     writePrivately(this.deps.config.tlsCaFile, ca);
