@@ -1,6 +1,5 @@
 import { spawnSync } from 'node:child_process';
 import {
-  chmodSync,
   copyFileSync,
   cpSync,
   existsSync,
@@ -13,15 +12,19 @@ import {
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type BuildOptions, build, type Metafile, type Plugin } from 'esbuild';
+import { writeLauncher } from './launcher.ts';
 import { lean, passing } from './lean-plugin.ts';
 import { licences } from './licences.ts';
 import { bareNative } from './native-plugin.ts';
+import { makeUpgradeBundle } from './upgrade-bundle.ts';
 
-/** Makes `dist/`: `npm run build -- [--target linux-x64|linux-arm64|linux-arm]`, by default for this machine.
+/** Makes `dist/`: `npm run build -- [--target linux-x64|linux-arm64|linux-arm]`, by default for this machine; with
+ * `--sign KEY` also what `edgecore upgrade` takes, signed with the Ed25519 private key in that PEM file.
  * `--edgecore FOLDER [--version V]` makes edgecore alone, elsewhere: what packages are made of. */
 const { values } = parseArgs({
   options: {
     target: { type: 'string', default: `${process.platform}-${process.arch}` },
+    sign: { type: 'string' },
     edgecore: { type: 'string' },
     version: { type: 'string' },
   },
@@ -44,7 +47,19 @@ const programs = [
     ].join(' '),
   },
   { name: 'cloud-shim', entry: 'cloud-shim/main.ts', env: '', flags: '--max-semi-space-size=4' },
+  { name: 'edgecore-flash', entry: 'build/image/flash/flash.ts', env: '', flags: '' },
 ] as const;
+
+const COMMANDS = 'runtime/cli/cli.ts';
+/** The commands are a file of their own: the node would else keep their text in memory. */
+const commandsApart: Plugin = {
+  name: 'commands-apart',
+  setup(builder) {
+    builder.onResolve({ filter: /\/cli\/cli\.ts$/ }, ({ kind }) =>
+      kind === 'dynamic-import' ? { path: './cli.cjs', external: true } : undefined,
+    );
+  },
+};
 
 /** What only the demonstration and the tests run. */
 const tools = [
@@ -66,19 +81,36 @@ for (const { name, entry, env, flags } of programs) {
   const folder = values.edgecore ?? join('dist', name);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  const yaml = name === 'edgecore' ? [passing('yaml', ['parseDocument', 'stringify'])] : [];
+  const yaml =
+    name === 'edgecore' ? [passing('yaml', ['parseDocument', 'parseAllDocuments', 'stringify'])] : [];
   const { inputs } = await bundle(entry, join(folder, `${name}.cjs`), yaml);
   const beside = yaml.length > 0 ? await bundle('yaml', join(folder, 'yaml.cjs')) : { inputs: {} };
   writeFileSync(join(folder, 'THIRD-PARTY-LICENSES.txt'), licences({ ...inputs, ...beside.inputs }));
   copyFileSync('LICENSE', join(folder, 'LICENSE'));
-  writeLauncher(join(folder, name), { script: `${name}.cjs`, env, flags });
+  writeLauncher(join(folder, name), { script: `${name}.cjs`, env, flags, slots: name === 'edgecore' });
 }
 const edgecore = values.edgecore ?? join('dist', 'edgecore');
+await bundle(COMMANDS, join(edgecore, 'cli.cjs'));
+writeFileSync(join(edgecore, 'version'), `${version}\n`);
 await bundlePlugins(edgecore);
 copyNative(edgecore, values.target);
 if (!values.edgecore) {
   copyDefinitions(join('dist', 'cloud-shim', 'crds'));
   for (const { name, entry } of tools) await bundle(entry, join('dist', 'dev', `${name}.cjs`));
+}
+if (values.sign) await signedBundle(values.sign);
+
+async function signedBundle(key: string): Promise<void> {
+  const out = join('dist', `edgecore-${version}-${values.target}.tar.gz`);
+  const platform = values.target;
+  await makeUpgradeBundle({
+    folder: edgecore,
+    out,
+    key: readFileSync(key, 'utf8'),
+    platform,
+    builtAt: builtAt(),
+  });
+  process.stdout.write(`${out}\n`);
 }
 
 async function bundle(entry: string, outfile: string, plugins: readonly Plugin[] = []): Promise<Metafile> {
@@ -94,7 +126,7 @@ async function bundle(entry: string, outfile: string, plugins: readonly Plugin[]
       'process.env.WS_NO_UTF_8_VALIDATE': '"1"',
     },
     external: ['bufferutil', 'utf-8-validate'],
-    plugins: [bareNative, lean, ...plugins],
+    plugins: [bareNative, lean, commandsApart, ...plugins],
   });
   return metafile;
 }
@@ -160,22 +192,4 @@ function copyDefinitions(folder: string): void {
   mkdirSync(folder, { recursive: true });
   for (const file of readdirSync('cloud-shim/crds'))
     if (file.endsWith('.yaml')) copyFileSync(join('cloud-shim/crds', file), join(folder, file));
-}
-
-/** A Node.js that lies beside the bundle is used before the machine's. */
-function writeLauncher(
-  path: string,
-  { script, env, flags }: { script: string; env: string; flags: string },
-): void {
-  writeFileSync(
-    path,
-    `#!/bin/sh
-# Starts ${script} with the flags that it is made for.
-here=$(dirname "$(readlink -f "$0")")
-node="$here/node"
-[ -x "$node" ] || node=node
-${env ? `export ${env}\n` : ''}exec "$node" ${flags} "$here/${script}" "$@"
-`,
-  );
-  chmodSync(path, 0o755);
 }

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
+import { cliPage } from './cli-page.ts';
 import { errorsPage } from './errors-page.ts';
 
 /** The rules that no linter knows. `--write` brings generated pages up to date. */
@@ -21,7 +22,8 @@ const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as {
 for (const path of files) {
   if (path.endsWith('.ts')) checkSource(path, readFileSync(path, 'utf8'));
 }
-checkErrorsPage();
+checkPage('runtime/docs/errors.md', errorsPage());
+checkPage('runtime/docs/cli.md', cliPage());
 checkDependencies();
 checkChangelog();
 checkLock();
@@ -41,15 +43,13 @@ function checkSource(path: string, text: string): void {
   if (/\btest\.only\(/.test(text)) fault(path, 'test.only leaves out the others');
 }
 
-function checkErrorsPage(): void {
-  const path = 'runtime/docs/errors.md';
-  const wanted = errorsPage();
+function checkPage(path: string, wanted: string): void {
   if (process.argv.includes('--write')) {
     mkdirSync('runtime/docs', { recursive: true });
     writeFileSync(path, wanted);
   }
   if (!existsSync(path) || readFileSync(path, 'utf8') !== wanted)
-    fault(path, 'is not what the error table says: npm run check -- --write');
+    fault(path, 'is not what the sources say: npm run check -- --write');
 }
 
 /** Each dependency is pinned, and stands in dependencies.md with its size and its reason. */

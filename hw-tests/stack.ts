@@ -218,7 +218,7 @@ export class Stack {
   }
 
   /** The join token, read where operators read it. */
-  private async token(): Promise<string> {
+  async token(): Promise<string> {
     const secret = await until('the join token is published', () =>
       this.object<Secret>(kinds.secret, 'tokensecret', 'kubeedge'),
     );

@@ -8,6 +8,7 @@ import { tcpListener } from './broker/listeners/config.ts';
 import type { BrokerStore } from './broker/persistence.ts';
 import type { Config } from './config/schema.ts';
 import type { Clock } from './core/clock.ts';
+import { errorText } from './core/errors.ts';
 import type { Logger } from './core/log.ts';
 import { Metrics } from './core/metrics.ts';
 import { type Module, stopInOrder } from './core/module.ts';
@@ -21,15 +22,22 @@ import { EdgeStream } from './edgestream/edgestream.ts';
 import type { EventBusConfig } from './eventbus/config.ts';
 import { type BusBroker, EventBus } from './eventbus/eventbus.ts';
 import { externalBroker, externalLinks } from './eventbus/external.ts';
+import type { HostCare } from './host/care.ts';
 import { HostClock, type HostClockDeps } from './host/host-clock.ts';
 import type { ServiceManager } from './host/service-manager.ts';
+import { hostCare } from './host-care.ts';
 import { localPages } from './local-pages.ts';
 import { localRules } from './local-rules.ts';
 import { MetaManager } from './metamanager/metamanager.ts';
 import { MetaServer } from './metamanager/metaserver/metaserver.ts';
+import type { TopicSource } from './rules/engine.ts';
 import type { Rules } from './rules/rules.ts';
 import { Store } from './store/store.ts';
+import type { TaskManager } from './taskmanager/taskmanager.ts';
+import { taskManager } from './tasks-of.ts';
 import { type TwinRegisterDeps, twinRegisters } from './twin-registers.ts';
+import type { SlotPlaces, Upgrade } from './upgrade/upgrade.ts';
+import { newUpgrade, vitalsOf } from './vitals.ts';
 import { watchdogOf } from './watchdog-of.ts';
 import { connectCri } from './wire/cri.ts';
 
@@ -51,6 +59,10 @@ export type EdgeCoreDeps = {
   readonly environment: PushEnvironment;
   /** The join token was used. */
   readonly joined: () => void;
+  /** Where other versions of the program lie, if it was started by its launcher. */
+  readonly slots: SlotPlaces | undefined;
+  /** Ends the process, to be started anew. */
+  readonly restart: (reason: string) => void;
 };
 
 /** The whole node: every module is built here, once, and started in this order. */
@@ -60,6 +72,13 @@ export class EdgeCore {
   private readonly authority: FileAuthority;
   private readonly modules: readonly Module[];
   private readonly broker: Broker;
+  private readonly upgrade: Upgrade;
+  private tasks: TaskManager | undefined;
+  /** What is built after the link. */
+  private readonly later: Pick<CloudHandlers, 'renewed' | 'task'> = {
+    renewed: () => this.stream?.renewed(),
+    task: (job) => this.tasks?.handle(job),
+  };
   private started: Module[] = [];
   private stream: EdgeStream | undefined;
 
@@ -82,7 +101,7 @@ export class EdgeCore {
       config: edgeHub,
       store,
       joined: deps.joined,
-      handlers: cloudHandlers(parts, () => this.stream?.renewed()),
+      handlers: cloudHandlers(parts, this.later),
     });
     const meta = new MetaManager({
       ...shared,
@@ -108,30 +127,34 @@ export class EdgeCore {
     const { mqttQOS: qos, mqttRetain: retain } = eventBus;
     const brokers = busBrokers(eventBus.mqttMode, broker);
     const bus = new EventBus({ ...shared, brokers, qos, retain, store, twins, outbox: hub.outbox });
+    const care = hostCare({ ...shared, all: config });
     const agent = new Edged({
       ...shared,
       config: edged,
       version: deps.version,
       variables: apiVariables(config),
+      condition: () => this.upgrade.condition,
       cluster: meta,
       cri: connectCri(edged.tailoredKubeletConfig.containerRuntimeEndpoint),
       store,
+      problems: () => care.problems,
     });
     meta.connect({ pods: agent, devices: twins, rules });
     const local = localApi(deps, { store, link: hub, pods: agent, own: meta });
     if (local) meta.mirrorTo(local);
 
     this.broker = broker;
+    this.upgrade = newUpgrade(deps, { hub, agent, store });
     this.modules = this.inOrder(
       { ...deps, ...shared },
-      { meta, twins, bus, agent, local, hub, broker, mappers, rules },
+      { meta, twins, bus, agent, local, hub, broker, mappers, rules, care },
     );
   }
 
   /** What only listens and shows is built here. @returns every module, in the order in which they start */
   private inOrder(shared: EdgeCoreDeps & Ordered, parts: CloudParts & OtherParts): Module[] {
     const { clock, metrics, manager } = shared;
-    const { meta, twins, bus, agent, local, hub, broker, rules } = parts;
+    const { meta, twins, bus, agent, local, hub, broker, rules, care } = parts;
     const { store } = this;
     const { pusher, builtIn, plugins, dmi } = parts.mappers;
     const desires = new Desires({ twins, objects: meta });
@@ -140,16 +163,29 @@ export class EdgeCore {
     const scada = modbusServer(shared, { twins, desires, metrics });
     const devices = [pusher, ...builtIn, twins, plugins, dmi, ...scada, rules, ...(local ? [local] : [])];
     const watchdog = watchdogOf({ ...shared, manager, twins, hub, agent, store, mappers: builtIn });
-    const last = [agent, hub, ...this.tunnel(shared, hub, agent), watchdog];
-    return [clock, ...pages, this.authority, broker, bus, ...devices, ...last];
+    const tasks = taskManager(shared, {
+      store,
+      outbox: hub.outbox,
+      upgrade: this.upgrade,
+      vitals: () => vitalsOf({ hub, agent, store }),
+      pull: (image, secret) => agent.pullImage(image, secret),
+    });
+    this.tasks = tasks;
+    const last = [agent, tasks, hub, ...this.tunnel(shared, hub, agent), watchdog];
+    return [this.upgrade, clock, care, ...pages, this.authority, broker, bus, ...devices, ...last];
   }
 
   /** Starts every module in order; when one cannot, those before it are stopped again.
    * @throws EdgeError of the module that could not start */
   async start(signal: AbortSignal): Promise<void> {
-    for (const module of this.modules) {
-      this.started.push(module);
-      await module.start(signal);
+    try {
+      for (const module of this.modules) {
+        this.started.push(module);
+        await module.start(signal);
+      }
+    } catch (error) {
+      await this.upgrade.failed(errorText(error));
+      throw error;
     }
   }
 
@@ -197,11 +233,15 @@ type OtherParts = {
   readonly broker: Broker;
   readonly mappers: DeviceMappers;
   readonly rules: Rules;
+  readonly care: HostCare;
 };
 type Ordered = { readonly clock: HostClock; readonly time: TimeTrust; readonly metrics: Metrics };
 
 /** Where what the cloud says goes. @param parts asked once they all exist */
-function cloudHandlers(parts: () => CloudParts, renewed: () => void): CloudHandlers {
+function cloudHandlers(
+  parts: () => CloudParts,
+  later: Pick<CloudHandlers, 'renewed' | 'task'>,
+): CloudHandlers {
   return {
     object: (change) => {
       const { meta, local } = parts();
@@ -215,7 +255,7 @@ function cloudHandlers(parts: () => CloudParts, renewed: () => void): CloudHandl
     subscribe: (topic) => parts().bus.subscribe(topic),
     unsubscribe: (topic) => parts().bus.unsubscribe(topic),
     authInfo: (payload) => parts().bus.authInfo(payload),
-    renewed,
+    ...later,
     link: (up) => {
       const { twins, agent, local } = parts();
       twins.link(up);
@@ -303,7 +343,7 @@ function newBroker(
 }
 
 /** The brokers that the bus speaks to: 0 the one in this process, 1 both, 2 the external one. */
-function busBrokers(mode: EventBusConfig['mqttMode'], broker: Broker): readonly BusBroker[] {
+function busBrokers(mode: EventBusConfig['mqttMode'], broker: Broker): readonly (BusBroker & TopicSource)[] {
   const external = externalBroker((name) => broker.bridge(name));
   switch (mode) {
     case 0:

@@ -3,19 +3,20 @@ import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 import { blankToken, DEFAULT_CONFIG, defaultConfigText, loadConfig, minConfigText } from './config/config.ts';
 import { systemClock, withTimeout } from './core/clock.ts';
-import { EdgeError, errorText } from './core/errors.ts';
+import { errorCode, errorText } from './core/errors.ts';
 import { createLogger, type Logger } from './core/log.ts';
 import { type Millis, seconds } from './core/units.ts';
 import { EdgeCore } from './edgecore.ts';
 import { bootId, isSynchronised, journalReads, uptime } from './host/machine.ts';
 import { runSystemdNotify, type ServiceManager, serviceManager } from './host/service-manager.ts';
+import type { SlotPlaces } from './upgrade/upgrade.ts';
 import { builtAt, version } from './version.ts';
 
 const usage = `edgecore ${version}: a Kubernetes edge node
 
   edgecore [OPTIONS]     run the node
-  edgecore mapper …      install mappers and look at them: edgecore mapper --help
-  edgecore device …      look at devices and write to them: edgecore device --help
+  edgecore COMMAND       join, check, get, describe, logs, exec, mapper, device, upgrade, confirm, rollback, backup,
+                         restore, collect, reset, completion: edgecore COMMAND --help
 
   --config FILE     configuration, default ${DEFAULT_CONFIG}
   --minconfig       print the least configuration and exit
@@ -35,7 +36,8 @@ async function main(): Promise<number> {
   if (command && !command.startsWith('-')) {
     // Loaded when it is asked for: the node itself has no use for it.
     const { runCommand } = await import('./cli/cli.ts');
-    return runCommand(command, rest, { print: (text) => process.stdout.write(text), assets: assets() });
+    const print = (text: string): void => void process.stdout.write(text);
+    return runCommand(command, rest, { print, assets: assets(), version, slots: slotPlaces() });
   }
   const options = readArguments();
   if (typeof options === 'number') return options;
@@ -59,7 +61,10 @@ async function run(
   const extend = (by: Millis): Promise<void> => manager.tell(`EXTEND_TIMEOUT_USEC=${by * 1000}`);
   await extend(START_MORE);
   const abort = new AbortController();
+  let restartAsked: string | undefined;
+  let askToStop: (why: string) => void = () => {};
   const stopAsked = new Promise<string>((resolve) => {
+    askToStop = resolve;
     for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve(name));
   });
   const core = new EdgeCore({
@@ -73,6 +78,11 @@ async function run(
     random: Math.random,
     environment: process.env,
     joined: () => forgetToken(path, log),
+    slots: slotPlaces(),
+    restart: (reason) => {
+      restartAsked = reason;
+      askToStop('restart');
+    },
   });
   process.on('SIGHUP', () => core.reload());
   const starting = systemClock.every(START_NEWS, () => void extend(START_MORE));
@@ -91,12 +101,18 @@ async function run(
     abort.abort();
     await withTimeout(systemClock, STOP_LIMIT, core.stop(), () => new Error('modules did not stop in time'));
   }
-  return 0;
+  return restartAsked === undefined ? 0 : 1;
 }
 
 /** What lies beside the program. */
 function assets(): string[] {
   return [dirname(realpathSync(process.argv[1] ?? '.'))];
+}
+
+/** Where the launcher says that other versions lie. */
+function slotPlaces(): SlotPlaces | undefined {
+  const { EDGECORE_SLOTS: folder, EDGECORE_BASE: base } = process.env;
+  return folder && base ? { folder, base } : undefined;
 }
 
 function readArguments(): { config: string } | number {
@@ -135,16 +151,15 @@ function forgetToken(path: string, log: Logger): void {
 main().then(
   (code) => process.exit(code),
   (error: unknown) => {
-    const hint = error instanceof EdgeError ? `\n${error.hint}` : '';
-    const text = `edgecore: ${errorText(error)}${hint}\n`;
+    // Commands are a file of their own, with a class of errors of their own.
+    const { hint } = error as { hint?: unknown };
+    const text = `edgecore: ${errorText(error)}${typeof hint === 'string' ? `\n${hint}` : ''}\n`;
     const isRead = journalReads(2, process.env.JOURNAL_STREAM);
     process.stderr.write(isRead ? text.replace(/^(?=.)/gm, '<3>') : text);
+    const code = errorCode(error) ?? '';
     const wrongInput =
-      error instanceof EdgeError
-        ? error.code.startsWith('CONFIG_') ||
-          error.code === 'CLI_USAGE' ||
-          error.code === 'MQTT_AUTH_FILE_INVALID'
-        : error instanceof TypeError;
+      /^(CONFIG_|CLI_USAGE$|MQTT_AUTH_FILE_INVALID$)/.test(code) ||
+      (hint === undefined && error instanceof TypeError);
     process.exit(wrongInput ? 2 : 1);
   },
 );

@@ -9,6 +9,7 @@ const usage = `npm run deb -- [OPTIONS]: makes a Debian package and a tarball in
   --arch amd64|arm64|armhf     default: of this machine
   --variant carried|system     with its own Node.js (default on amd64 and arm64), or with Debian's nodejs
   --version VERSION            default: of package.json
+  --out FOLDER                 default: dist/deb
   --fast                       compressed in seconds instead of a minute, and a third larger
 `;
 
@@ -36,11 +37,12 @@ function main(): void {
       variant: { type: 'string' },
       version: { type: 'string' },
       fast: { type: 'boolean', default: false },
+      out: { type: 'string', default: OUT },
       help: { type: 'boolean', default: false },
     },
   });
   if (values.help) return void process.stdout.write(usage);
-  const { arch, fast } = values;
+  const { arch, fast, out } = values;
   const target = targets[arch];
   if (!target) throw new Error(`--arch ${arch}: want one of ${Object.keys(targets).join(', ')}`);
   const variant = values.variant ?? (hasNodeBuild(arch) ? 'carried' : 'system');
@@ -55,7 +57,7 @@ function main(): void {
   // Two packages of one name must differ in their version; the one with Debian's nodejs says so.
   const version = variant === 'system' ? `${upstream}+system` : upstream;
   const epoch = Number(process.env.SOURCE_DATE_EPOCH ?? run('git', ['log', '-1', '--format=%ct']));
-  const work = join(OUT, `work-${version}-${arch}`);
+  const work = join(out, `work-${version}-${arch}`);
   rmSync(work, { recursive: true, force: true });
   mkdirSync(work, { recursive: true });
 
@@ -77,11 +79,11 @@ function main(): void {
   writeTree(layout);
   const name = `edgecore_${version}_${arch}`;
   const compression = fast ? ['-Zgzip', '-z3'] : ['-Zxz', '-z6'];
-  const deb = join(OUT, `${name}.deb`);
+  const deb = join(out, `${name}.deb`);
   run('dpkg-deb', ['--root-owner-group', ...compression, '--build', layout.root, deb], {
     SOURCE_DATE_EPOCH: `${epoch}`,
   });
-  const tarball = join(OUT, `${name.replaceAll('_', '-')}.tar.gz`);
+  const tarball = join(out, `${name.replaceAll('_', '-')}.tar.gz`);
   writeTarball(layout, join(work, `edgecore-${version}`), tarball);
   rmSync(work, { recursive: true });
   for (const path of [deb, tarball])

@@ -150,11 +150,15 @@ test('what nodes say becomes the status', async (context) => {
   const object = rule({ nodeSelector: { hall: '1' } });
   await api.create(kinds.localRule, { namespace: 'default', name: 'r' }, object);
   await put(object);
-  assert.equal(await say('a', running), { content: 'OK', source: 'rulecontroller' });
   const words = (status: LocalRule['status']): string[] =>
     (status?.conditions ?? []).map(
       ({ type, status, reason, message }) => `${type} ${status} ${reason} ${message}`,
     );
+  assert.equal(words(await statusOf(context)), [
+    'Accepted Unknown Waiting no word from a, b',
+    'Running Unknown NotAccepted ',
+  ]);
+  assert.equal(await say('a', running), { content: 'OK', source: 'rulecontroller' });
   assert.equal(words(await statusOf(context)), [
     'Accepted Unknown Waiting no word from b',
     'Running True Running ',
@@ -178,11 +182,28 @@ test('a word about a rule that is gone, another one, or of another node is confi
   const { api, put, say } = context;
   assert.equal(await say('a', running), { content: 'OK', source: 'rulecontroller' });
   await put(rule({ nodeName: 'a' }));
+  api.calls.length = 0;
   await say('b', running);
   await say('a', { ...running, uid: 'older' });
+  assert.equal(api.calls, []);
+});
+
+test('a new spec has to be accepted anew; a shim that starts leaves what was said', async (context) => {
+  const { api, clock, put, say } = context;
+  const first = rule({ nodeName: 'a' }, { generation: 1 });
+  await api.create(kinds.localRule, { namespace: 'default', name: 'r' }, first);
+  await put({ ...first, status: { conditions: [{ type: 'Accepted', status: 'True' }] } });
   assert.equal(
     api.calls.filter((call) => call.startsWith('PATCH')),
     [],
+  );
+  await say('a', { ...running, lastError: 'no answer' });
+  await put(rule({ nodeName: 'a', for: '3s' }, { generation: 2 }));
+  await clock.advance(0);
+  const status = await statusOf(context);
+  assert.equal(
+    [status?.conditions?.[0]?.status, status?.fired, status?.lastFired, status?.nodes],
+    ['Unknown', 0, undefined, {}],
   );
 });
 

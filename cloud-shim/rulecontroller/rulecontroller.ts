@@ -36,6 +36,8 @@ const TYPE = 'localrule';
 const STATUS_TYPE = 'localrulestatus';
 const CONFIRMED: Reply = { content: 'OK', source: 'rulecontroller' };
 
+type Change = (nodes: Readonly<Record<string, NodeStatus>>) => Readonly<Record<string, NodeStatus>>;
+
 /** LocalRules down to the nodes that they are for; what becomes of them up into their status. */
 export class RuleController {
   private readonly deps: RuleControllerDeps;
@@ -49,7 +51,10 @@ export class RuleController {
   constructor(deps: RuleControllerDeps) {
     this.deps = deps;
     deps.rules.onChange({
-      changed: (rule, before) => this.place(rule, !before || essence(rule) !== essence(before)),
+      changed: (rule, before) => {
+        this.place(rule, !before || essence(rule) !== essence(before));
+        this.newly(rule, before);
+      },
       removed: (rule) => this.removed(rule),
     });
     deps.nodes.onChange({
@@ -88,28 +93,37 @@ export class RuleController {
     // Gone, another one by now, or no longer that node's: sent again it would be no better.
     if (!rule || !content || content.uid !== rule.metadata.uid || !this.nodesOf(rule).has(node))
       return CONFIRMED;
-    const uid = rule.metadata.uid ?? '';
-    const work = (this.writing.get(uid) ?? Promise.resolve()).then(() =>
-      this.write(rule, node, parseNodeStatus(content)),
-    );
-    this.writing.set(uid, work);
-    const fault = await work;
-    if (this.writing.get(uid) === work) this.writing.delete(uid);
+    const said = parseNodeStatus(content);
+    const fault = await this.inTurn(rule, (nodes) => ({ ...nodes, [node]: said }));
     return fault === undefined ? CONFIRMED : { ...CONFIRMED, operation: 'error', content: fault };
   }
 
-  /** @returns why the API server did not take it */
-  private async write(rule: LocalRule, node: string, said: NodeStatus): Promise<string | undefined> {
+  /** A new rule, or a new spec: nothing was said of it yet. */
+  private newly(rule: LocalRule, before: LocalRule | undefined): void {
+    const isNew = before
+      ? before.metadata.generation !== rule.metadata.generation
+      : rule.status?.conditions === undefined;
+    if (isNew) void this.inTurn(rule, () => ({}));
+  }
+
+  /** Writes the status after a change of what the nodes say.
+   * @returns why the API server did not take it */
+  private async inTurn(rule: LocalRule, change: Change): Promise<string | undefined> {
+    const uid = rule.metadata.uid ?? '';
+    const work = (this.writing.get(uid) ?? Promise.resolve()).then(() => this.write(rule, change));
+    this.writing.set(uid, work);
+    const fault = await work;
+    if (this.writing.get(uid) === work) this.writing.delete(uid);
+    return fault;
+  }
+
+  private async write(rule: LocalRule, change: Change): Promise<string | undefined> {
     const { api, clock, rules, log } = this.deps;
     const { namespace = '', name, uid = '' } = rule.metadata;
     const before = this.written.get(uid) ?? rules.get(namespace, name)?.status ?? {};
-    const status = statusOf(before, { ...before.nodes, [node]: said }, this.nodesOf(rule), clock.now());
-    const gone = Object.keys(before.nodes ?? {}).filter((other) => status.nodes?.[other] === undefined);
-    const nodes = { ...status.nodes, [node]: replaced(before.nodes?.[node], said) };
-    const patch = {
-      metadata: { uid },
-      status: { ...status, nodes: { ...nodes, ...Object.fromEntries(gone.map((other) => [other, null])) } },
-    };
+    const status = statusOf(before, change(before.nodes ?? {}), this.nodesOf(rule), clock.now());
+    const nodes = replaced(before.nodes ?? {}, status.nodes ?? {}, (was, is) => replaced(was, is));
+    const patch = { metadata: { uid }, status: { ...replaced(before, status), nodes } };
     const where = { namespace, name, subresource: 'status' };
     const answer = await api
       .patch<LocalRule>(kinds.localRule, where, 'application/merge-patch+json', patch)
@@ -171,8 +185,18 @@ function essence({ metadata, spec }: LocalRule): string {
   return JSON.stringify([metadata.uid, spec, metadata.annotations]);
 }
 
-/** For a merge patch: what is not said any more goes. */
-function replaced(before: NodeStatus | undefined, now: NodeStatus): Readonly<Record<string, unknown>> {
-  const gone = Object.keys(before ?? {}).filter((key) => !(key in now));
-  return { ...now, ...Object.fromEntries(gone.map((key) => [key, null])) };
+/** For a merge patch: what is not said any more goes.
+ * @param each the same for what is within */
+function replaced<T extends object>(
+  before: Readonly<Record<string, T>> | T,
+  now: Readonly<Record<string, T>> | T,
+  each: (before: T, now: T) => unknown = (_, value) => value,
+): Readonly<Record<string, unknown>> {
+  const was = before as Readonly<Record<string, T>>;
+  const gone = Object.keys(was).filter((key) => !(key in now));
+  const kept = Object.entries(now).map(([key, value]) => {
+    const known = was[key];
+    return [key, known === undefined ? value : each(known, value as T)];
+  });
+  return Object.fromEntries([...kept, ...gone.map((key) => [key, null])]);
 }

@@ -6,6 +6,7 @@ import * as assert from 'uvu/assert';
 import type { Pod } from '../../runtime/core/pod.ts';
 import type { Edged } from '../../runtime/edged/edged.ts';
 import { connectCri } from '../../runtime/wire/cri.ts';
+import { until } from '../program.ts';
 import { type Containerd, canRunContainers, startContainerd } from './containerd.ts';
 import { busyboxPod, makeEdged, nodeFolders, RecordingCluster } from './edged.ts';
 
@@ -72,6 +73,30 @@ function fetchText(url: string): Promise<string> {
 function logUrl(edged: Edged, pod: string, query = ''): string {
   return `http://127.0.0.1:${edged.kubeletPort}/containerLogs/default/${pod}/c0${query}`;
 }
+
+pods(
+  'a log that grows without end is put aside, and goes on in a new file',
+  async ({ edged, cluster, folders }) => {
+    const chatty = 'i=0; while true; do i=$((i+1)); echo "line $i $(printf %0500d 0)"; usleep 1000; done';
+    const pod = busyboxPod('chatty', [{ command: ['sh', '-c', chatty] }]);
+    edged.applyPod(pod);
+    await cluster.phase('chatty', 'Running');
+    const folder = join(folders.logs, `default_chatty_${pod.metadata.uid}`, 'c0');
+    const seen = new Set<string>();
+    const aside = (): string[] => readdirSync(folder).filter((name) => name.startsWith('0.log.'));
+    await until(
+      'it is put aside twice',
+      () => {
+        for (const name of aside()) seen.add(name);
+        return seen.size >= 2;
+      },
+      60_000,
+    );
+    assert.is(aside().length, 1, 'only the newest is kept');
+    const first = Number(/^line (\d+)/.exec(await fetchText(logUrl(edged, 'chatty')))?.[1]);
+    assert.ok(first > 1, `the new file begins with line ${first}`);
+  },
+);
 
 pods('a pod runs, with an address, and says so', async ({ edged, cluster }) => {
   edged.applyPod(busyboxPod('plain', [{}]));

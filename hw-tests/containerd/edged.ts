@@ -100,6 +100,8 @@ export function makeEdged(
         containerRuntimeEndpoint: endpoint,
         readOnlyPort: 0,
         podLogsDir: folders.logs,
+        containerLogMaxSize: '256Ki',
+        containerLogMaxFiles: 2,
       },
     }),
     version: 'test',

@@ -20,19 +20,28 @@ const applets = [
   'false',
 ];
 
+/** Another machine than this one, for which an image is. */
+export type Foreign = { readonly busybox: string; readonly architecture: string };
+
 /** Makes an OCI image archive whose one layer is Debian's static busybox.
  * @param folder for work files
  * @param command what it runs by default
+ * @param foreign for another machine
  * @returns the path of the tar file, for `ctr images import`
  * @source OCI image specification v1.0, image layout */
-export function makeImage(folder: string, name: string, command: readonly string[]): string {
+export function makeImage(
+  folder: string,
+  name: string,
+  command: readonly string[],
+  foreign?: Foreign,
+): string {
   const work = join(folder, name.replace(/[/:]/g, '_'));
   rmSync(work, { recursive: true, force: true });
   const root = join(work, 'root');
   const blobs = join(work, 'oci', 'blobs', 'sha256');
   for (const path of [join(root, 'bin'), join(root, 'tmp'), join(root, 'etc'), blobs])
     mkdirSync(path, { recursive: true });
-  copyFileSync('/bin/busybox', join(root, 'bin/busybox'));
+  copyFileSync(foreign?.busybox ?? '/bin/busybox', join(root, 'bin/busybox'));
   for (const applet of applets) symlinkSync('busybox', join(root, 'bin', applet));
   const layer = join(work, 'layer.tar');
   tar(['-C', root, '--owner=0', '--group=0', '--mtime=@0', '--sort=name', '-cf', layer, '.']);
@@ -46,7 +55,7 @@ export function makeImage(folder: string, name: string, command: readonly string
     put(Buffer.from(JSON.stringify(value)));
   const layerBlob = put(readFileSync(layer));
   const config = putJson({
-    architecture: process.arch === 'x64' ? 'amd64' : process.arch,
+    architecture: foreign?.architecture ?? (process.arch === 'x64' ? 'amd64' : process.arch),
     os: 'linux',
     config: { Cmd: command, Env: ['PATH=/bin'] },
     rootfs: { type: 'layers', diff_ids: [layerBlob.digest] },

@@ -81,7 +81,7 @@ export const promises = {
 const PAGE = 'runtime/docs/outage-contract.md';
 const results = new Map<PromiseId, string>();
 
-/** Notes what the test of a promise has measured. */
+/** Notes what the test of a promise has measured, once its limit has held: the page keeps the last result that did. */
 export function prove(id: PromiseId, result: string): void {
   results.set(id, result);
   process.stdout.write(`${promises[id].test}: ${result}\n`);

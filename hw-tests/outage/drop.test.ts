@@ -9,7 +9,6 @@ import { until } from '../program.ts';
 import { prove, writeContract } from './contract.ts';
 import { countedProperties, counterObjects } from './counters.ts';
 import { DropRelay } from './drop-relay.ts';
-import { seed } from './seed.ts';
 import { TwinPublisher } from './twin-publisher.ts';
 import { TwinWatch } from './twin-watch.ts';
 
@@ -17,6 +16,8 @@ type Context = { cluster: Cluster; containerd: Containerd; relay: DropRelay };
 const test = suite<Context>('messages that get lost');
 const [kubectlProgram] = kubectlPrograms();
 const isLong = process.env.EDGECORE_LONG === 'true';
+/** One for all runs: of many seeds one loses the same message eight times in a row. `EDGECORE_SEED` tries another. */
+const seed = Number(process.env.EDGECORE_SEED ?? 3);
 const PODS = 20;
 const ROUNDS = isLong ? 5 : 1;
 /** Of the messages, in each direction: of five requests one or its answer. */
@@ -44,6 +45,11 @@ test.after(async ({ cluster, containerd, relay }) => {
   await cluster.close();
   await relay.stop();
   await containerd.stop();
+});
+
+test.before.each(({ relay }) => {
+  relay.share = 0;
+  relay.first = false;
 });
 
 async function local({ cluster }: Context): Promise<ConsoleSnapshot> {
@@ -95,8 +101,8 @@ if (canRunContainers() && kubectlProgram) {
     await until('the lease was lost, too', () => relay.lost.has('up update lease'));
     await kubectl.run(['delete', 'pod', 'unlucky', '--timeout=60s']);
     await until('it is gone', async () => (await local(context)).pods.length === 0);
+    for (const kind of lostOfAPod) await until(`${kind} is lost`, () => relay.lost.has(kind));
     relay.first = false;
-    for (const kind of lostOfAPod) assert.ok(relay.lost.has(kind), `${kind}: ${[...relay.lost.keys()]}`);
     process.stdout.write(`a pod whose every message is lost once ran after ${Math.round(started)} ms\n`);
     assert.ok(started < 10_000, `${started} ms`);
   });
@@ -126,8 +132,8 @@ if (canRunContainers() && kubectlProgram) {
       await until('no pod is left on the node', async () => (await local(context)).pods.length === 0);
     }
     const slowest = Math.max(...took);
-    prove('messages-lost', `all ran within ${Math.round(slowest)} ms; ${relay.summary}`);
     assert.ok(slowest < 10_000, `${slowest} ms`);
+    prove('messages-lost', `all ran within ${Math.round(slowest)} ms; ${relay.summary}`);
   });
 
   test('values come to the cloud while single messages get lost', async (context) => {

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { PairFiles } from '../mqtt-listeners/certificates.ts';
 import { Program, until } from '../program.ts';
 
 /** What every server here lets in. */
@@ -53,7 +54,7 @@ export function redisAsk(port: number, ...command: string[]): string {
 }
 
 /** MariaDB with a user `edge` and an empty database. */
-export async function mariadb(dir: string, port: number): Promise<Server> {
+export async function mariadb(dir: string, port: number, tls?: PairFiles): Promise<Server> {
   const data = folder(dir, 'mariadb');
   const socket = join(data, 'mariadb.sock');
   output('mariadb-install-db', [
@@ -69,7 +70,7 @@ export async function mariadb(dir: string, port: number): Promise<Server> {
     {
       name: 'mariadbd',
       command: 'mariadbd',
-      args: ['--no-defaults', '--user=root', ...options, '--innodb-buffer-pool-size=16M'],
+      args: ['--no-defaults', '--user=root', ...options, '--innodb-buffer-pool-size=16M', ...tlsOptions(tls)],
       log: join(dir, 'mariadb.log'),
     },
     () => spawnSync('mariadb-admin', ['--no-defaults', `--socket=${socket}`, 'ping']).status === 0,
@@ -84,6 +85,10 @@ export async function mariadb(dir: string, port: number): Promise<Server> {
      GRANT ALL ON ${DATABASE}.* TO edge@'127.0.0.1'`,
   ]);
   return server;
+}
+
+function tlsOptions(tls: PairFiles | undefined): string[] {
+  return tls ? [`--ssl-cert=${tls.cert}`, `--ssl-key=${tls.key}`] : [];
 }
 
 /** The rows of a statement, as the MariaDB client prints them. */
@@ -130,7 +135,11 @@ export async function victoriaValues(
 }
 
 /** mosquitto that keeps the sessions of its clients over a restart, and lets in whoever has the password. */
-export function mosquitto(dir: string, port: number): Server {
+export function mosquitto(
+  dir: string,
+  port: number,
+  secure?: { readonly port: number; readonly files: PairFiles },
+): Server {
   const data = folder(dir, 'mosquitto');
   const passwords = join(data, 'passwords');
   writeFileSync(passwords, '');
@@ -138,6 +147,9 @@ export function mosquitto(dir: string, port: number): Server {
   const config = join(data, 'mosquitto.conf');
   const lines = [
     `listener ${port} 127.0.0.1`,
+    ...(secure
+      ? [`listener ${secure.port} 127.0.0.1`, `certfile ${secure.files.cert}`, `keyfile ${secure.files.key}`]
+      : []),
     'allow_anonymous false',
     `password_file ${passwords}`,
     'user root',

@@ -1,4 +1,5 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -9,6 +10,7 @@ import type { Sample } from '../../mappers/push/sample.ts';
 import type { Target } from '../../mappers/push/target.ts';
 import { systemClock } from '../../runtime/core/clock.ts';
 import { Mosquitto } from '../mqtt/mosquitto.ts';
+import { TestCa } from '../mqtt-listeners/certificates.ts';
 import { until } from '../program.ts';
 import { requireProgram } from '../real-parts.ts';
 import { freePorts } from '../stack.ts';
@@ -33,12 +35,15 @@ const hasAll = programs.every(([name, parts]) => requireProgram(name, parts) !==
 
 const test = suite('one target at a time');
 const dir = mkdtempSync(join(tmpdir(), 'edgecore-targets-'));
+const ca = new TestCa(dir);
+const other = new TestCa(dir, 'other');
+let securePort = 0;
 let servers: { redis: Server; mariadb: Server; mosquitto: Server };
 const opened: Channel[] = [];
 
-async function open(target: Target, password = PASSWORD, userName = ''): Promise<Channel> {
+async function open(target: Target, password = PASSWORD, userName = '', ca?: string): Promise<Channel> {
   const channel = await openChannel(target, {
-    credentials: { userName, password, token: '', ca: undefined },
+    credentials: { userName, password, token: '', ca },
     clock: systemClock,
     broker: { isAt: () => false, publish: async () => {} },
   });
@@ -64,9 +69,10 @@ test.before(async () => {
   const ports = await freePorts();
   servers = {
     redis: redis(dir, ports.kubernetes),
-    mariadb: await mariadb(dir, ports.cloudhub),
-    mosquitto: mosquitto(dir, ports.stream),
+    mariadb: await mariadb(dir, ports.cloudhub, ca.server('database')),
+    mosquitto: mosquitto(dir, ports.stream, { port: ports.tunnel, files: ca.server('broker') }),
   };
+  securePort = ports.tunnel;
   await servers.redis.start();
   await servers.mosquitto.start();
 });
@@ -178,6 +184,44 @@ test('mosquitto says who may not come in', async () => {
   const address = `tcp://127.0.0.1:${servers.mosquitto.port}`;
   const fault = await faultOf(open({ method: 'mqtt', address }, 'wrong', 'edge'));
   assert.match(fault.message, 'set modules.push.credentials');
+});
+
+test('MariaDB is spoken to in TLS when there is a caFile, and trusted only then', async () => {
+  const channel = await open(mysql(), PASSWORD, '', readFileSync(ca.file, 'utf8'));
+  await channel.send([sample('secret', { property: 'tls' })], ignore);
+  assert.equal(mariadbAsk(servers.mariadb.port, 'SELECT field FROM `default/press/tls`'), [['secret']]);
+  const fault = await faultOf(open(mysql(), PASSWORD, '', readFileSync(other.file, 'utf8')));
+  assert.match(fault.message, 'certificate');
+});
+
+test('mosquitto behind TLS is trusted by its CA only', async () => {
+  const target: Target = { method: 'mqtt', address: `ssl://127.0.0.1:${securePort}` };
+  const channel = await open(target, PASSWORD, 'edge', readFileSync(ca.file, 'utf8'));
+  await channel.send([sample('1', { topic: 'plant/secure', qos: 1 })], ignore);
+  assert.match((await faultOf(open(target, PASSWORD, 'edge'))).message, 'certificate');
+});
+
+test('a web server behind TLS is trusted by its CA only', async () => {
+  const files = ca.server('web');
+  const heard: string[] = [];
+  const server = createServer(
+    { cert: readFileSync(files.cert), key: readFileSync(files.key) },
+    (request, response) => {
+      heard.push(`${request.headers.authorization}`);
+      response.end();
+    },
+  );
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const at = server.address();
+  const url = `https://127.0.0.1:${typeof at === 'object' ? at?.port : 0}`;
+  const target: Target = { method: 'http', url, timeout: 5 };
+  const channel = await open(target, 'p', 'u', readFileSync(ca.file, 'utf8'));
+  await channel.send([sample('1')], ignore);
+  assert.equal(heard, [`Basic ${Buffer.from('u:p').toString('base64')}`]);
+  const doubtful = await open(target);
+  assert.match((await faultOf(doubtful.send([sample('1')], ignore))).message, 'certificate');
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
 });
 
 if (hasAll) test.run();

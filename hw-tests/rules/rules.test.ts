@@ -229,9 +229,10 @@ if (kubectl && hasClients) {
         do: [{ publish: { topic, payload: '{"open":{{value:json}}}' } }],
       });
     const file = join(folder, 'doors.yaml');
+    await mqtt.publish('site/door', '{"state":{"open":false}}', { args: ['-r'] });
     writeFileSync(file, door('alarm/door'));
     await isOnNode(context, 'door', 'waiting');
-    await mqtt.publish('site/door', '{"state":{"open":true}}');
+    await mqtt.publish('site/door', '{"state":{"open":true}}', { args: ['-r'] });
     const { payload } = await heard.message('the door', ({ topic }) => topic === 'alarm/door');
     assert.is(payload, '{"open":true}');
     writeFileSync(file, door('alarm/door').replace('equals: true', 'equals: [1]'));

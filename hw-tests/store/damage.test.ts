@@ -19,6 +19,8 @@ const test = suite<Context>('a damaged database');
 const ROUNDS = 50;
 const BOOT_LIMIT_MS = 3000;
 const OBJECTS = 160;
+/** A database, what is new in it, and the note of its schema. */
+const FILES = ['', '-wal', '.schema'];
 const seed = Number(process.env.SEED ?? Date.now() % 1e9);
 process.stdout.write(`SEED=${seed}\n`);
 
@@ -36,8 +38,7 @@ test.before(async (context) => {
   await first.store.close();
   const second = openStore(context.pristine);
   await fill(second, OBJECTS / 2, OBJECTS);
-  for (const suffix of ['', '-wal'])
-    copyFileSync(context.pristine + suffix, join(context.dir, `kept.db${suffix}`));
+  for (const suffix of FILES) copyFileSync(context.pristine + suffix, join(context.dir, `kept.db${suffix}`));
   await second.store.close();
   context.pristine = join(context.dir, 'kept.db');
 });
@@ -104,7 +105,7 @@ async function boots(path: string, what: string): Promise<number> {
 function damaged(context: Context, change: (file: string) => void): string {
   const folder = mkdtempSync(join(context.dir, 'round-'));
   const path = join(folder, 'edgecore.db');
-  for (const suffix of ['', '-wal']) copyFileSync(context.pristine + suffix, path + suffix);
+  for (const suffix of FILES) copyFileSync(context.pristine + suffix, path + suffix);
   change(path);
   return path;
 }

@@ -286,6 +286,17 @@ test('`$` topics do not match a leading wildcard [MQTT-4.7.2-1]', async ({ broke
   assert.is((await client.next('publish')).topic, 'plain');
 });
 
+test('what is retained on a topic can be asked for', ({ broker }) => {
+  const publish = (topic: string, text: string, retain: boolean): void =>
+    broker.publish({ topic, payload: Buffer.from(text), qos: 0, retain });
+  publish('door', 'open', true);
+  publish('door', 'shut', false);
+  assert.is(broker.retained('door')?.toString(), 'open');
+  publish('door', '', true);
+  assert.is(broker.retained('door'), undefined);
+  assert.is(broker.retained('other'), undefined);
+});
+
 test('PUBACK waits for the handlers of this process, and keeps its order', async ({ broker }) => {
   const releases: (() => void)[] = [];
   broker.subscribe('slow', () => new Promise<void>((resolve) => releases.push(resolve)));

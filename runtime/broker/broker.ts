@@ -131,7 +131,13 @@ export class Broker {
     });
   }
 
-  /** Subscribes from this process.
+  /** What is retained on a topic. */
+  retained(topic: string): Buffer | undefined {
+    const [message] = this.hub.retained.matching(topic.split('/'), this.hub.clock.monotonic());
+    return message?.payload;
+  }
+
+  /** Subscribes from this process; what is retained does not come.
    * @returns how to end it
    * @throws EdgeError MQTT_TOPIC_INVALID */
   subscribe(filter: string, handler: LocalHandler): () => void {

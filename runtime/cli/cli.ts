@@ -1,12 +1,25 @@
 import { EdgeError } from '../core/errors.ts';
+import type { SlotPlaces } from '../upgrade/upgrade.ts';
+import { backup, restore } from './backup.ts';
+import { check } from './check.ts';
+import { collect } from './collect.ts';
+import { completion } from './completion.ts';
 import { device } from './device.ts';
+import { describe, get } from './get.ts';
+import { join } from './join.ts';
+import { exec, logs } from './logs.ts';
 import { mapper } from './mapper.ts';
+import { reset } from './reset.ts';
+import { confirm, rollback, upgrade } from './upgrade.ts';
 
 /** What a command has of the world. */
 export type CliContext = {
   readonly print: (text: string) => void;
   /** Folders in which files lie that belong to the program. */
   readonly assets: readonly string[];
+  readonly version: string;
+  /** undefined for an edgecore that was not started by its launcher. */
+  readonly slots: SlotPlaces | undefined;
 };
 
 /** One word after `edgecore`. */
@@ -17,7 +30,25 @@ export type Command = {
   run(args: readonly string[], context: CliContext): Promise<number>;
 };
 
-const commands: Readonly<Record<string, Command>> = { device, mapper };
+/** In the order of a gateway's life. */
+export const commands: Readonly<Record<string, Command>> = {
+  join,
+  check,
+  get,
+  describe,
+  logs,
+  exec,
+  mapper,
+  device,
+  upgrade,
+  confirm,
+  rollback,
+  backup,
+  restore,
+  collect,
+  reset,
+  completion: completion(() => commands),
+};
 
 /** Runs `edgecore NAME ARGS`.
  * @returns the exit code
@@ -32,7 +63,9 @@ export async function runCommand(
     const names = Object.keys(commands).join(', ');
     throw new EdgeError('CLI_USAGE', { detail: `there is no command ${name}: want one of ${names}` });
   }
-  if (args.includes('--help')) {
+  // What follows `--` is another program's.
+  const end = args.indexOf('--');
+  if ((end < 0 ? args : args.slice(0, end)).includes('--help')) {
     context.print(command.usage);
     return 0;
   }

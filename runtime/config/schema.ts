@@ -12,6 +12,7 @@ import { edgeStreamConfig } from '../edgestream/config.ts';
 import { type EventBusConfig, eventBusConfig } from '../eventbus/config.ts';
 import { metaManagerConfig } from '../metamanager/config.ts';
 import { rulesConfig } from '../rules/config.ts';
+import { taskManagerConfig } from '../taskmanager/config.ts';
 
 /** A module of KubeEdge's that is not offered: it may stand in the file, switched off. */
 const notOffered = (name: string) =>
@@ -52,7 +53,7 @@ export const edgeCoreConfig = v.strictObject({
       modbusServer: v.optional(modbusServerConfig, {}),
       serviceBus: notOffered('serviceBus'),
       edgeStream: v.optional(edgeStreamConfig, {}),
-      taskManager: notOffered('taskManager'),
+      taskManager: v.optional(taskManagerConfig, {}),
       dbTest: notOffered('dbTest'),
     }),
     // WebSockets come in by the console's port.

@@ -53,6 +53,101 @@ export const errorTable = {
     retry: 'never',
     hint: 'Run the command as the user that edgecore runs as (sudo), or name another folder with --directory.',
   },
+  JOIN_REFUSED: {
+    message: 'the node cannot be joined',
+    retry: 'never',
+    hint: 'Correct what is named and run `edgecore join` again; nothing was changed.',
+  },
+  RESET_REFUSED: {
+    message: 'the state of this node cannot be removed',
+    retry: 'never',
+    hint: 'Correct what is named and run `edgecore reset` again: it goes on where it stopped.',
+  },
+  SERVICE_REFUSED: {
+    message: 'systemd does not do what it was asked to',
+    retry: 'never',
+    hint: 'Run the command as root (sudo); `journalctl -u edgecore -n 50` shows why a service does not start.',
+  },
+  NODE_NOT_RUNNING: {
+    message: 'the edgecore of this machine cannot be asked',
+    retry: 'backoff',
+    hint: 'Start it (systemctl start edgecore), or name its configuration with --config; `edgecore check` shows what is amiss.',
+  },
+  NOT_ON_NODE: {
+    message: 'this node has no such thing',
+    retry: 'never',
+    hint: '`edgecore get pods` and `edgecore get devices` list what there is, with namespaces.',
+  },
+  RUNTIME_REFUSED: {
+    message: 'the container runtime does not do what it was asked to',
+    retry: 'backoff',
+    hint: 'Run the command as root (sudo); `edgecore check runtime` shows whether the runtime answers.',
+  },
+  BACKUP_REFUSED: {
+    message: 'the backup cannot be made or restored',
+    retry: 'never',
+    hint: 'Correct what is named; what is in use was left as it is.',
+  },
+  COLLECT_REFUSED: {
+    message: 'the archive cannot be written',
+    retry: 'never',
+    hint: 'Name another place with --output-path, and run the command as root to have the log in it.',
+  },
+  UPGRADE_UNTRUSTED: {
+    message: 'the upgrade is not signed by anybody who is trusted here',
+    retry: 'never',
+    hint: 'Get the bundle from whoever makes yours, or put their public key into the folder that is named. Nothing was changed.',
+  },
+  UPGRADE_WRONG_MACHINE: {
+    message: 'the upgrade is for another kind of machine',
+    retry: 'never',
+    hint: 'Take the bundle of this platform. Nothing was changed.',
+  },
+  UPGRADE_OLDER: {
+    message: 'the upgrade is not newer than what is in use',
+    retry: 'never',
+    hint: 'Add --force if it is wanted all the same, or `edgecore rollback` to go back. Nothing was changed.',
+  },
+  UPGRADE_DAMAGED: {
+    message: 'the upgrade is damaged, or no bundle of edgecore',
+    retry: 'never',
+    hint: 'Fetch it again and compare its length with the original. Nothing was changed.',
+  },
+  UPGRADE_NO_ROOM: {
+    message: 'there is no room for the upgrade',
+    retry: 'never',
+    hint: 'Make room on the disk of the folder that is named, then try again. Nothing was changed.',
+  },
+  UPGRADE_NO_ACCESS: {
+    message: 'the folder of upgrades cannot be written',
+    retry: 'never',
+    hint: 'Run the command as root (sudo); on a read-only root file system put the state on a disk that can be written.',
+  },
+  UPGRADE_UNREACHABLE: {
+    message: 'the upgrade cannot be read',
+    retry: 'backoff',
+    hint: 'Check the path or URL and try again. Nothing was changed.',
+  },
+  UPGRADE_BUSY: {
+    message: 'another upgrade is on trial',
+    retry: 'backoff',
+    hint: '`edgecore upgrade --status` shows it; wait, or end it with `edgecore confirm` or `edgecore rollback`.',
+  },
+  UPGRADE_NOTHING: {
+    message: 'there is nothing to confirm or to go back to',
+    retry: 'never',
+    hint: '`edgecore upgrade --status` shows which versions are here.',
+  },
+  UPGRADE_NO_LAUNCHER: {
+    message: 'this edgecore was not started by its launcher, which upgrades need',
+    retry: 'never',
+    hint: 'Start the program `edgecore` of the bundle or package, not its script with node.',
+  },
+  UPGRADE_NOT_KEPT: {
+    message: 'the upgrade was not kept',
+    retry: 'never',
+    hint: 'The version before is in use again. `edgecore collect` gathers what whoever made the bundle needs to know.',
+  },
   PORT_TAKEN: {
     message: 'the address is in use by another program',
     retry: 'never',

@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import * as v from 'valibot';
 import { portNumber } from '../core/config-fields.ts';
+import { quantity } from './quantity.ts';
 
 const whole = (unit: string, least = 1) =>
   v.pipe(v.number(), v.integer(), v.minValue(least, `want a whole number of ${unit}, ${least} or more`));
@@ -51,6 +52,14 @@ export const edgedConfig = v.strictObject({
       nodeStatusUpdateFrequency: v.optional(whole('seconds'), 10),
       nodeLeaseDurationSeconds: v.optional(whole('seconds'), 40),
       podLogsDir: v.optional(v.string(), '/var/log/pods'),
+      containerLogMaxSize: v.optional(
+        v.pipe(
+          v.string(),
+          v.check((text) => (quantity(text) ?? 0) > 0, 'want a quantity of bytes, as in 10Mi'),
+        ),
+        '10Mi',
+      ),
+      containerLogMaxFiles: v.optional(whole('files', 2), 5),
       /** Accepted because KubeEdge writes them; edged has no use for them. */
       staticPodPath: v.optional(v.string()),
       failSwapOn: v.optional(v.boolean()),

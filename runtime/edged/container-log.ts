@@ -37,6 +37,8 @@ export async function copyLog(
   while (!signal.aborted) {
     const finished = ended();
     const upTo = existsSync(path) ? statSync(path).size : 0;
+    // It was put aside, and this is a new one.
+    if (upTo < offset) offset = 0;
     for await (const { line, end } of linesOf(path, offset, upTo)) {
       if (signal.aborted) return;
       offset = end;

@@ -4,18 +4,22 @@ import { errorText } from '../core/errors.ts';
 import type { CoreEvent } from '../core/k8s.ts';
 import type { Logger } from '../core/log.ts';
 import type { MetricSource } from '../core/metrics.ts';
+import type { NodeProblem } from '../core/node-problem.ts';
 import type { Pod, PodRef, PodStatus } from '../core/pod.ts';
 import { seconds } from '../core/units.ts';
 import type { Cri } from '../wire/cri.ts';
 import type { EdgedConfig } from './config.ts';
 import { podEvent } from './events.ts';
+import { pullImage } from './images.ts';
 import { KubeletApi, type LogFile } from './kubelet-api.ts';
-import { readFacts } from './node.ts';
+import { LogBudget } from './log-budget.ts';
+import { type NodeFacts, readFacts } from './node.ts';
 import { NodeAgent, type NodeApi } from './node-agent.ts';
 import { listPods, type ObservedPod, signature } from './observed.ts';
 import { podFault } from './pod-check.ts';
 import { type CommandResult, execInPod, stopContainers } from './pod-commands.ts';
 import { PodWorker } from './pod-worker.ts';
+import { quantity } from './quantity.ts';
 import { refusedStatus } from './status.ts';
 import type { VolumeSource } from './volumes.ts';
 
@@ -42,8 +46,12 @@ export type EdgedDeps = {
   readonly log: Logger;
   readonly metrics: MetricSource;
   readonly store: StoreState;
+  /** What is measured on the machine, and may be wrong. */
+  readonly problems?: () => readonly NodeProblem[];
   /** Set in every container, unless its pod says otherwise. */
   readonly variables?: Readonly<Record<string, string>>;
+  /** One more condition of the node, if there is one to tell. */
+  readonly condition?: () => NodeFacts['condition'];
 };
 
 /** How often the runtime is asked for what changed by itself. */
@@ -62,6 +70,7 @@ export class Edged {
   private readonly refused = new Map<string, Pod>();
   private readonly node: NodeAgent;
   private readonly api: KubeletApi;
+  private readonly logs: LogBudget;
   private readonly listeners = new Set<() => void>();
   private seen = new Map<string, ObservedPod>();
   private fault: string | undefined = 'not asked yet';
@@ -88,6 +97,17 @@ export class Edged {
       log: this.log,
       runtime: () => this.runtime,
       storeFault: () => deps.store.health().reason,
+      condition: () => deps.condition?.(),
+      problems: deps.problems ?? (() => []),
+    });
+    const { podLogsDir, containerLogMaxSize, containerLogMaxFiles } = config.tailoredKubeletConfig;
+    this.logs = new LogBudget({
+      call: deps.cri.call,
+      podLogsDir,
+      maxSize: quantity(containerLogMaxSize) ?? 0,
+      maxFiles: containerLogMaxFiles,
+      clock: deps.clock,
+      log: this.log,
     });
     this.api = new KubeletApi({
       pods: () =>
@@ -155,6 +175,11 @@ export class Edged {
     this.onlineSince = up ? this.deps.clock.monotonic() : undefined;
     this.node.link(up);
     if (up) for (const worker of this.workers.values()) worker.retryNow();
+  }
+
+  /** The node has something new to tell of itself. */
+  tellStatus(): void {
+    void this.node.update();
   }
 
   applyPod(pod: Pod): void {
@@ -252,6 +277,7 @@ export class Edged {
       for (const [uid, worker] of this.workers)
         if (signature(before.get(uid)) !== signature(found.get(uid))) worker.poke();
       this.removeOrphans(found);
+      void this.logs.keep(found.values());
     } catch (error) {
       this.runtimeIs(`no container runtime at ${cri.endpoint}: ${errorText(error)}`);
     }
@@ -310,6 +336,13 @@ export class Edged {
   ): Promise<CommandResult | { missing: string }> {
     const pod = await this.podNow(namespace, name);
     return 'missing' in pod ? pod : execInPod(this.deps.cri.call, pod, container, command);
+  }
+
+  /** Fetches an image ahead of the pods that want it. @param secret `NAMESPACE/NAME` or empty */
+  pullImage(image: string, secret: string): Promise<void> {
+    const { cri, clock, cluster } = this.deps;
+    const credentials = (namespace: string, name: string) => cluster.secret(namespace, name);
+    return pullImage({ call: cri.call, clock, secret: credentials }, image, secret);
   }
 
   private async podNow(namespace: string, name: string): Promise<ObservedPod | { missing: string }> {

@@ -56,6 +56,14 @@ async function imageId(call: CriCall, image: string): Promise<string | undefined
   return answer.image?.id;
 }
 
+/** Fetches an image, whether or not it is here.
+ * @param secret `NAMESPACE/NAME` of the registry's credentials, or empty */
+export function pullImage(deps: ImageDeps, image: string, secret: string): Promise<void> {
+  const [namespace = '', name = ''] = secret.split('/');
+  const spec = { containers: [], ...(name ? { imagePullSecrets: [{ name }] } : {}) };
+  return pull(deps, { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'prepull', namespace }, spec }, image);
+}
+
 /** Tries without credentials when the pod names none, else with each that fits. */
 async function pull({ call, secret }: ImageDeps, pod: Pod, image: string): Promise<void> {
   const candidates: (Credentials | undefined)[] = [];

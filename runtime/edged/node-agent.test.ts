@@ -49,6 +49,8 @@ test.before.each((context) => {
     log: silentLogger,
     runtime: () => ({ fault: runtime.fault, version: 'containerd://1' }),
     storeFault: () => undefined,
+    condition: () => undefined,
+    problems: () => [],
   });
   agent.start();
   Object.assign(context, { clock, calls, patches, leases, cloud, runtime, agent });

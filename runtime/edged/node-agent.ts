@@ -2,6 +2,7 @@ import type { Clock, Timer } from '../core/clock.ts';
 import { errorText } from '../core/errors.ts';
 import { kubeMicroTime, type Lease, type Node, type NodeStatus } from '../core/k8s.ts';
 import type { Logger } from '../core/log.ts';
+import type { NodeProblem } from '../core/node-problem.ts';
 import { type Millis, seconds } from '../core/units.ts';
 import type { EdgedConfig } from './config.ts';
 import { type NodeFacts, nodeObject, nodeStatus, type RuntimeFacts, readFacts } from './node.ts';
@@ -23,6 +24,9 @@ export type NodeAgentDeps = {
   readonly runtime: () => RuntimeFacts;
   /** Why the node's own state does not reach the disk; undefined while it does. */
   readonly storeFault: () => string | undefined;
+  readonly condition: () => NodeFacts['condition'];
+  /** What is measured on the machine, and may be wrong. */
+  readonly problems: () => readonly NodeProblem[];
 };
 
 /** An unchanged status is told again after this long, so that its heartbeat times do not look abandoned. */
@@ -100,8 +104,13 @@ export class NodeAgent {
   }
 
   private facts(): NodeFacts {
-    const { config, storeFault } = this.deps;
-    return { ...readFacts(config, config.rootDirectory), storeFault: storeFault() };
+    const { config, storeFault, problems, condition } = this.deps;
+    return {
+      ...readFacts(config, config.rootDirectory),
+      storeFault: storeFault(),
+      problems: problems(),
+      condition: condition(),
+    };
   }
 
   private async register(): Promise<void> {

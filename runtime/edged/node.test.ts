@@ -83,7 +83,7 @@ const fine = {
   StoreWritable: 'True',
   Ready: 'True',
 };
-const states: [string, Partial<NodeFacts>, string | undefined, Partial<typeof fine>][] = [
+const states: [string, Partial<NodeFacts>, string | undefined, Record<string, string>][] = [
   ['all is well', {}, undefined, {}],
   ['little memory is left', { memoryAvailable: 100 * 1024 ** 2 - 1 }, undefined, { MemoryPressure: 'True' }],
   ['just enough memory is left', { memoryAvailable: 100 * 1024 ** 2 }, undefined, {}],
@@ -96,6 +96,17 @@ const states: [string, Partial<NodeFacts>, string | undefined, Partial<typeof fi
   ],
   ['nothing is known of the disk', { diskTotal: 0, diskAvailable: 0 }, undefined, {}],
   ['the disk takes nothing', { storeFault: 'disk full' }, undefined, { StoreWritable: 'False' }],
+  [
+    'the machine suffers',
+    {
+      problems: [
+        { type: 'Overheated', bad: 'TooHot', good: 'TemperatureNormal', is: '80 °C or more' },
+        { type: 'FlashWorn', bad: 'FlashNearEndOfLife', good: 'FlashHealthy', is: undefined },
+      ],
+    },
+    undefined,
+    { Overheated: 'True', FlashWorn: 'False' },
+  ],
   ['the container runtime is away', {}, 'no socket', { ContainerRuntimeReady: 'False', Ready: 'False' }],
 ];
 for (const [when, parts, fault, wanted] of states) {

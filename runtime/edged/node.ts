@@ -1,6 +1,7 @@
 import { readFileSync, statfsSync } from 'node:fs';
 import { arch, cpus, networkInterfaces, release, totalmem } from 'node:os';
 import { type Condition, kubeTime, type Node, type NodeStatus } from '../core/k8s.ts';
+import type { NodeProblem } from '../core/node-problem.ts';
 import type { EdgedConfig } from './config.ts';
 
 /** What the machine says of itself. */
@@ -13,6 +14,10 @@ export type NodeFacts = {
   readonly address: string;
   /** Why the node's own state does not reach the disk; undefined while it does. */
   readonly storeFault?: string | undefined;
+  /** One that others add to the node's own. */
+  readonly condition?: Pick<Condition, 'type' | 'status' | 'reason' | 'message'> | undefined;
+  /** What is measured on the machine, and may be wrong. */
+  readonly problems?: readonly NodeProblem[];
   readonly info: Readonly<Record<string, string>>;
 };
 
@@ -168,6 +173,8 @@ function conditions(
           message: 'state is kept on the disk',
         }
       : { type: 'StoreWritable', status: 'False', reason: 'StoreWriteFailed', message: facts.storeFault },
+    ...(facts.condition ? [facts.condition] : []),
+    ...(facts.problems ?? []).map(problem),
     ready
       ? { type: 'Ready', status: 'True', reason: 'EdgeReady', message: 'edge is posting ready status' }
       : { type: 'Ready', status: 'False', ...notReady },
@@ -177,6 +184,12 @@ function conditions(
     const since = before?.status === condition.status ? before.lastTransitionTime : undefined;
     return { ...condition, lastHeartbeatTime: kubeTime(now), lastTransitionTime: since ?? kubeTime(now) };
   });
+}
+
+function problem({ type, bad, good, is }: NodeProblem): Condition {
+  return is === undefined
+    ? { type, status: 'False', reason: good, message: `the node has no problem of this kind` }
+    : { type, status: 'True', reason: bad, message: is };
 }
 
 function pressure(type: string, is: boolean, bad: string, good: string): Condition {

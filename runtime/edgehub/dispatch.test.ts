@@ -62,7 +62,7 @@ const kinds: [string, Route, string][] = [
     { operation: 'GET', group: 'user', source: 'router_servicebus' },
     'unknown',
   ],
-  ['a job', { operation: 'Check', group: 'taskmanager' }, 'unknown'],
+  ['a job', { operation: 'Check', group: 'taskmanager' }, 'task'],
   ['an empty route', { operation: '', group: '', source: '', resource: '' }, 'unknown'],
 ];
 for (const [what, route, kind] of kinds) {

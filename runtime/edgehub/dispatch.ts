@@ -29,6 +29,8 @@ export type Inbound =
   | { readonly kind: 'subscribe' | 'unsubscribe'; readonly topic: string }
   /** The answer to `$hw/events/node/<node>/authInfo/get`, as JSON. */
   | { readonly kind: 'authInfo'; readonly payload: string }
+  /** A job for this node. */
+  | { readonly kind: 'task'; readonly message: Message }
   /** A link control message that wants the answer "ack". */
   | { readonly kind: 'control'; readonly message: Message }
   | { readonly kind: 'unknown'; readonly why: string; readonly message: Message };
@@ -49,6 +51,8 @@ export function dispatch(message: Message): Inbound {
       return message.route.resource === 'membership' ? membership(message) : unknown(message);
     case 'user':
       return busMessage(message);
+    case 'taskmanager':
+      return { kind: 'task', message };
     default:
       return unknown(message);
   }

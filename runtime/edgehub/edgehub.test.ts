@@ -121,6 +121,7 @@ test.before.each(async (context) => {
         unsubscribe: note('unsubscribe'),
         authInfo: note('authInfo'),
         link: note('link'),
+        task: note('task'),
         renewed: note('renewed'),
       },
       joined: note('joined'),

@@ -37,6 +37,8 @@ export interface CloudHandlers {
   unsubscribe(topic: string): void;
   /** The cloud's answer to a question for the node's authorisations, as JSON. */
   authInfo(payload: string): void;
+  /** A job: what comes of it is told by messages of its own. */
+  task(message: Message): void;
   link(up: boolean): void;
   /** The node has a new certificate. */
   renewed(): void;
@@ -265,6 +267,9 @@ export class EdgeHub {
         break;
       case 'authInfo':
         handlers.authInfo(inbound.payload);
+        break;
+      case 'task':
+        handlers.task(inbound.message);
         break;
       case 'control':
         this.send(replyTo(inbound.message, 'ack', this.deps.clock.now()));

@@ -22,6 +22,8 @@ export interface TopicSource {
   /** @returns how to end it
    * @throws EdgeError MQTT_TOPIC_INVALID */
   subscribe(topic: string, handler: (topic: string, payload: Buffer) => void): () => void;
+  /** What is retained there; absent where it comes by itself after the subscription. */
+  retained?(topic: string): Buffer | undefined;
 }
 
 export type EngineDeps = {
@@ -98,7 +100,13 @@ export class RuleEngine {
       else targetsOf(this.properties, input.device, input.property).add(target);
     }
     for (const [condition, { input }] of rule.conditions.entries()) {
-      if (input.kind === 'topic') continue;
+      if (input.kind === 'topic') {
+        for (const source of this.deps.sources) {
+          const payload = source.retained?.(input.topic);
+          if (payload) this.message(input.topic, payload, [{ live, condition }]);
+        }
+        continue;
+      }
       const value = this.deps.current(input.device, input.property);
       if (value !== undefined) this.event(live, { kind: 'value', condition, value }, undefined);
     }
@@ -148,13 +156,11 @@ export class RuleEngine {
     this.deps.changed(live, 'error');
   }
 
-  private message(topic: string, payload: Buffer): void {
-    const listening = this.topics.get(topic);
-    if (!listening) return;
+  private message(topic: string, payload: Buffer, targets: Iterable<Target>): void {
     const text = payload.length > LARGEST_PAYLOAD ? undefined : payload.toString();
     const cause = this.loops.causeOf(topic, text ?? '', this.deps.clock.monotonic());
     let parsed: { value: unknown } | undefined;
-    for (const { live, condition } of [...listening.targets]) {
+    for (const { live, condition } of targets) {
       const input = live.rule.conditions[condition]?.input;
       if (input?.kind !== 'topic') continue;
       if (input.path) parsed ??= { value: parseJson(text ?? '') };
@@ -251,10 +257,11 @@ export class RuleEngine {
     const end = (): void => {
       for (const stop of ends) stop();
     };
-    this.topics.set(topic, { targets: new Set([target]), end });
+    const targets = new Set([target]);
+    this.topics.set(topic, { targets, end });
     try {
       for (const source of this.deps.sources)
-        ends.push(source.subscribe(topic, (name, payload) => this.message(name, payload)));
+        ends.push(source.subscribe(topic, (_, payload) => this.message(topic, payload, [...targets])));
     } catch (error) {
       this.failed(target.live, errorText(error));
     }

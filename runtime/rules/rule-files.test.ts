@@ -97,6 +97,19 @@ for (const [what, text, wanted] of faults) {
   });
 }
 
+test('the line is that of the file, also in a later document', ({ write, files, folder }) => {
+  write('rules.yaml', rule('one'), rule('two', { evry: '1s' }));
+  const [line = ''] = files.read().refused.get(join(folder, 'rules.yaml')) ?? [];
+  assert.match(line, /rules\.yaml:32: rule two: spec\.evry/);
+});
+
+test('a folder that cannot be looked into is named', ({ write, folder }) => {
+  write('file', 'no folder');
+  const path = join(folder, 'file', 'rules');
+  const { refused } = new RuleFiles({ path, node: 'edge-1', clock: new FakeClock() }).read();
+  assert.match(refused.get(path)?.[0] ?? '', /ENOTDIR.*rules/);
+});
+
 test('a rule that stands in two files is refused in the second', ({ write, files, folder }) => {
   write('a.yaml', rule('one'));
   write('b.yaml', rule('two'), rule('one'));

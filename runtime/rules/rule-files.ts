@@ -1,6 +1,6 @@
 import { type FSWatcher, readdirSync, readFileSync, statSync, watch } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { LineCounter, type ParsedNode, parseAllDocuments } from 'yaml';
+import { type ParsedNode, parseAllDocuments } from 'yaml';
 import { appearance, POLL, SETTLE } from '../broker/auth/watched-file.ts';
 import type { Clock, Timer } from '../core/clock.ts';
 import { type ConfigFault, faultLine } from '../core/config-faults.ts';
@@ -113,7 +113,11 @@ export class RuleFiles {
 }
 
 function isFolder(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    return false; // what is wrong is told by whoever reads it
+  }
 }
 
 type Read = { readonly rules: readonly Rule[] } | { readonly lines: readonly string[] };
@@ -127,12 +131,11 @@ function readRules(path: string, node: string, owners: ReadonlyMap<string, strin
   } catch (error) {
     return { lines: [errorText(error)] };
   }
-  const counter = new LineCounter();
-  const documents = parseAllDocuments(text, { uniqueKeys: true, lineCounter: counter });
+  const documents = parseAllDocuments(text, { uniqueKeys: true });
   const rules = new Map<string, Rule>();
   const lines: string[] = [];
   for (const document of documents as Iterable<YamlDocument>) {
-    const lineOf = (path: string): number => lineAt(document, path, counter);
+    const lineOf = (path: string): number => lineAt(document, path, text);
     for (const error of document.errors)
       lines.push(`${path}:${error.linePos?.[0].line ?? 1}: ${error.message.split('\n', 1)[0]}`);
     if (document.errors.length > 0 || document.contents === null) continue;
@@ -199,12 +202,12 @@ function objectOf(document: YamlDocument): { readonly value: unknown } | { reado
 }
 
 /** The line of a field, or of what should hold it. */
-function lineAt(document: YamlDocument, path: string, counter: LineCounter): number {
+function lineAt(document: YamlDocument, path: string, text: string): number {
   const keys = path.split('.').map((key) => (/^\d+$/.test(key) ? Number(key) : key));
   for (let length = keys.length; length >= 0; length--) {
     const node = length === 0 ? document.contents : document.getIn(keys.slice(0, length), true);
     const range = isRecord(node) && Array.isArray(node.range) ? node.range : undefined;
-    if (typeof range?.[0] === 'number') return counter.linePos(range[0]).line;
+    if (typeof range?.[0] === 'number') return text.slice(0, range[0]).split('\n').length;
   }
   return 1;
 }

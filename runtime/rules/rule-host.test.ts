@@ -88,6 +88,22 @@ test('a topic by its path, and an alarm that names what it saw', async ({ node }
   assert.equal(node.done, ['alarm default/door site/door true 71']);
 });
 
+test('what is retained on its topics counts when a rule begins', async ({ node }) => {
+  node.retained.set('site/door', '{"open":true}');
+  node.retained.set('site/mode', 'night');
+  const when = {
+    all: [
+      { topic: 'site/door', path: 'open', equals: true },
+      { topic: 'site/mode', equals: 'night' },
+    ],
+  };
+  node.host.apply(
+    ruleObject('door', { when, do: [{ publish: { topic: 'alarm', payload: '{{value.2}}' } }] }),
+  );
+  await node.clock.advance(0);
+  assert.equal(node.done, ['alarm night']);
+});
+
 test('a rule that changes lets go of what it listened to', async ({ node }) => {
   const on = (topic: string) => ruleObject('r', { when: { all: [{ topic, equals: 1 }] }, do: say('out') });
   node.host.apply(on('a'));
@@ -142,6 +158,33 @@ test('a rule that publishes on its own topic is stopped', async ({ node }) => {
   await node.clock.advance(1000);
   assert.is(node.view('default/echo')?.state, 'stopped');
   assert.ok(node.done.length <= 12);
+});
+
+test('a slow pair is found, too', async ({ node }) => {
+  const toggle = (name: string, from: boolean) => {
+    const when = { all: [{ device: 'plc', property: 'switch', equals: from }] };
+    return ruleObject(name, { when, for: '1s', do: switched(!from) });
+  };
+  node.host.apply(toggle('ping', false));
+  node.host.apply(toggle('pong', true));
+  await node.report('switch', 'false');
+  await node.clock.advance(20_000);
+  assert.is(node.alarms.length, 0);
+  await node.clock.advance(5000);
+  assert.is(node.alarms.length, 1);
+});
+
+test('a pair over topics is found', async ({ node }) => {
+  const pass = (name: string, from: string, to: string) => {
+    const when = { all: [{ topic: from, notEquals: '' }] };
+    const publish = { topic: to, payload: '{{value}}' };
+    return ruleObject(name, { when, trigger: 'level', every: '100ms', do: [{ publish }] });
+  };
+  node.host.apply(pass('there', 'a', 'b'));
+  node.host.apply(pass('back', 'b', 'a'));
+  node.publish('a', '1');
+  await node.clock.advance(5000);
+  assert.ok(node.host.list().some(({ state }) => state === 'stopped'));
 });
 
 test('a thermostat is no loop', async ({ node }) => {

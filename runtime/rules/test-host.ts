@@ -39,6 +39,8 @@ export class TestNode {
   /** Whether what is written is reported, as a mapper reads it back. */
   readsBack = true;
   host: RuleHost;
+  /** Retained payloads, by topic. */
+  readonly retained = new Map<string, string>();
   private readonly handlers = new Map<string, Set<(topic: string, payload: Buffer) => void>>();
   private readonly path: string;
 
@@ -113,6 +115,10 @@ export class TestNode {
       publish: ({ topic, payload }: { topic: string; payload: Buffer }) => {
         this.done.push(`${topic} ${payload}`);
         this.publish(topic, payload.toString());
+      },
+      retained: (topic: string) => {
+        const payload = this.retained.get(topic);
+        return payload === undefined ? undefined : Buffer.from(payload);
       },
       subscribe: (topic: string, handler: (topic: string, payload: Buffer) => void) => {
         const handlers = this.handlers.get(topic) ?? new Set();

@@ -1,39 +1,38 @@
-import { copyFileSync, existsSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, renameSync, rmSync } from 'node:fs';
 import sqlite from 'node-sqlite3-wasm';
 import { EdgeError, errorText } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import { mebibytes } from '../core/units.ts';
 import { isDiskTrouble, keepNewest, roomFor, syncDirectory, syncFileNow } from './files.ts';
 import { forgetSchema, rememberSchema, removeRepair, repairSchema } from './known-schema.ts';
-import { migrations, sumOldRows } from './migrations.ts';
-import { rowSum } from './row-sum.ts';
+import { released, type Steps } from './migrations.ts';
 import { badRow, type Salvage, salvage } from './salvage.ts';
+import { corrupt, firstValue, migrate } from './schema.ts';
 
 export type Database = InstanceType<typeof sqlite.Database>;
 export type Statement = ReturnType<Database['prepare']>;
 
 export type Opened = { readonly db: Database; readonly salvage: Salvage | undefined };
 
-/** Damaged databases and backups that are kept. */
+/** Damaged databases that are kept. */
 const KEPT = 2;
 /** A sync costs a whole page of the file system, and each page of SQLite's that changed: small ones cost less. */
 const PAGE_SIZE = 1024;
-/** Up to this version of the schema neither it nor the rows had check sums. */
-const LAST_UNMARKED = 4;
 
 /** Opens the database at `path` in exclusive WAL mode and brings its schema up to date.
  * A file that is damaged is set aside as `<path>.corrupt-<time>`, the newest two are kept, and what could be read of it
- * stands in the one that takes its place. The caller holds the owner lock. */
-export function openDatabase(path: string, now: number, log: Logger): Opened {
+ * stands in the one that takes its place. The caller holds the owner lock.
+ * @param steps of the schema; others than the released ones in tests */
+export function openDatabase(path: string, now: number, log: Logger, steps: Steps = released): Opened {
   finishRewrite(path);
   removeLibraryLock(path);
   try {
-    return { db: openChecked(path), salvage: undefined };
+    return { db: openChecked(path, steps), salvage: undefined };
   } catch (error) {
     if (!existsSync(path) || !isDamage(error, path)) throw error;
     const aside = `${path}.corrupt-${now}`;
     removeLibraryLock(path);
-    const counts = build(path, (db) => salvage(repairSchema(path) ?? path, db));
+    const counts = build(path, steps, (db) => salvage(repairSchema(path) ?? path, db));
     removeRepair(path);
     promoteRewrite(path, aside);
     keepNewest(path, 'corrupt', KEPT);
@@ -43,7 +42,7 @@ export function openDatabase(path: string, now: number, log: Logger): Opened {
       reason: errorText(error),
       ...counts,
     });
-    return { db: openChecked(path), salvage: counts };
+    return { db: openChecked(path, steps), salvage: counts };
   }
 }
 
@@ -90,13 +89,13 @@ function finishRewrite(path: string): void {
 }
 
 /** Builds a new database beside the one at `path`. */
-function build(path: string, fill: (db: Database) => Salvage): Salvage {
+function build(path: string, steps: Steps, fill: (db: Database) => Salvage): Salvage {
   removeRewrite(path);
   const db = new sqlite.Database(rewriteOf(path));
   try {
     // It counts only when it is whole, and is synced once then.
     db.exec(`PRAGMA page_size = ${PAGE_SIZE}; PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF`);
-    migrate(db, rewriteOf(path));
+    migrate(db, rewriteOf(path), steps);
     db.exec('BEGIN');
     const counts = fill(db);
     db.exec('COMMIT');
@@ -112,13 +111,13 @@ function removeLibraryLock(path: string): void {
   rmSync(`${path}.lock`, { recursive: true, force: true });
 }
 
-function openChecked(path: string): Database {
+function openChecked(path: string, steps: Steps): Database {
   const db = new sqlite.Database(path);
   try {
     configure(db);
     const verdict = firstValue(db, 'PRAGMA integrity_check(1)');
     if (verdict !== 'ok') throw corrupt(path, String(verdict));
-    migrate(db, path);
+    migrate(db, path, steps);
     const bad = badRow(db);
     if (bad) throw corrupt(path, bad);
     rememberSchema(path, db);
@@ -127,10 +126,6 @@ function openChecked(path: string): Database {
     closeQuietly(db);
     throw error;
   }
-}
-
-function corrupt(path: string, what: string): EdgeError {
-  return new EdgeError('STORE_CORRUPT', { detail: `${path}: ${what}` });
 }
 
 /** What the WAL keeps between two checkpoints. */
@@ -154,45 +149,6 @@ function configure(db: Database): void {
   db.exec('PRAGMA temp_store = MEMORY');
 }
 
-function migrate(db: Database, path: string): void {
-  const from = Number(firstValue(db, 'PRAGMA user_version'));
-  const isMarked = Number(firstValue(db, 'PRAGMA application_id')) === schemaMark(db, from);
-  if (from > LAST_UNMARKED && !isMarked) throw corrupt(path, 'the schema is not what was written');
-  if (from > migrations.length) {
-    throw new EdgeError('STORE_NEWER', {
-      detail: `${path} has schema ${from}, this edgecore knows ${migrations.length}`,
-    });
-  }
-  if (from > 0 && from < migrations.length) backUp(db, path, from);
-  for (const [i, step] of migrations.slice(from).entries()) {
-    db.exec(`BEGIN; ${step}`);
-    const version = from + i + 1;
-    if (version === LAST_UNMARKED + 1) sumOldRows(db);
-    markSchema(db, version);
-    db.exec('COMMIT');
-  }
-}
-
-/** Gives the database the version of its schema. */
-export function markSchema(db: Database, version: number): void {
-  db.exec(`PRAGMA user_version = ${version}; PRAGMA application_id = ${schemaMark(db, version)}`);
-}
-
-/** A check sum of the schema and its version, kept beside them: a version that a lost bit made larger must not be taken
- * for a newer edgecore's, which would be refused at each start. */
-function schemaMark(db: Database, version: number): number {
-  const texts = db
-    .all('SELECT name, sql FROM sqlite_master ORDER BY name')
-    .map(({ name, sql }) => `${name} ${sql}`);
-  return rowSum([version, ...texts]) | 0;
-}
-
-function backUp(db: Database, path: string, version: number): void {
-  db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
-  copyFileSync(path, `${path}.backup-v${version}`);
-  keepNewest(path, 'backup', KEPT);
-}
-
 /** Whether the file is to blame: a schema newer than ours is no damage, nor is a disk that cannot be written. */
 function isDamage(error: unknown, path: string): boolean {
   if (error instanceof EdgeError && error.code !== 'STORE_WRITE_FAILED')
@@ -200,10 +156,6 @@ function isDamage(error: unknown, path: string): boolean {
   if (isDiskTrouble(error)) return false;
   // SQLite's texts for SQLITE_CORRUPT and SQLITE_NOTADB. Others, also of its WebAssembly, may come from either.
   return /malformed|not a database/i.test(errorText(error)) || roomFor(path);
-}
-
-function firstValue(db: Database, sql: string): unknown {
-  return Object.values(db.get(sql) ?? {})[0];
 }
 
 export function closeQuietly(db: { close(): void }): void {

@@ -126,7 +126,7 @@ export const migrations: readonly string[] = [
   ALTER TABLE mqtt_will ADD COLUMN sum INTEGER;
   `,
   `
-  CREATE TABLE push (
+  CREATE TABLE IF NOT EXISTS push (
     seq     INTEGER PRIMARY KEY,
     target  TEXT NOT NULL,
     count   INTEGER NOT NULL,
@@ -135,9 +135,23 @@ export const migrations: readonly string[] = [
     body    TEXT NOT NULL,
     sum     INTEGER
   );
-  CREATE INDEX push_target ON push (target, seq);
+  CREATE INDEX IF NOT EXISTS push_target ON push (target, seq);
   `,
 ];
+
+/** How an edgecore that does not know a step undoes it, by the version that the step leads to; each step from 6 on has one.
+ * It is kept in the database with the step, and run by an earlier edgecore after a rollback. Empty says that the earlier one
+ * can live with what is there: a table of its own, made with IF NOT EXISTS, keeps its rows for the next upgrade. */
+export const waysBack: Readonly<Record<number, string>> = {
+  6: '',
+};
+
+export type Steps = {
+  readonly forwards: readonly string[];
+  readonly back: Readonly<Record<number, string>>;
+};
+
+export const released: Steps = { forwards: migrations, back: waysBack };
 
 /** Gives the rows that were there before the column `sum` their sums. */
 export function sumOldRows(db: Database): void {

@@ -20,6 +20,13 @@ export function takeOwnerLock(path: string): () => void {
   throw new EdgeError('STORE_LOCKED', { detail: `${path} is being taken by another process` });
 }
 
+/** @param path of the lock file
+ * @returns the process that holds it; undefined when none does */
+export function livingOwner(path: string): number | undefined {
+  const owner = readOwner(path);
+  return owner && lives(owner) ? owner.pid : undefined;
+}
+
 /** @returns false when there is one */
 function create(path: string): boolean {
   try {

@@ -8,7 +8,7 @@ import { systemClock } from '../core/clock.ts';
 import { errorCode } from '../core/errors.ts';
 import { silentLogger } from '../core/log.ts';
 import { Metrics } from '../core/metrics.ts';
-import { markSchema } from './database.ts';
+import { markSchema } from './schema.ts';
 import { Store } from './store.ts';
 
 type Context = { dir: string; path: string };

@@ -1,4 +1,4 @@
-import { connect, type Socket } from 'node:net';
+import { connect, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { Clock } from '../../../runtime/core/clock.ts';
 import { seconds } from '../../../runtime/core/units.ts';
@@ -41,7 +41,7 @@ export class PushSocket {
   static open(address: string, clock: Clock, tls?: { readonly ca: string | undefined }): Promise<PushSocket> {
     const { host, port } = splitHostPort(address);
     const socket = tls
-      ? connectTls({ host, port, servername: host, ...(tls.ca ? { ca: tls.ca } : {}) })
+      ? connectTls({ host, port, ...named(host), ...(tls.ca ? { ca: tls.ca } : {}) })
       : connect({ host, port });
     return new Promise((resolve, reject) => {
       const done = (error?: Error): void => {
@@ -64,7 +64,7 @@ export class PushSocket {
     const plain = this.socket;
     plain.removeAllListeners();
     const { host } = splitHostPort(this.address);
-    const socket = connectTls({ socket: plain, ca, servername: host });
+    const socket = connectTls({ socket: plain, ca, host, ...named(host) });
     this.socket = socket;
     this.attach();
     await new Promise<void>((resolve, reject) => {
@@ -129,6 +129,11 @@ export class PushSocket {
     this.socket.destroy();
     this.wake();
   }
+}
+
+/** An address of numbers is no name to ask for; its certificate is checked all the same. */
+function named(host: string): { servername?: string } {
+  return isIP(host) ? {} : { servername: host };
 }
 
 function splitHostPort(address: string): { host: string; port: number } {
