@@ -41,7 +41,7 @@ const programs = [
     // took is given back after it, instead of being kept for the next.
     env: 'MALLOC_ARENA_MAX=1 MALLOC_TRIM_THRESHOLD_=131072',
     flags: [
-      '--max-semi-space-size=1 --liftoff-only --optimize-for-size --max-lazy --v8-pool-size=1',
+      '--max-semi-space-size=1 --liftoff-only --optimize-for-size --max-lazy --v8-pool-size=1 --no-sparkplug',
       // Garbage is looked for when the heap has grown by 2 MB since the last time; V8 would wait for 9.
       '--incremental-marking-soft-trigger=25 --incremental-marking-hard-trigger=40',
     ].join(' '),
