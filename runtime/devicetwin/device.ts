@@ -14,6 +14,8 @@ export type DeviceEntry = {
   lastOnline: string;
   /** Why it is not online, or empty. */
   reason: string;
+  /** Why it could not be handed to a mapper when that was last tried; holds no longer when it could be. */
+  unserved: string | undefined;
   /** The cluster's object; absent until it came. */
   device: Device | undefined;
   /** Its model; absent until it came. */
@@ -44,6 +46,7 @@ export function newDeviceEntry(id: DeviceId, name: string, description: string):
     state: 'unknown',
     lastOnline: '',
     reason: '',
+    unserved: undefined,
     device: undefined,
     model: undefined,
     twins: new Map(),

@@ -422,6 +422,16 @@ test('a device that is removed is taken from its mapper', ({ twins, mapper }) =>
   assert.equal(mapper.calls, ['apply plc press', 'remove default/plc']);
 });
 
+test('a device that came before its model is told anew when the model is there', ({ twins }) => {
+  twins.applyDevice(device(undefined, 'opcua'));
+  const [entry] = twins.list();
+  assert.is(entry?.state, 'unhealthy');
+  assert.match(entry?.reason ?? '', 'DeviceModel default/press is not here');
+  twins.applyModel(model);
+  assert.is(entry?.state, 'unknown');
+  assert.match(entry?.reason ?? '', 'no mapper here serves "opcua"');
+});
+
 test('a mapper that comes later is handed the devices of its protocols, and only those', (context) => {
   const { twins } = context;
   twins.applyModel(model);

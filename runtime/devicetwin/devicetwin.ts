@@ -322,11 +322,12 @@ export class DeviceTwin implements DeviceManager {
     entry.model = model;
     const fault = this.mappers.apply(device, model);
     if (fault) this.unserved(entry, fault);
-    else if (!this.mappers.serves(device) && entry.state === 'unknown')
+    else if (!this.mappers.serves(device) && (entry.state === 'unknown' || entry.reason === entry.unserved))
       this.reportDeviceState(entry.id, 'unknown', unservedReason(device));
   }
 
   private unserved(entry: DeviceEntry, reason: string): void {
+    entry.unserved = reason;
     this.log.warn('a device cannot be served', { device: entry.id, reason });
     this.reportDeviceState(entry.id, 'unhealthy', reason);
   }
