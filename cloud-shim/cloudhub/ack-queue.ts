@@ -25,9 +25,10 @@ export type AckQueueDeps = {
 
 type Flight = { readonly delivery: Delivery; writes: number; waited: number; timer: Timer };
 
-/** The wait before an object is sent again; it doubles. */
+/** The wait before an object is sent again; every other time it doubles, so that of many objects on a link that loses
+ * messages hardly one is unlucky for long. */
 const RESEND = millis(500);
-const WRITES = 6;
+const WRITES = 10;
 /** A link that is this slow is taken for one that moves nothing. */
 const PATIENCE = minutes(10);
 /** How many objects may be under way at a time, where one does not need the other. */
@@ -108,7 +109,7 @@ export class AckQueue {
       if (!this.waiting.has(delivery.uid)) this.waiting.set(delivery.uid, delivery);
       return this.next();
     }
-    this.await(flight, millis(RESEND * 2 ** flight.writes++));
+    this.await(flight, millis(RESEND * 2 ** Math.floor(flight.writes++ / 2)));
     deps.send(delivery.message);
   }
 

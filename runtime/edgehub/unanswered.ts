@@ -26,7 +26,7 @@ const LOOK = millis(100);
 const ROOM_WAIT = seconds(1);
 
 /** Messages that were written to the link and are not answered yet. Each is sent again, with the same id, when it must have
- * been lost, or its answer: after a wait that doubles, and not before a ping shows that the cloud has read all there is and
+ * been lost, or its answer: after a wait that doubles every other time, and not before a ping shows that the cloud has read all there is and
  * that nothing is on its way back. So however slow the link, nothing is sent twice because of that.
  *
  * For messages that may arrive twice.
@@ -71,8 +71,7 @@ export class Unanswered {
     const { clock } = this.deps;
     waiting.due = Number.POSITIVE_INFINITY;
     return waiting.transmit(() => {
-      const wait = waiting.first * 2 ** Math.max(0, waiting.writes - 1);
-      waiting.writes++;
+      const wait = waiting.first * 2 ** Math.floor(waiting.writes++ / 2);
       waiting.due = clock.monotonic() + Math.min(wait, LONGEST_WAIT);
     });
   }
