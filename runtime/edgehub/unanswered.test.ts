@@ -38,7 +38,11 @@ test.after.each(({ unanswered, clock }) => {
   assert.is(clock.pending, 0, 'no timer is left');
 });
 
-test('what is not answered is sent again after 0.5, 0.5, 1, 1, 2, 2, 4 … s', async ({ clock, sent, send }) => {
+test('what is not answered is sent again after 0.5, 0.5, 1, 1, 2, 2, 4 … s', async ({
+  clock,
+  sent,
+  send,
+}) => {
   assert.ok(send('a'));
   const times: number[] = [];
   const start = clock.monotonic();
