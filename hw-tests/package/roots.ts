@@ -74,8 +74,12 @@ export class Machine {
 
   static async boot(root: string): Promise<Machine> {
     const machine = new Machine(root);
-    await until('the first process', () => machine.findLeader(), 60_000);
-    await until('systemd has started everything', () => machine.isUp(), 120_000);
+    try {
+      await until('systemd has started everything', () => machine.isUp(), 120_000);
+    } catch (error) {
+      await machine.halt();
+      throw error;
+    }
     return machine;
   }
 
@@ -102,20 +106,30 @@ export class Machine {
     clearTimeout(timer);
   }
 
+  /** The machine's process 1: while it starts others come and go before it. */
   private findLeader(): boolean {
     const { pid } = this.nspawn;
     const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
-    this.leader = Number(children[0]);
+    this.leader = Number(children.find((child) => isFirstProcess(child)) ?? 0);
     return this.leader > 0;
   }
 
   private isUp(): boolean {
+    if (!this.findLeader()) return false;
     const { stdout } = spawnSync(
       'nsenter',
       ['--target', String(this.leader), '--all', '--', '/bin/systemctl', 'is-system-running'],
       { encoding: 'utf8' },
     );
     return /running|degraded/.test(stdout);
+  }
+}
+
+function isFirstProcess(pid: string): boolean {
+  try {
+    return /^NSpid:.*\t1$/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false; // it has ended
   }
 }
 
