@@ -156,7 +156,7 @@ if (able) {
       assert.is((await machine.shell('systemctl is-active edgecore')).trim(), 'active');
     });
 
-  // Two minutes more than CI has to give.
+  // An emulated processor takes minutes to unpack and start it.
   if (long)
     test('with 512 MB a pod runs on containerd', async ({ gateway }) => {
       const { machine, stack } = gateway;
