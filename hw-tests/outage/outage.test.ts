@@ -228,7 +228,7 @@ if (possible) {
     await progress(context);
     for (const publisher of load.publishers) publisher.stop();
     network.heal();
-    await until('the link is up', async () => (await local(context)).link.state === 'online', 60_000);
+    await until('the link is up', async () => (await local(context)).link.state === 'online', LINK_BACK);
     const at = performance.now();
     await settled(context);
     const took = performance.now() - at;
