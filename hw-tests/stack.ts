@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, isIP } from 'node:net';
 import { join, resolve } from 'node:path';
@@ -293,29 +294,26 @@ export class Stack {
   }
 }
 
+/** Linux gives ports from 32768 on to whoever connects somewhere: one of those is soon taken by somebody else. */
+const PORTS = { from: 10_000, to: 32_000 };
+
 /** Ports that nothing uses right now, for suites that run beside each other. */
 export async function freePorts(): Promise<Ports> {
-  const names = Object.keys(portNames);
-  const servers = await Promise.all(names.map(() => listening(0)));
-  const entries = servers.map((server, i) => {
-    const address = server.address();
-    return [names[i], typeof address === 'object' ? address?.port : 0];
-  });
-  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
-  return Object.fromEntries(entries) as Ports;
+  const found = new Set<number>();
+  const names = Object.keys(portNames) as (keyof Ports)[];
+  while (found.size < names.length) {
+    const port = randomInt(PORTS.from, PORTS.to);
+    if (await isFree(port)) found.add(port);
+  }
+  const ports = [...found];
+  return Object.fromEntries(names.map((name, i) => [name, ports[i]])) as Ports;
 }
 
 /** @returns the names of the ports that another program holds */
 export async function takenPorts(ports: Ports): Promise<(keyof Ports)[]> {
   const taken: (keyof Ports)[] = [];
-  for (const name of Object.keys(portNames) as (keyof Ports)[]) {
-    try {
-      const server = await listening(ports[name]);
-      await new Promise((done) => server.close(done));
-    } catch {
-      taken.push(name);
-    }
-  }
+  for (const name of Object.keys(portNames) as (keyof Ports)[])
+    if (!(await isFree(ports[name]))) taken.push(name);
   return taken;
 }
 
@@ -328,11 +326,11 @@ function prefixed(
   return { command: first, args: rest };
 }
 
-function listening(port: number): Promise<ReturnType<typeof createServer>> {
+function isFree(port: number): Promise<boolean> {
   const server = createServer();
-  return new Promise((done, reject) => {
-    server.once('error', reject);
-    server.listen(port, '127.0.0.1', () => done(server));
+  return new Promise((done) => {
+    server.once('error', () => done(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => done(true)));
   });
 }
 
