@@ -1,6 +1,14 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { copyFileSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 
 /** Programs of busybox that the test image offers by name. */
@@ -42,6 +50,7 @@ export function makeImage(
   for (const path of [join(root, 'bin'), join(root, 'tmp'), join(root, 'etc'), blobs])
     mkdirSync(path, { recursive: true });
   copyFileSync(foreign?.busybox ?? '/bin/busybox', join(root, 'bin/busybox'));
+  chmodSync(join(root, 'bin/busybox'), 0o755);
   for (const applet of applets) symlinkSync('busybox', join(root, 'bin', applet));
   const layer = join(work, 'layer.tar');
   tar(['-C', root, '--owner=0', '--group=0', '--mtime=@0', '--sort=name', '-cf', layer, '.']);
