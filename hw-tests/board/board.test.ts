@@ -156,26 +156,24 @@ if (able) {
       assert.is((await machine.shell('systemctl is-active edgecore')).trim(), 'active');
     });
 
-  // An emulated processor takes minutes to unpack and start it.
-  if (long)
-    test('with 512 MB a pod runs on containerd', async ({ gateway }) => {
-      const { machine, stack } = gateway;
-      await machine.kill();
-      await machine.start(512);
-      await machine.reachable();
-      await gateway.importImages();
-      const pod = busyboxPod('on-the-board', {}, { nodeName: stack.options.node });
-      await stack.api.create(kinds.pod, { name: 'on-the-board', namespace: 'default' }, pod as KubeObject);
-      const begun = performance.now();
-      await until(
-        'the pod runs',
-        async () =>
-          (await stack.object<KubeObject & Pod>(kinds.pod, 'on-the-board'))?.status?.phase === 'Running',
-        2 * SLOW,
-      );
-      process.stdout.write(`a pod runs after ${seconds(begun)} s\n`);
-      assert.match(await machine.shell('ctr -n k8s.io tasks ls'), /RUNNING/);
-    });
+  test('with 512 MB a pod runs on containerd', async ({ gateway }) => {
+    const { machine, stack } = gateway;
+    await machine.kill();
+    await machine.start(512);
+    await machine.reachable();
+    await gateway.importImages();
+    const pod = busyboxPod('on-the-board', {}, { nodeName: stack.options.node });
+    await stack.api.create(kinds.pod, { name: 'on-the-board', namespace: 'default' }, pod as KubeObject);
+    const begun = performance.now();
+    await until(
+      'the pod runs',
+      async () =>
+        (await stack.object<KubeObject & Pod>(kinds.pod, 'on-the-board'))?.status?.phase === 'Running',
+      2 * SLOW,
+    );
+    process.stdout.write(`a pod runs after ${seconds(begun)} s\n`);
+    assert.match(await machine.shell('ctr -n k8s.io tasks ls'), /RUNNING/);
+  });
 }
 
 function namespaced<T extends { metadata: object }>(object: T) {
