@@ -74,6 +74,7 @@ if (canMakeRoots() && requireProgram('systemd-nspawn', 'systemd-container')) {
 
   test('it is fed while it lives, for longer than the watchdog waits', async ({ machine }) => {
     const before = machine.show('MainPID');
+    // That systemd does not end it is what is waited for.
     await new Promise((resolve) => setTimeout(resolve, 15_000));
     assert.is(machine.show('MainPID'), before);
   });

@@ -36,6 +36,7 @@ if (requireProgram('gcc', 'gcc') && requireProgram('systemd-notify', 'systemd'))
     process.kill(context.edge.pid, 'SIGSTOP');
     await new Promise((resolve) => setTimeout(resolve, 500)); // what was on its way
     const before = socket.count('WATCHDOG=1');
+    // Longer than it is fed in: that nothing comes is what is waited for.
     await new Promise((resolve) => setTimeout(resolve, 6000));
     assert.is(socket.count('WATCHDOG=1'), before);
     process.kill(context.edge.pid, 'SIGCONT');
