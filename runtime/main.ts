@@ -8,7 +8,12 @@ import { createLogger, type Logger } from './core/log.ts';
 import { type Millis, seconds } from './core/units.ts';
 import { EdgeCore } from './edgecore.ts';
 import { bootId, isSynchronised, journalReads, uptime } from './host/machine.ts';
-import { runSystemdNotify, type ServiceManager, serviceManager } from './host/service-manager.ts';
+import {
+  resetRestarts,
+  runSystemdNotify,
+  type ServiceManager,
+  serviceManager,
+} from './host/service-manager.ts';
 import type { SlotPlaces } from './upgrade/upgrade.ts';
 import { builtAt, version } from './version.ts';
 
@@ -49,7 +54,12 @@ async function main(): Promise<number> {
     priorities: journalReads(1, process.env.JOURNAL_STREAM),
   });
   const { env, pid } = process;
-  return run(config, options.config, log, serviceManager({ env, pid, run: runSystemdNotify }));
+  return run(
+    config,
+    options.config,
+    log,
+    serviceManager({ env, pid, run: runSystemdNotify, reset: resetRestarts }),
+  );
 }
 
 async function run(
@@ -81,6 +91,7 @@ async function run(
     slots: slotPlaces(),
     restart: (reason) => {
       restartAsked = reason;
+      void manager.forgive();
       askToStop('restart');
     },
   });
