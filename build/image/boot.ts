@@ -86,6 +86,8 @@ function raspberry(boot: string, board: Board, root: string, slots: Slots): void
       join(boot, slot === 'a' ? 'config.txt' : 'tryboot.txt'),
       `# Which slot starts: os_prefix is its folder.
 arm_64bit=1
+# The Pi 5 would first look whether there is a device tree for it, and not in that folder.
+os_check=0
 enable_uart=1
 os_prefix=${slot}/
 kernel=vmlinuz

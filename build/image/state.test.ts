@@ -20,16 +20,20 @@ function make(dir: string, ...more: string[]): (path: string) => string {
   return (path) => readFileSync(join(dir, path), 'utf8');
 }
 
-test('Wi-Fi: a file for wpa_supplicant that only root reads, whatever is in the name and the password', ({
+test('Wi-Fi: a file for wpa_supplicant that only root reads; the key is made as the standard shows', ({
   dir,
 }) => {
-  const read = make(dir, '--wifi', 'Halle 3 "süd":ge"heim\\#1', '--country', 'AT');
+  const read = make(dir, '--wifi', 'IEEE:password', '--country', 'AT');
   const path = 'etc/wpa_supplicant/wpa_supplicant-wlan0.conf';
-  assert.is(
-    read(path),
-    'country=AT\nnetwork={\n  ssid=48616c6c652033202273c3bc6422\n  psk="ge"heim\\#1"\n}\n',
-  );
+  const key = 'f42c6fc52df0ebef9ebb4b90b38a5f902e83fe1b135a70e23aed762e9710a12e';
+  assert.is(read(path), `country=AT\nnetwork={\n  ssid=49454545\n  psk=${key}\n}\n`);
   assert.is(lstatSync(join(dir, path)).mode & 0o777, 0o600);
+});
+
+test('Wi-Fi: nothing in a name or a password is taken for a sign of the file', ({ dir }) => {
+  const read = make(dir, '--wifi', 'Halle 3 "süd":ge"heim\\#1');
+  const file = read('etc/wpa_supplicant/wpa_supplicant-wlan0.conf');
+  assert.match(file, /^ {2}ssid=48616c6c652033202273c3bc6422\n {2}psk=[0-9a-f]{64}$/m);
 });
 
 test('a fixed address: a file for networkd, for cables only', ({ dir }) => {

@@ -1,0 +1,90 @@
+import type { BoardName } from '../../build/image/boards.ts';
+
+export type Expectation = {
+  /** Device trees by the name that the firmware looks for, each with what the board calls itself in it. */
+  readonly trees: Readonly<Record<string, string>>;
+  /** What the firmware loads before the kernel. */
+  readonly firmware: readonly string[];
+  /** Devices that must be driven before the root is there, as the device tree calls them. */
+  readonly early: readonly string[];
+  /** Devices that the root drives: network, watchdog. */
+  readonly late: readonly string[];
+  /** Drivers of what hangs on USB or PCI, which no device tree names. */
+  readonly lateModules: readonly string[];
+  /** Files that the Wi-Fi of each board asks for, in `firmware/brcm`. */
+  readonly wifi: readonly string[];
+};
+
+const first3 = ['bootcode.bin', 'start.elf', 'fixup.dat'];
+
+/** What every board of the Raspberry Pi has to find in its image. */
+export const expectations: Readonly<Record<Exclude<BoardName, 'virt'>, Expectation>> = {
+  rpi3: {
+    trees: {
+      'bcm2837-rpi-3-a-plus.dtb': 'raspberrypi,3-model-a-plus',
+      'bcm2837-rpi-3-b.dtb': 'raspberrypi,3-model-b',
+      'bcm2837-rpi-3-b-plus.dtb': 'raspberrypi,3-model-b-plus',
+      'bcm2837-rpi-cm3-io3.dtb': 'raspberrypi,3-compute-module-io-board-v3',
+    },
+    firmware: first3,
+    early: ['brcm,bcm2835-sdhost', 'brcm,bcm2835-usb', 'brcm,bcm2835-dma', 'brcm,bcm2835-gpio'],
+    late: ['brcm,bcm4329-fmac', 'brcm,bcm2835-aux-uart'],
+    lateModules: ['smsc95xx', 'lan78xx'],
+    wifi: [
+      'brcmfmac43430-sdio.bin',
+      'brcmfmac43430-sdio.raspberrypi,3-model-b.txt',
+      'brcmfmac43455-sdio.bin',
+      'brcmfmac43455-sdio.clm_blob',
+      'brcmfmac43455-sdio.raspberrypi,3-model-a-plus.txt',
+      'brcmfmac43455-sdio.raspberrypi,3-model-b-plus.txt',
+    ],
+  },
+  zero2: {
+    trees: { 'bcm2837-rpi-zero-2-w.dtb': 'raspberrypi,model-zero-2-w' },
+    firmware: first3,
+    early: ['brcm,bcm2835-sdhost', 'brcm,bcm2835-usb', 'brcm,bcm2835-dma', 'brcm,bcm2835-gpio'],
+    late: ['brcm,bcm4329-fmac', 'brcm,bcm2835-aux-uart'],
+    lateModules: [],
+    wifi: [
+      'brcmfmac43430-sdio.bin',
+      'brcmfmac43430-sdio.raspberrypi,model-zero-2-w.txt',
+      'brcmfmac43436-sdio.bin',
+      'brcmfmac43436-sdio.txt',
+    ],
+  },
+  rpi4: {
+    trees: {
+      'bcm2711-rpi-4-b.dtb': 'raspberrypi,4-model-b',
+      'bcm2711-rpi-400.dtb': 'raspberrypi,400',
+      'bcm2711-rpi-cm4-io.dtb': 'raspberrypi,4-compute-module',
+    },
+    firmware: ['start4.elf', 'fixup4.dat'],
+    early: ['brcm,bcm2711-emmc2', 'brcm,bcm2711-pcie', 'brcm,bcm2711-gpio', 'raspberrypi,firmware-reset'],
+    late: ['brcm,bcm4329-fmac', 'brcm,bcm2711-genet-v5', 'brcm,bcm2835-aux-uart'],
+    lateModules: ['xhci-pci'],
+    wifi: [
+      'brcmfmac43455-sdio.bin',
+      'brcmfmac43455-sdio.clm_blob',
+      'brcmfmac43455-sdio.raspberrypi,4-model-b.txt',
+      'brcmfmac43455-sdio.raspberrypi,4-compute-module.txt',
+    ],
+  },
+  rpi5: {
+    trees: {
+      'bcm2712-rpi-5-b.dtb': 'raspberrypi,5-model-b',
+      'bcm2712-d-rpi-5-b.dtb': 'raspberrypi,5-model-b',
+    },
+    firmware: [], // it has its own in a chip
+    early: [
+      ...['brcm,bcm2712-sdhci', 'brcm,bcm2712-pcie', 'brcm,bcm2712-mip', 'brcm,bcm2712c0-pinctrl'],
+      ...['raspberrypi,rp1-clocks', 'raspberrypi,rp1-gpio', 'snps,dwc3'],
+    ],
+    late: ['raspberrypi,rp1-gem', 'brcm,bcm4329-fmac', 'arm,pl011'],
+    lateModules: ['rp1_pci', 'xhci-plat-hcd', 'macb'],
+    wifi: [
+      'brcmfmac43455-sdio.bin',
+      'brcmfmac43455-sdio.clm_blob',
+      'brcmfmac43455-sdio.raspberrypi,5-model-b.txt',
+    ],
+  },
+};
