@@ -94,7 +94,11 @@ export const boards: Readonly<Record<BoardName, Board>> = {
     ...raspberry,
     title: 'Raspberry Pi Zero 2 W',
     deviceTrees: ['bcm2837-rpi-zero-2-w.dtb'],
-    warnings: [untested],
+    warnings: [
+      untested,
+      'Debian has the Wi-Fi firmware of one of the two chips that these boards come with (BCM43430), not that of the ' +
+        'other (BCM43436, brcmfmac43430b0-sdio.bin): such a board needs a USB adapter for its network',
+    ],
   },
   rpi4: {
     ...raspberry,

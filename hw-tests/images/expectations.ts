@@ -5,17 +5,24 @@ export type Expectation = {
   readonly trees: Readonly<Record<string, string>>;
   /** What the firmware loads before the kernel. */
   readonly firmware: readonly string[];
-  /** Devices that must be driven before the root is there, as the device tree calls them. */
-  readonly early: readonly string[];
-  /** Devices that the root drives: network, watchdog. */
-  readonly late: readonly string[];
-  /** Drivers of what hangs on USB or PCI, which no device tree names. */
-  readonly lateModules: readonly string[];
+  /** Devices that must be driven before the root is there, as a device tree calls them, each with its driver. */
+  readonly early: Readonly<Record<string, string>>;
+  /** Devices that the root drives. */
+  readonly late: Readonly<Record<string, string>>;
+  /** Drivers of what makes itself known by other means than a device tree: on USB, PCI, SDIO. */
+  readonly modules: readonly string[];
   /** Files that the Wi-Fi of each board asks for, in `firmware/brcm`. */
   readonly wifi: readonly string[];
 };
 
 const first3 = ['bootcode.bin', 'start.elf', 'fixup.dat'];
+const early3 = {
+  'brcm,bcm2835-sdhost': 'bcm2835',
+  'brcm,bcm2835-usb': 'dwc2',
+  'brcm,bcm2835-dma': 'bcm2835-dma',
+  'brcm,bcm2835-gpio': 'pinctrl-bcm2835',
+};
+const late3 = { 'brcm,bcm2835-aux-uart': '8250_bcm2835aux', 'brcm,bcm2835-sdhci': 'sdhci-iproc' };
 
 /** What every board of the Raspberry Pi has to find in its image. */
 export const expectations: Readonly<Record<Exclude<BoardName, 'virt'>, Expectation>> = {
@@ -27,9 +34,9 @@ export const expectations: Readonly<Record<Exclude<BoardName, 'virt'>, Expectati
       'bcm2837-rpi-cm3-io3.dtb': 'raspberrypi,3-compute-module-io-board-v3',
     },
     firmware: first3,
-    early: ['brcm,bcm2835-sdhost', 'brcm,bcm2835-usb', 'brcm,bcm2835-dma', 'brcm,bcm2835-gpio'],
-    late: ['brcm,bcm4329-fmac', 'brcm,bcm2835-aux-uart'],
-    lateModules: ['smsc95xx', 'lan78xx'],
+    early: early3,
+    late: late3,
+    modules: ['smsc95xx', 'lan78xx'],
     wifi: [
       'brcmfmac43430-sdio.bin',
       'brcmfmac43430-sdio.raspberrypi,3-model-b.txt',
@@ -42,15 +49,10 @@ export const expectations: Readonly<Record<Exclude<BoardName, 'virt'>, Expectati
   zero2: {
     trees: { 'bcm2837-rpi-zero-2-w.dtb': 'raspberrypi,model-zero-2-w' },
     firmware: first3,
-    early: ['brcm,bcm2835-sdhost', 'brcm,bcm2835-usb', 'brcm,bcm2835-dma', 'brcm,bcm2835-gpio'],
-    late: ['brcm,bcm4329-fmac', 'brcm,bcm2835-aux-uart'],
-    lateModules: [],
-    wifi: [
-      'brcmfmac43430-sdio.bin',
-      'brcmfmac43430-sdio.raspberrypi,model-zero-2-w.txt',
-      'brcmfmac43436-sdio.bin',
-      'brcmfmac43436-sdio.txt',
-    ],
+    early: early3,
+    late: late3,
+    modules: [],
+    wifi: ['brcmfmac43430-sdio.bin', 'brcmfmac43430-sdio.raspberrypi,model-zero-2-w.txt'],
   },
   rpi4: {
     trees: {
@@ -59,9 +61,14 @@ export const expectations: Readonly<Record<Exclude<BoardName, 'virt'>, Expectati
       'bcm2711-rpi-cm4-io.dtb': 'raspberrypi,4-compute-module',
     },
     firmware: ['start4.elf', 'fixup4.dat'],
-    early: ['brcm,bcm2711-emmc2', 'brcm,bcm2711-pcie', 'brcm,bcm2711-gpio', 'raspberrypi,firmware-reset'],
-    late: ['brcm,bcm4329-fmac', 'brcm,bcm2711-genet-v5', 'brcm,bcm2835-aux-uart'],
-    lateModules: ['xhci-pci'],
+    early: {
+      'brcm,bcm2711-emmc2': 'sdhci-iproc',
+      'brcm,bcm2711-pcie': 'pcie-brcmstb',
+      'brcm,bcm2711-gpio': 'pinctrl-bcm2835',
+      'raspberrypi,firmware-reset': 'reset-raspberrypi',
+    },
+    late: { ...late3, 'brcm,bcm2711-genet-v5': 'genet' },
+    modules: ['xhci-pci'],
     wifi: [
       'brcmfmac43455-sdio.bin',
       'brcmfmac43455-sdio.clm_blob',
@@ -75,12 +82,19 @@ export const expectations: Readonly<Record<Exclude<BoardName, 'virt'>, Expectati
       'bcm2712-d-rpi-5-b.dtb': 'raspberrypi,5-model-b',
     },
     firmware: [], // it has its own in a chip
-    early: [
-      ...['brcm,bcm2712-sdhci', 'brcm,bcm2712-pcie', 'brcm,bcm2712-mip', 'brcm,bcm2712c0-pinctrl'],
-      ...['raspberrypi,rp1-clocks', 'raspberrypi,rp1-gpio', 'snps,dwc3'],
-    ],
-    late: ['raspberrypi,rp1-gem', 'brcm,bcm4329-fmac', 'arm,pl011'],
-    lateModules: ['rp1_pci', 'xhci-plat-hcd', 'macb'],
+    early: {
+      'brcm,bcm2712-sdhci': 'sdhci-brcmstb',
+      'brcm,bcm2712-pcie': 'pcie-brcmstb',
+      'brcm,bcm2712-mip': 'irq-bcm2712-mip',
+      'brcm,bcm2712c0-pinctrl': 'pinctrl-brcmstb-bcm2712',
+      'brcm,bcm2712d0-pinctrl': 'pinctrl-brcmstb-bcm2712',
+      'brcm,brcmstb-gpio': 'gpio-brcmstb',
+      'raspberrypi,rp1-clocks': 'clk-rp1',
+      'raspberrypi,rp1-gpio': 'pinctrl-rp1',
+      'snps,dwc3': 'dwc3',
+    },
+    late: { 'raspberrypi,rp1-gem': 'macb' },
+    modules: ['rp1_pci', 'xhci-plat-hcd', 'nvme'],
     wifi: [
       'brcmfmac43455-sdio.bin',
       'brcmfmac43455-sdio.clm_blob',

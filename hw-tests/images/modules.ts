@@ -5,9 +5,10 @@ import { join } from 'node:path';
 export class Modules {
   private readonly files: ReadonlySet<string>;
   private readonly dep: string;
+  private readonly builtin: ReadonlySet<string>;
   private readonly aliases: readonly RegExp[];
 
-  /** @param texts `modules.dep`, `modules.alias` and `modules.builtin.modinfo`
+  /** @param texts `modules.dep`, `modules.alias` and `modules.builtin`
    * @param paths of all modules that are there, as in modules.dep */
   constructor(
     texts: { readonly dep: string; readonly alias: string; readonly builtin: string },
@@ -16,11 +17,8 @@ export class Modules {
     this.dep = texts.dep;
     this.files = new Set(paths);
     const loadable = [...texts.alias.matchAll(/^alias (\S+) /gm)].map((match) => match[1] ?? '');
-    const builtin = texts.builtin
-      .split('\0')
-      .map((line) => line.match(/^[^.]+\.alias=(.*)$/)?.[1])
-      .filter((alias) => alias !== undefined);
-    this.aliases = [...loadable, ...builtin].filter((alias) => alias.startsWith('of:')).map(patternOf);
+    this.builtin = new Set(texts.builtin.split('\n').map(nameOf));
+    this.aliases = loadable.filter((alias) => alias.startsWith('of:')).map(patternOf);
   }
 
   /** Modules that another one needs and that are not there. */
@@ -29,13 +27,18 @@ export class Modules {
     return [...new Set(wanted)].filter((path) => !this.files.has(path));
   }
 
-  /** Whether one of them, or the kernel itself, drives what calls itself so in a device tree. */
+  /** Whether one of them drives what calls itself so in a device tree. */
   drives(compatible: string): boolean {
     return this.aliases.some((alias) => alias.test(`of:NnameT(null)C${compatible}`));
   }
 
   has(name: string): boolean {
-    return [...this.files].some((path) => path.split('/').at(-1)?.split('.')[0] === name);
+    return [...this.files].some((path) => nameOf(path) === name);
+  }
+
+  /** Whether the kernel has it without a module. */
+  isBuiltin(name: string): boolean {
+    return this.builtin.has(name);
   }
 
   /** @param folder `lib/modules` of a root */
@@ -44,7 +47,7 @@ export class Modules {
     const text = (name: string): string => readFileSync(join(folder, version, name), 'utf8');
     const paths = readdirSync(join(folder, version), { recursive: true, encoding: 'utf8' });
     return new Modules(
-      { dep: text('modules.dep'), alias: text('modules.alias'), builtin: text('modules.builtin.modinfo') },
+      { dep: text('modules.dep'), alias: text('modules.alias'), builtin: text('modules.builtin') },
       paths.filter((name) => name.includes('.ko')),
     );
   }
@@ -54,10 +57,14 @@ export class Modules {
     const text = (name: string): string => files.get(join(folder, name))?.toString('utf8') ?? '';
     const paths = [...files.keys()].filter((name) => name.endsWith('.ko'));
     return new Modules(
-      { dep: text('modules.dep'), alias: text('modules.alias'), builtin: text('modules.builtin.modinfo') },
+      { dep: text('modules.dep'), alias: text('modules.alias'), builtin: text('modules.builtin') },
       paths.map((path) => path.slice(folder.length + 1)),
     );
   }
+}
+
+function nameOf(path: string): string {
+  return path.split('/').at(-1)?.split('.')[0] ?? '';
 }
 
 /** `of:N*T*Cbrcm,bcm2835-sdhost*` as a regular expression. */

@@ -1,9 +1,10 @@
 import { execFile, spawnSync } from 'node:child_process';
-import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { run } from '../../build/image/run.ts';
 import { kinds } from '../../cloud-shim/kube/resource-kind.ts';
 import type { Node } from '../../runtime/core/k8s.ts';
 import { until } from '../program.ts';
@@ -53,7 +54,7 @@ if (able) {
     key,
   }) => {
     const card = join(dir, 'card.img');
-    copyFileSync(image, card);
+    run('cp', ['--sparse=always', image, card]);
     const sshPort = stack.options.ports.kubelet;
     const pi = new Raspi3b({ dir: join(dir, 'card'), image: card, key, sshPort, medium: 'card' });
     const begun = performance.now();

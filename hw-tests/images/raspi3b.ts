@@ -90,7 +90,7 @@ export class Raspi3b {
     const drive = `file=${image},format=raw,cache=unsafe`;
     // With the emulator's watchdog, which goes off as soon as it is wound up, it would restart for ever.
     const ours = readFileSync(join(slot, 'cmdline.txt'), 'utf8').trim().replace(' quiet', '');
-    const append = `${ours} console=ttyAMA0,115200 systemd.watchdog_sec=0`;
+    const append = `${ours} console=ttyAMA0,115200 earlycon=pl011,0x3f201000 systemd.watchdog_sec=0`;
     return [
       ...['-M', 'raspi3b', '-accel', 'tcg,thread=multi', '-nodefaults', '-display', 'none'],
       ...['-kernel', join(slot, 'vmlinuz'), '-initrd', join(slot, 'initrd')],
