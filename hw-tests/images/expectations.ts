@@ -31,7 +31,7 @@ export const expectations: Readonly<Record<Exclude<BoardName, 'virt'>, Expectati
       'bcm2837-rpi-3-a-plus.dtb': 'raspberrypi,3-model-a-plus',
       'bcm2837-rpi-3-b.dtb': 'raspberrypi,3-model-b',
       'bcm2837-rpi-3-b-plus.dtb': 'raspberrypi,3-model-b-plus',
-      'bcm2837-rpi-cm3-io3.dtb': 'raspberrypi,3-compute-module-io-board-v3',
+      'bcm2837-rpi-cm3-io3.dtb': 'raspberrypi,3-compute-module',
     },
     firmware: first3,
     early: early3,

@@ -6,11 +6,14 @@ import { ImageFile } from './image-file.ts';
 
 export type PiOptions = {
   readonly dir: string;
-  /** An image for `rpi3`, which is written to. */
+  /** An image, which is written to. */
   readonly image: string;
   /** The private key that lets in, and the port of this machine that leads to its ssh. */
   readonly key: string;
   readonly sshPort: number;
+  /** `raspi3b` is a Raspberry Pi 3B: its processor, card slot, USB and serial line, and 1 GB of memory. `virt` is a machine
+   * of the emulator's own with PCI and USB, which starts what is in an image for a Pi that it has no model of. */
+  readonly machine: 'raspi3b' | 'virt';
   /** Where the image is: in the slot for cards, or on a stick. */
   readonly medium: 'card' | 'usb';
 };
@@ -19,10 +22,9 @@ const CARD_BYTES = 2 * 1024 ** 3; // the emulator wants a power of two
 /** ms; 60 s where nothing else runs. */
 const BOOT_LIMIT = 900_000;
 
-/** A Raspberry Pi 3B in software: its processor, card slot, USB and serial line, 1 GB of memory. It has neither the
- * firmware, whose part the emulator plays (kernel, initramfs, device tree, arguments), nor Wi-Fi, nor a watchdog that
- * counts; the network is a USB adapter. */
-export class Raspi3b {
+/** What comes nearest to a Raspberry Pi in software. It has neither the firmware, whose part the emulator plays (kernel,
+ * initramfs, device tree, arguments), nor Wi-Fi, nor a watchdog that counts; the network is a USB adapter. */
+export class EmulatedPi {
   private readonly options: PiOptions;
   private program: Program | undefined;
 
@@ -43,7 +45,7 @@ export class Raspi3b {
     new ImageFile(image).copyBoot(boot);
     truncateSync(image, CARD_BYTES);
     this.program = new Program({
-      name: 'Raspberry Pi 3B',
+      name: 'Pi',
       command: 'qemu-system-aarch64',
       args: this.arguments(join(boot, 'a')),
       log: this.log,
@@ -86,15 +88,19 @@ export class Raspi3b {
   }
 
   private arguments(slot: string): string[] {
-    const { image, medium, sshPort } = this.options;
+    const { image, machine, medium, sshPort } = this.options;
+    const isPi = machine === 'raspi3b';
     const drive = `file=${image},format=raw,cache=unsafe`;
-    // With the emulator's watchdog, which goes off as soon as it is wound up, it would restart for ever.
+    // With the emulator's watchdog, which goes off as soon as it is wound up, a Pi would restart for ever.
     const ours = readFileSync(join(slot, 'cmdline.txt'), 'utf8').trim().replace(' quiet', '');
-    const append = `${ours} console=ttyAMA0,115200 earlycon=pl011,0x3f201000 systemd.watchdog_sec=0`;
+    const early = isPi ? '0x3f201000' : '0x9000000';
+    const append = `${ours} console=ttyAMA0,115200 earlycon=pl011,${early} systemd.watchdog_sec=0`;
     return [
-      ...['-M', 'raspi3b', '-accel', 'tcg,thread=multi', '-nodefaults', '-display', 'none'],
-      ...['-kernel', join(slot, 'vmlinuz'), '-initrd', join(slot, 'initrd')],
-      ...['-dtb', join(slot, 'bcm2837-rpi-3-b.dtb'), '-append', append, '-serial', 'stdio'],
+      ...['-M', machine, '-accel', 'tcg,thread=multi', '-nodefaults', '-display', 'none', '-serial', 'stdio'],
+      ...(isPi
+        ? ['-dtb', join(slot, 'bcm2837-rpi-3-b.dtb')]
+        : ['-cpu', 'cortex-a72', '-smp', '2', '-m', '1024', '-device', 'qemu-xhci']),
+      ...['-kernel', join(slot, 'vmlinuz'), '-initrd', join(slot, 'initrd'), '-append', append],
       ...(medium === 'card'
         ? ['-drive', `if=sd,${drive}`]
         : ['-drive', `if=none,id=stick,${drive}`, '-device', 'usb-storage,drive=stick']),
