@@ -36,6 +36,8 @@ async function main(): Promise<number> {
   if (command && !command.startsWith('-')) {
     // Loaded when it is asked for: the node itself has no use for it.
     const { runCommand } = await import('./cli/cli.ts');
+    // `edgecore logs POD | head` has read enough.
+    process.stdout.on('error', () => process.exit(1));
     const print = (text: string): void => void process.stdout.write(text);
     return runCommand(command, rest, { print, assets: assets(), version, slots: slotPlaces() });
   }
