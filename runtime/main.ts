@@ -7,7 +7,7 @@ import { errorCode, errorText } from './core/errors.ts';
 import { createLogger, type Logger } from './core/log.ts';
 import { type Millis, seconds } from './core/units.ts';
 import { EdgeCore } from './edgecore.ts';
-import { bootId, isSynchronised, journalReads, uptime } from './host/machine.ts';
+import { bootId, journalReads, uptime } from './host/machine.ts';
 import { runSystemdNotify, type ServiceManager, serviceManager } from './host/service-manager.ts';
 import type { SlotPlaces } from './upgrade/upgrade.ts';
 import { builtAt, version } from './version.ts';
@@ -74,7 +74,7 @@ async function run(
     version,
     assets: assets(),
     clock: systemClock,
-    host: { boot: bootId(), uptime, builtAt, isSynchronised },
+    host: { boot: bootId(), uptime, builtAt },
     manager,
     log,
     random: Math.random,
