@@ -7,7 +7,7 @@ import { errorCode, errorText } from './core/errors.ts';
 import { createLogger, type Logger } from './core/log.ts';
 import { type Millis, seconds } from './core/units.ts';
 import { EdgeCore } from './edgecore.ts';
-import { bootId, isSynchronised, journalReads, uptime } from './host/machine.ts';
+import { bootId, journalReads, uptime } from './host/machine.ts';
 import {
   resetRestarts,
   runSystemdNotify,
@@ -41,6 +41,8 @@ async function main(): Promise<number> {
   if (command && !command.startsWith('-')) {
     // Loaded when it is asked for: the node itself has no use for it.
     const { runCommand } = await import('./cli/cli.ts');
+    // `edgecore logs POD | head` has read enough.
+    process.stdout.on('error', () => process.exit(1));
     const print = (text: string): void => void process.stdout.write(text);
     return runCommand(command, rest, { print, assets: assets(), version, slots: slotPlaces() });
   }
@@ -82,7 +84,7 @@ async function run(
     version,
     assets: assets(),
     clock: systemClock,
-    host: { boot: bootId(), uptime, builtAt, isSynchronised },
+    host: { boot: bootId(), uptime, builtAt },
     manager,
     log,
     random: Math.random,
