@@ -9,6 +9,8 @@ export type HostCareDeps = {
   readonly sensors: Sensors;
   /** Folders whose room is told: state, volumes and logs of pods. */
   readonly folders: readonly string[];
+  /** Whether the clock follows a time server; undefined where nobody knows. */
+  readonly isSynchronised: () => boolean | undefined;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: MetricSource;
@@ -100,13 +102,13 @@ export class HostCare {
         hold: HOLD,
       });
     found.push(...this.flash(sensors.disks()));
-    const isSynchronised = sensors.isSynchronised();
+    const isSynchronised = this.deps.isSynchronised();
     if (isSynchronised !== undefined)
       found.push({
         type: 'ClockUnsynchronised',
         bad: 'NoTimeServer',
         good: 'ClockSynchronised',
-        found: isSynchronised ? undefined : 'no time server was reached since the machine started',
+        found: isSynchronised ? undefined : 'the clock follows no time server',
         hold: 0,
       });
     return found;
@@ -164,7 +166,7 @@ export class HostCare {
         { folder },
       );
     metrics.gauge('edgecore_host_clock_synchronised', '1 while the clock follows a time server.', () => {
-      const is = sensors.isSynchronised();
+      const is = this.deps.isSynchronised();
       return is === undefined ? Number.NaN : Number(is);
     });
   }
