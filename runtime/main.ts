@@ -8,7 +8,12 @@ import { createLogger, type Logger } from './core/log.ts';
 import { type Millis, seconds } from './core/units.ts';
 import { EdgeCore } from './edgecore.ts';
 import { bootId, journalReads, uptime } from './host/machine.ts';
-import { runSystemdNotify, type ServiceManager, serviceManager } from './host/service-manager.ts';
+import {
+  resetRestarts,
+  runSystemdNotify,
+  type ServiceManager,
+  serviceManager,
+} from './host/service-manager.ts';
 import type { SlotPlaces } from './upgrade/upgrade.ts';
 import { builtAt, version } from './version.ts';
 
@@ -51,7 +56,12 @@ async function main(): Promise<number> {
     priorities: journalReads(1, process.env.JOURNAL_STREAM),
   });
   const { env, pid } = process;
-  return run(config, options.config, log, serviceManager({ env, pid, run: runSystemdNotify }));
+  return run(
+    config,
+    options.config,
+    log,
+    serviceManager({ env, pid, run: runSystemdNotify, reset: resetRestarts }),
+  );
 }
 
 async function run(
@@ -83,6 +93,7 @@ async function run(
     slots: slotPlaces(),
     restart: (reason) => {
       restartAsked = reason;
+      void manager.forgive();
       askToStop('restart');
     },
   });

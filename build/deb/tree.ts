@@ -46,6 +46,10 @@ export function writeTree(layout: Layout): void {
   mkdirSync(join(root, 'usr/bin'));
   symlinkSync('../lib/edgecore/edgecore', join(root, 'usr/bin/edgecore'));
   put(root, 'usr/lib/systemd/system/edgecore.service', readFileSync(UNIT));
+  put(root, 'usr/lib/sysusers.d/edgecore.conf', readFileSync(join(FILES, 'sysusers.conf')));
+  put(root, 'usr/lib/tmpfiles.d/edgecore.conf', readFileSync(join(FILES, 'tmpfiles.conf')));
+  for (const name of readdirSync(join(FILES, 'log-in-memory')))
+    put(doc, `examples/log-in-memory/${name}`, readFileSync(join(FILES, 'log-in-memory', name)));
   put(root, 'usr/share/edgecore/edgecore.yaml', readFileSync(join(FILES, 'edgecore.yaml')));
   put(root, 'usr/share/bash-completion/completions/edgecore', readFileSync(join(FILES, 'completion')));
   put(root, 'usr/share/lintian/overrides/edgecore', readFileSync(join(FILES, 'lintian-overrides')));
@@ -59,7 +63,6 @@ export function writeTree(layout: Layout): void {
   put(root, 'usr/share/doc/edgecore/changelog.gz', zip(debianChangelog(version, epoch)));
   put(root, 'usr/share/doc/edgecore/NEWS.md.gz', zip(readFileSync('CHANGELOG.md', 'utf8')));
   put(root, 'usr/share/doc/edgecore/copyright', copyright(layout));
-  mkdirSync(doc, { recursive: true });
   for (const script of ['postinst', 'prerm', 'postrm'])
     put(root, `DEBIAN/${script}`, readFileSync(join(FILES, script)), 0o755);
   put(root, 'DEBIAN/md5sums', sums(root));

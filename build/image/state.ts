@@ -1,3 +1,4 @@
+import { pbkdf2Sync } from 'node:crypto';
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseDocument, stringify } from 'yaml';
@@ -69,10 +70,12 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/** The name and the password as hex: there is no way to quote that works for all of either.
+ * @source wpa_passphrase(8); IEEE 802.11-2020, J.4 */
 function wpaSupplicantConf({ ssid, password, country }: NonNullable<ImageOptions['wifi']>): string {
-  // As hex the name needs no quoting.
   const name = Buffer.from(ssid).toString('hex');
-  return `country=${country}\nnetwork={\n  ssid=${name}\n  psk="${password}"\n}\n`;
+  const key = pbkdf2Sync(password, ssid, 4096, 32, 'sha1').toString('hex');
+  return `country=${country}\nnetwork={\n  ssid=${name}\n  psk=${key}\n}\n`;
 }
 
 function staticNetwork({ address, gateway, dns }: NonNullable<ImageOptions['staticIp']>): string {

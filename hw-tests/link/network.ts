@@ -72,6 +72,8 @@ export class Network {
   }
 
   close(): void {
+    // A namespace lives on while connections in it linger, and with it these, and their addresses.
+    for (const device of this.devices) spawnSync('ip', ['link', 'del', device]);
     for (const namespace of [this.edge, this.router]) spawnSync('ip', ['netns', 'del', namespace]);
     rmSync(`/etc/netns/${this.edge}`, { recursive: true, force: true });
   }

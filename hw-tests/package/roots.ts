@@ -56,7 +56,8 @@ export function makeRoot(
   mkdirSync(path, { recursive: true });
   const source = `deb ${MIRROR} ${SUITE} main`;
   const what = [`--architectures=${arch}`, `--variant=${variant}`, `--include=${include.join()}`];
-  run('mmdebstrap', ['--quiet', '--format=directory', ...what, SUITE, path, source]);
+  const patience = '--aptopt=Acquire::Retries "3"'; // a mirror may stumble
+  run('mmdebstrap', ['--quiet', '--format=directory', patience, ...what, SUITE, path, source]);
 }
 
 /** A root with systemd as its first process, in a network of its own. */
