@@ -1,6 +1,7 @@
 import {
   appendFileSync,
   chmodSync,
+  copyFileSync,
   cpSync,
   existsSync,
   mkdirSync,
@@ -8,6 +9,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -140,7 +142,7 @@ const needlessRules =
 export function makeRoot(root: string, options: RootOptions): void {
   unpack(root, options);
   options.install(root);
-  cpSync('build/image/rootfs', root, { recursive: true });
+  copyOurs(root);
   renameSync(join(root, 'packages'), join(root, 'usr/lib/edgecore-image/packages'));
   settle(root);
   for (const unit of masked) maskUnit(root, unit);
@@ -191,6 +193,20 @@ function unpack(root: string, { board, containerd, mirror }: RootOptions): void 
     mirror,
     ...(board.kernel === SUITE ? [] : [`deb ${mirror} ${board.kernel} main`]),
   ]);
+}
+
+/** Our own files, with the modes of Debian's: those of a checkout depend on who made it. */
+function copyOurs(root: string): void {
+  const from = 'build/image/rootfs';
+  for (const name of readdirSync(from, { recursive: true, encoding: 'utf8' }).sort()) {
+    const stats = statSync(join(from, name));
+    if (stats.isDirectory()) {
+      mkdirSync(join(root, name), { recursive: true });
+      continue;
+    }
+    copyFileSync(join(from, name), join(root, name));
+    chmodSync(join(root, name), stats.mode & 0o100 ? 0o755 : 0o644);
+  }
 }
 
 /** Takes away what only the boot partition needs, once it is there. */
