@@ -25,7 +25,7 @@ export type Board = {
 };
 
 const untested =
-  'this image was never started on a real board, only built; the virt image is tested in an emulator';
+  'this image was never started on a real board; what was tried instead is in build/image/README.md';
 
 /** Enough for cards, USB disks and what stands before them: clocks, power, pins. */
 const raspberryDrivers = [

@@ -16,6 +16,8 @@ export type PiOptions = {
   readonly machine: 'raspi3b' | 'virt';
   /** Where the image is: in the slot for cards, or on a stick. */
   readonly medium: 'card' | 'usb';
+  /** Its own address, when it has one that nobody gave it. */
+  readonly address?: string;
 };
 
 const CARD_BYTES = 2 * 1024 ** 3; // the emulator wants a power of two
@@ -88,7 +90,7 @@ export class EmulatedPi {
   }
 
   private arguments(slot: string): string[] {
-    const { image, machine, medium, sshPort } = this.options;
+    const { image, machine, medium, sshPort, address = '' } = this.options;
     const isPi = machine === 'raspi3b';
     const drive = `file=${image},format=raw,cache=unsafe`;
     // With the emulator's watchdog, which goes off as soon as it is wound up, a Pi would restart for ever; of the two
@@ -105,7 +107,12 @@ export class EmulatedPi {
       ...(medium === 'card'
         ? ['-drive', `if=sd,${drive}`]
         : ['-drive', `if=none,id=stick,${drive}`, '-device', 'usb-storage,drive=stick']),
-      ...['-netdev', `user,id=net,hostfwd=tcp:127.0.0.1:${sshPort}-:22`, '-device', 'usb-net,netdev=net'],
+      ...[
+        '-netdev',
+        `user,id=net,hostfwd=tcp:127.0.0.1:${sshPort}-${address}:22`,
+        '-device',
+        'usb-net,netdev=net',
+      ],
     ];
   }
 }

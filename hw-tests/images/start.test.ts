@@ -16,6 +16,7 @@ type Context = { dir: string; stack: Stack; image: string; key: string };
 const test = suite<Context>('images for the Raspberry Pi, started in an emulator');
 /** Where the emulated machine finds the one that it runs on. */
 const HOST = '10.0.2.2';
+const FIXED = '10.0.2.50';
 /** ms; what the emulated processor makes slow. */
 const SLOW = 900_000;
 // Minutes of a busy processor.
@@ -73,12 +74,13 @@ if (able) {
     }
   });
 
-  test("the Pi 5's kernel, initramfs and root start from a disk on USB, and join", async (context) => {
+  test("the Pi 5's kernel, initramfs and root start from a disk on USB, and join from a fixed address", async (context) => {
     const image = join(context.dir, 'rpi5.img');
-    await makeImage('rpi5', image, context, 'edge-pi5');
-    const pi = piOf(context, 'virt', 'usb', image);
+    await makeImage('rpi5', image, context, 'edge-pi5', ['--static-ip', `${FIXED}/24,${HOST},10.0.2.3`]);
+    const pi = piOf(context, 'virt', 'usb', image, FIXED);
     try {
       await joins(context, pi, 'edge-pi5', 'sda');
+      assert.match(await pi.shell('ip -4 -brief address'), new RegExp(` ${FIXED}/24`));
       assert.is((await pi.shell('find /lib/modules -name "rp1_pci.ko*" | wc -l')).trim(), '1');
     } finally {
       await pi.stop();
@@ -91,9 +93,18 @@ function piOf(
   machine: 'raspi3b' | 'virt',
   medium: 'card' | 'usb',
   image: string,
+  address?: string,
 ): EmulatedPi {
   const sshPort = stack.options.ports.kubelet;
-  return new EmulatedPi({ dir: join(dir, `${machine}-${medium}`), image, key, sshPort, machine, medium });
+  return new EmulatedPi({
+    dir: join(dir, `${machine}-${medium}`),
+    image,
+    key,
+    sshPort,
+    machine,
+    medium,
+    ...(address ? { address } : {}),
+  });
 }
 
 /** Starts it, and follows it until its node has reported.
@@ -126,12 +137,18 @@ async function joins({ stack }: Context, pi: EmulatedPi, node: string, partition
   );
 }
 
-async function makeImage(board: string, out: string, { stack, key }: Context, node: string): Promise<void> {
+async function makeImage(
+  board: string,
+  out: string,
+  { stack, key }: Context,
+  node: string,
+  more: readonly string[] = [],
+): Promise<void> {
   const { cloudhub, enrolment } = stack.options.ports;
   const args = [
     ...['--import', 'tsx', 'build/image/image.ts', '--board', board, '--out', out, '--ssh-key', `${key}.pub`],
     ...['--join', `${HOST}:${cloudhub}`, '--enrolment-port', `${enrolment}`, '--token', '-'],
-    ...['--node-name', node],
+    ...['--node-name', node, ...more],
   ];
   const token = await stack.token();
   await new Promise<void>((resolve, reject) => {
