@@ -25,7 +25,8 @@ import { externalBroker, externalLinks } from './eventbus/external.ts';
 import type { HostCare } from './host/care.ts';
 import { HostClock, type HostClockDeps } from './host/host-clock.ts';
 import type { ServiceManager } from './host/service-manager.ts';
-import { hostCare } from './host-care.ts';
+import type { TimeSync } from './host/time-sync.ts';
+import { hostCare, timeSyncOf } from './host-care.ts';
 import { localPages } from './local-pages.ts';
 import { localRules } from './local-rules.ts';
 import { MetaManager } from './metamanager/metamanager.ts';
@@ -49,7 +50,7 @@ export type EdgeCoreDeps = {
   /** The machine's own. */
   readonly clock: Clock;
   /** What the machine knows of its time. */
-  readonly host: Pick<HostClockDeps, 'boot' | 'uptime' | 'builtAt' | 'isSynchronised'>;
+  readonly host: Pick<HostClockDeps, 'boot' | 'uptime' | 'builtAt'>;
   /** Who has started this process. */
   readonly manager: ServiceManager;
   readonly log: Logger;
@@ -92,7 +93,9 @@ export class EdgeCore {
     this.authority = mqttAuthority(deps);
     this.store = new Store({ clock: deps.clock, log, metrics, path: config.database.dataSource });
     const { store } = this;
-    const clock = new HostClock({ ...deps.host, system: deps.clock, store, log, metrics });
+    const timeSync = timeSyncOf(deps.clock);
+    const isSynchronised = (): boolean => timeSync.isSynchronised === true;
+    const clock = new HostClock({ ...deps.host, isSynchronised, system: deps.clock, store, log, metrics });
     const shared = { clock, time: clock, log, metrics, node, random: deps.random };
 
     const parts = (): CloudParts => ({ meta, twins, bus, agent, local });
@@ -127,7 +130,7 @@ export class EdgeCore {
     const { mqttQOS: qos, mqttRetain: retain } = eventBus;
     const brokers = busBrokers(eventBus.mqttMode, broker);
     const bus = new EventBus({ ...shared, brokers, qos, retain, store, twins, outbox: hub.outbox });
-    const care = hostCare({ ...shared, all: config });
+    const care = hostCare({ ...shared, timeSync, all: config }, deps.slots);
     const agent = new Edged({
       ...shared,
       config: edged,
@@ -147,14 +150,14 @@ export class EdgeCore {
     this.upgrade = newUpgrade(deps, { hub, agent, store });
     this.modules = this.inOrder(
       { ...deps, ...shared },
-      { meta, twins, bus, agent, local, hub, broker, mappers, rules, care },
+      { meta, twins, bus, agent, local, hub, broker, mappers, rules, care, timeSync },
     );
   }
 
   /** What only listens and shows is built here. @returns every module, in the order in which they start */
   private inOrder(shared: EdgeCoreDeps & Ordered, parts: CloudParts & OtherParts): Module[] {
     const { clock, metrics, manager } = shared;
-    const { meta, twins, bus, agent, local, hub, broker, rules, care } = parts;
+    const { meta, twins, bus, agent, local, hub, broker, rules, care, timeSync } = parts;
     const { store } = this;
     const { pusher, builtIn, plugins, dmi } = parts.mappers;
     const desires = new Desires({ twins, objects: meta });
@@ -172,7 +175,7 @@ export class EdgeCore {
     });
     this.tasks = tasks;
     const last = [agent, tasks, hub, ...this.tunnel(shared, hub, agent), watchdog];
-    return [this.upgrade, clock, care, ...pages, this.authority, broker, bus, ...devices, ...last];
+    return [this.upgrade, timeSync, clock, care, ...pages, this.authority, broker, bus, ...devices, ...last];
   }
 
   /** Starts every module in order; when one cannot, those before it are stopped again.
@@ -234,6 +237,7 @@ type OtherParts = {
   readonly mappers: DeviceMappers;
   readonly rules: Rules;
   readonly care: HostCare;
+  readonly timeSync: TimeSync;
 };
 type Ordered = { readonly clock: HostClock; readonly time: TimeTrust; readonly metrics: Metrics };
 

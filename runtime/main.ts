@@ -7,8 +7,13 @@ import { errorCode, errorText } from './core/errors.ts';
 import { createLogger, type Logger } from './core/log.ts';
 import { type Millis, seconds } from './core/units.ts';
 import { EdgeCore } from './edgecore.ts';
-import { bootId, isSynchronised, journalReads, uptime } from './host/machine.ts';
-import { runSystemdNotify, type ServiceManager, serviceManager } from './host/service-manager.ts';
+import { bootId, journalReads, uptime } from './host/machine.ts';
+import {
+  resetRestarts,
+  runSystemdNotify,
+  type ServiceManager,
+  serviceManager,
+} from './host/service-manager.ts';
 import type { SlotPlaces } from './upgrade/upgrade.ts';
 import { builtAt, version } from './version.ts';
 
@@ -36,6 +41,8 @@ async function main(): Promise<number> {
   if (command && !command.startsWith('-')) {
     // Loaded when it is asked for: the node itself has no use for it.
     const { runCommand } = await import('./cli/cli.ts');
+    // `edgecore logs POD | head` has read enough.
+    process.stdout.on('error', () => process.exit(1));
     const print = (text: string): void => void process.stdout.write(text);
     return runCommand(command, rest, { print, assets: assets(), version, slots: slotPlaces() });
   }
@@ -49,7 +56,12 @@ async function main(): Promise<number> {
     priorities: journalReads(1, process.env.JOURNAL_STREAM),
   });
   const { env, pid } = process;
-  return run(config, options.config, log, serviceManager({ env, pid, run: runSystemdNotify }));
+  return run(
+    config,
+    options.config,
+    log,
+    serviceManager({ env, pid, run: runSystemdNotify, reset: resetRestarts }),
+  );
 }
 
 async function run(
@@ -72,7 +84,7 @@ async function run(
     version,
     assets: assets(),
     clock: systemClock,
-    host: { boot: bootId(), uptime, builtAt, isSynchronised },
+    host: { boot: bootId(), uptime, builtAt },
     manager,
     log,
     random: Math.random,
@@ -81,6 +93,7 @@ async function run(
     slots: slotPlaces(),
     restart: (reason) => {
       restartAsked = reason;
+      void manager.forgive();
       askToStop('restart');
     },
   });

@@ -14,6 +14,8 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { commands } from '../../runtime/cli/cli.ts';
+import { bashScript } from '../../runtime/cli/completion.ts';
 import { NODE_ABI, type NodeBuild, run } from './node-builds.ts';
 
 /** What goes into a package. */
@@ -46,8 +48,12 @@ export function writeTree(layout: Layout): void {
   mkdirSync(join(root, 'usr/bin'));
   symlinkSync('../lib/edgecore/edgecore', join(root, 'usr/bin/edgecore'));
   put(root, 'usr/lib/systemd/system/edgecore.service', readFileSync(UNIT));
+  put(root, 'usr/lib/sysusers.d/edgecore.conf', readFileSync(join(FILES, 'sysusers.conf')));
+  put(root, 'usr/lib/tmpfiles.d/edgecore.conf', readFileSync(join(FILES, 'tmpfiles.conf')));
+  for (const name of readdirSync(join(FILES, 'log-in-memory')))
+    put(doc, `examples/log-in-memory/${name}`, readFileSync(join(FILES, 'log-in-memory', name)));
   put(root, 'usr/share/edgecore/edgecore.yaml', readFileSync(join(FILES, 'edgecore.yaml')));
-  put(root, 'usr/share/bash-completion/completions/edgecore', readFileSync(join(FILES, 'completion')));
+  put(root, 'usr/share/bash-completion/completions/edgecore', bashScript(commands));
   put(root, 'usr/share/lintian/overrides/edgecore', readFileSync(join(FILES, 'lintian-overrides')));
   const day = new Date(epoch * 1000).toISOString().slice(0, 10);
   const page = readFileSync(join(FILES, 'edgecore.8'), 'utf8');
@@ -59,7 +65,6 @@ export function writeTree(layout: Layout): void {
   put(root, 'usr/share/doc/edgecore/changelog.gz', zip(debianChangelog(version, epoch)));
   put(root, 'usr/share/doc/edgecore/NEWS.md.gz', zip(readFileSync('CHANGELOG.md', 'utf8')));
   put(root, 'usr/share/doc/edgecore/copyright', copyright(layout));
-  mkdirSync(doc, { recursive: true });
   for (const script of ['postinst', 'prerm', 'postrm'])
     put(root, `DEBIAN/${script}`, readFileSync(join(FILES, script)), 0o755);
   put(root, 'DEBIAN/md5sums', sums(root));

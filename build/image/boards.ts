@@ -6,6 +6,8 @@ export type Board = {
   /** How the first partition starts the kernel: systemd-boot from UEFI, or the firmware of the Raspberry Pi. */
   readonly loader: 'uefi' | 'raspberry';
   readonly packages: readonly string[];
+  /** Where the kernel comes from: Debian 13, or its backports for a board that is newer than that. */
+  readonly kernel: 'trixie' | 'trixie-backports';
   /** Where the kernel's messages go. */
   readonly console: readonly string[];
   /** Drivers, or folders of drivers, that the machine needs before its root is there. */
@@ -14,6 +16,8 @@ export type Board = {
   readonly needless: readonly string[];
   /** Device trees that go beside the kernel, as they lie in Debian's kernel package. */
   readonly deviceTrees: readonly string[];
+  /** Sources of overlays, `overlays/NAME.dts`, which the firmware applies by itself when it finds them. */
+  readonly overlays: readonly string[];
   /** MiB of the boot partition. */
   readonly bootMiB: number;
   /** What an operator should know before this image is relied on. */
@@ -38,12 +42,15 @@ const raspberryDrivers = [
   'drivers/usb/host',
   'drivers/usb/dwc2',
   'drivers/usb/storage',
+  'drivers/scsi/sd_mod',
   'drivers/pci/controller',
   'drivers/soc',
 ] as const;
 
 const raspberry = {
   loader: 'raspberry',
+  kernel: 'trixie',
+  overlays: [],
   packages: ['raspi-firmware', 'firmware-brcm80211', 'wireless-regdb', 'wpasupplicant'],
   console: ['tty0', 'ttyS1,115200'],
   drivers: raspberryDrivers,
@@ -56,6 +63,7 @@ export const boards: Readonly<Record<BoardName, Board>> = {
     title: 'a virtual machine (qemu -M virt) or a server with UEFI',
     loader: 'uefi',
     packages: ['systemd-boot-efi'],
+    kernel: 'trixie',
     console: ['ttyAMA0'],
     drivers: ['drivers/block/virtio_blk', 'drivers/net/virtio_net', 'drivers/char/hw_random/virtio-rng'],
     needless: [
@@ -67,20 +75,30 @@ export const boards: Readonly<Record<BoardName, Board>> = {
       'arch/arm64/crypto',
     ],
     deviceTrees: [],
+    overlays: [],
     bootMiB: 128,
     warnings: [],
   },
   rpi3: {
     ...raspberry,
-    title: 'Raspberry Pi 3B, 3B+',
-    deviceTrees: ['bcm2837-rpi-3-b.dtb', 'bcm2837-rpi-3-b-plus.dtb', 'bcm2837-rpi-cm3-io3.dtb'],
+    title: 'Raspberry Pi 3A+, 3B, 3B+, CM3',
+    deviceTrees: [
+      'bcm2837-rpi-3-a-plus.dtb',
+      'bcm2837-rpi-3-b.dtb',
+      'bcm2837-rpi-3-b-plus.dtb',
+      'bcm2837-rpi-cm3-io3.dtb',
+    ],
     warnings: [untested],
   },
   zero2: {
     ...raspberry,
     title: 'Raspberry Pi Zero 2 W',
     deviceTrees: ['bcm2837-rpi-zero-2-w.dtb'],
-    warnings: [untested],
+    warnings: [
+      untested,
+      'Debian has the Wi-Fi firmware of one of the two chips that these boards come with (BCM43430), not that of the ' +
+        'other (BCM43436, brcmfmac43430b0-sdio.bin): such a board needs a USB adapter for its network',
+    ],
   },
   rpi4: {
     ...raspberry,
@@ -91,12 +109,12 @@ export const boards: Readonly<Record<BoardName, Board>> = {
   rpi5: {
     ...raspberry,
     title: 'Raspberry Pi 5',
+    // Ethernet and USB hang on a chip, RP1, that Linux 6.12 has no driver for.
+    kernel: 'trixie-backports',
     console: ['tty0', 'ttyAMA10,115200'],
-    deviceTrees: ['bcm2712-rpi-5-b.dtb'],
-    warnings: [
-      untested,
-      "Debian 13's kernel (6.12) has no driver for the chip that holds the Pi 5's Ethernet, USB and Wi-Fi pins: " +
-        'until Debian has one, put edgecore on a card with Raspberry Pi OS (edgecore-flash prepare)',
-    ],
+    drivers: [...raspberryDrivers, 'drivers/irqchip/irq-bcm2712-mip', 'drivers/misc/rp1', 'drivers/usb/dwc3'],
+    deviceTrees: ['bcm2712-rpi-5-b.dtb', 'bcm2712-d-rpi-5-b.dtb'],
+    overlays: ['bcm2712d0'],
+    warnings: [untested],
   },
 };

@@ -1,8 +1,18 @@
-import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import type { Board } from './boards.ts';
 import { initramfsOf } from './initramfs.ts';
-import { kernelOf } from './root.ts';
+import { faultOfKernel } from './kernel.ts';
+import { kernelFiles } from './root.ts';
+import { run } from './run.ts';
 
 export type Slots = {
   /** UUIDs of the file systems. */
@@ -17,7 +27,7 @@ export type Slots = {
 export function makeBoot(boot: string, board: Board, root: string, slots: Slots, work: string): void {
   mkdirSync(join(boot, 'a'), { recursive: true });
   mkdirSync(join(boot, 'b'), { recursive: true });
-  copyFileSync(join(root, `boot/vmlinuz-${kernelOf(root)}`), join(boot, 'a/vmlinuz'));
+  copyFileSync(kernelFiles(root).image, join(boot, 'a/vmlinuz'));
   writeFileSync(join(boot, 'a/initrd'), initramfsOf(root, board.drivers, join(work, 'initramfs')));
   if (board.loader === 'uefi') uefi(boot, board, root, slots);
   else raspberry(boot, board, root, slots);
@@ -55,13 +65,19 @@ function uefi(boot: string, board: Board, root: string, slots: Slots): void {
 
 /** @source raspberrypi.com/documentation: config.txt, tryboot */
 function raspberry(boot: string, board: Board, root: string, slots: Slots): void {
+  const fault = faultOfKernel(readFileSync(join(boot, 'a/vmlinuz')));
+  if (fault) throw new Error(`the firmware of the Pi would not start Debian's kernel: ${fault}`);
   const firmware = join(root, 'usr/lib/raspi-firmware');
   for (const name of readdirSync(firmware))
     cpSync(join(firmware, name), join(boot, name), { recursive: true });
-  const trees = join(root, `usr/lib/linux-image-${kernelOf(root)}/broadcom`);
+  const { trees } = kernelFiles(root);
   for (const tree of board.deviceTrees) {
     if (!existsSync(join(trees, tree))) throw new Error(`the kernel has no device tree ${tree}`);
     for (const slot of ['a', 'b']) copyFileSync(join(trees, tree), join(boot, slot, tree));
+  }
+  for (const overlay of board.overlays) {
+    const [source, out] = [`build/image/overlays/${overlay}.dts`, join(boot, `overlays/${overlay}.dtbo`)];
+    run('dtc', ['-q', '-I', 'dts', '-O', 'dtb', '-o', out, source]);
   }
   for (const slot of ['a', 'b'] as const) {
     writeFileSync(join(boot, slot, 'cmdline.txt'), `${argumentsOf(board, slot, slots)}\n`);
@@ -70,6 +86,8 @@ function raspberry(boot: string, board: Board, root: string, slots: Slots): void
       join(boot, slot === 'a' ? 'config.txt' : 'tryboot.txt'),
       `# Which slot starts: os_prefix is its folder.
 arm_64bit=1
+# The Pi 5 would first look whether there is a device tree for it, and not in that folder.
+os_check=0
 enable_uart=1
 os_prefix=${slot}/
 kernel=vmlinuz

@@ -28,6 +28,7 @@ function main(): number {
   }
   // Files of the image belong to root, which a user can only be in a namespace of his own.
   if (process.getuid?.() !== 0) return inUserNamespace();
+  process.umask(0o022); // what it makes is the same whoever makes it
   makeImage(parsed.options);
   return 0;
 }

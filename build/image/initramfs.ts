@@ -37,7 +37,9 @@ const applets = [
 ] as const;
 
 /** Of file systems and whatever all boards have. */
-const alwaysDrivers = ['crypto/crc32c_generic', 'fs/ext4/ext4', 'drivers/watchdog'] as const;
+const alwaysDrivers = ['fs/ext4/ext4', 'drivers/watchdog'] as const;
+/** What ext4 asks for by another way than modules.dep; newer kernels have it built in. */
+const CHECKSUM = 'crypto/crc32c_generic';
 
 /** What a machine starts with until its root is there: `init`, busybox, e2fsck and the drivers of its disks.
  * @param root where programs and drivers are taken from
@@ -51,7 +53,8 @@ export function initramfsOf(root: string, drivers: readonly string[], work: stri
   for (const applet of applets) symlinkSync('busybox', join(work, 'bin', applet));
   copyFileSync('build/image/init', join(work, 'init'));
   chmodSync(join(work, 'init'), 0o755);
-  const names = copyDrivers(root, [...alwaysDrivers, ...drivers], work);
+  const checksum = existsSync(join(modulesOf(root), `kernel/${CHECKSUM}.ko.xz`)) ? [CHECKSUM] : [];
+  const names = copyDrivers(root, [...checksum, ...alwaysDrivers, ...drivers], work);
   writeFileSync(join(work, 'drivers'), `${names.join('\n')}\n`);
   return gzipSync(cpioOf(work), { level: 6 });
 }
@@ -60,7 +63,7 @@ export function initramfsOf(root: string, drivers: readonly string[], work: stri
  * @returns the names of those that were asked for one by one; folders are for the machine to choose from */
 function copyDrivers(root: string, drivers: readonly string[], work: string): string[] {
   const version = kernelOf(root);
-  const from = join(root, 'usr/lib/modules', version);
+  const from = modulesOf(root);
   const to = join(work, 'lib/modules', version);
   const needs = dependencies(from);
   const wanted = drivers.flatMap((path) => filesOf(from, `kernel/${path}`));
@@ -75,6 +78,10 @@ function copyDrivers(root: string, drivers: readonly string[], work: string): st
   if (packed.length > 0) run('xz', ['-d', ...packed]);
   run('depmod', ['-b', work, version]);
   return drivers.filter((path) => !existsSync(join(from, 'kernel', path))).map((path) => basename(path));
+}
+
+function modulesOf(root: string): string {
+  return join(root, 'usr/lib/modules', kernelOf(root));
 }
 
 function filesOf(from: string, path: string): string[] {

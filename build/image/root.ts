@@ -1,6 +1,7 @@
 import {
   appendFileSync,
   chmodSync,
+  copyFileSync,
   cpSync,
   existsSync,
   mkdirSync,
@@ -8,6 +9,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -15,7 +17,7 @@ import { join } from 'node:path';
 import { accountsOf } from './accounts.ts';
 import type { Board } from './boards.ts';
 import { run } from './run.ts';
-import { enableUnit, hasUnit, maskUnit } from './units.ts';
+import { enableForDevice, enableUnit, hasUnit, maskUnit } from './units.ts';
 
 export type RootOptions = {
   readonly board: Board;
@@ -52,7 +54,6 @@ const packages = [
   ...['e2fsprogs', 'fdisk', 'busybox-static', 'e2fsck-static'],
   // what Node.js is linked with
   ...['libstdc++6', 'libatomic1'],
-  'linux-image-arm64',
 ] as const;
 
 const containerPackages = ['containerd', 'runc', 'containernetworking-plugins', 'iptables'] as const;
@@ -89,6 +90,9 @@ const enabled = [
   ...['systemd-networkd.service', 'systemd-resolved.service', 'systemd-timesyncd.service', 'ssh.service'],
   ...['edgecore-zram.service', 'edgecore-grow.service', 'edgecore.service'],
 ] as const;
+
+/** Boards have their Wi-Fi under this name. */
+const WIFI = 'wpa_supplicant@wlan0.service';
 
 /** What makes units up at every start, of which this machine needs none. */
 const maskedGenerators = [
@@ -138,7 +142,7 @@ const needlessRules =
 export function makeRoot(root: string, options: RootOptions): void {
   unpack(root, options);
   options.install(root);
-  cpSync('build/image/rootfs', root, { recursive: true });
+  copyOurs(root);
   renameSync(join(root, 'packages'), join(root, 'usr/lib/edgecore-image/packages'));
   settle(root);
   for (const unit of masked) maskUnit(root, unit);
@@ -147,6 +151,7 @@ export function makeRoot(root: string, options: RootOptions): void {
   for (const name of maskedGenerators)
     symlinkSync('/dev/null', join(root, `etc/systemd/system-generators/systemd-${name}-generator`));
   if (hasUnit(root, 'containerd.service')) enableUnit(root, 'containerd.service');
+  if (hasUnit(root, WIFI)) enableForDevice(root, WIFI, 'sys-subsystem-net-devices-wlan0.device');
   thin(root, options.board);
   run('depmod', ['-b', join(root, 'usr'), kernelOf(root)]);
 }
@@ -158,8 +163,21 @@ export function kernelOf(root: string): string {
   return version;
 }
 
+/** Where a root has its kernel and that kernel's device trees; newer packages keep both beside the modules. */
+export function kernelFiles(root: string): { readonly image: string; readonly trees: string } {
+  const version = kernelOf(root);
+  const modules = join(root, 'usr/lib/modules', version);
+  return existsSync(join(modules, 'vmlinuz'))
+    ? { image: join(modules, 'vmlinuz'), trees: join(modules, 'dtb/broadcom') }
+    : {
+        image: join(root, `boot/vmlinuz-${version}`),
+        trees: join(root, `usr/lib/linux-image-${version}/broadcom`),
+      };
+}
+
 function unpack(root: string, { board, containerd, mirror }: RootOptions): void {
-  const names = [...packages, ...board.packages, ...(containerd ? containerPackages : [])];
+  const kernel = `linux-image-arm64/${board.kernel}`;
+  const names = [...packages, kernel, ...board.packages, ...(containerd ? containerPackages : [])];
   run('mmdebstrap', [
     '--mode=root',
     '--variant=extract',
@@ -173,14 +191,34 @@ function unpack(root: string, { board, containerd, mirror }: RootOptions): void 
     SUITE,
     root,
     mirror,
+    ...(board.kernel === SUITE ? [] : [`deb ${mirror} ${board.kernel} main`]),
   ]);
+}
+
+/** Our own files, with the modes of Debian's: those of a checkout depend on who made it. */
+function copyOurs(root: string): void {
+  const from = 'build/image/rootfs';
+  for (const name of readdirSync(from, { recursive: true, encoding: 'utf8' }).sort()) {
+    const stats = statSync(join(from, name));
+    if (stats.isDirectory()) {
+      mkdirSync(join(root, name), { recursive: true });
+      continue;
+    }
+    copyFileSync(join(from, name), join(root, name));
+    chmodSync(join(root, name), stats.mode & 0o100 ? 0o755 : 0o644);
+  }
 }
 
 /** Takes away what only the boot partition needs, once it is there. */
 export function stripRoot(root: string): void {
   for (const path of ['usr/lib/raspi-firmware', 'usr/lib/systemd/boot'])
     rmSync(join(root, path), { recursive: true, force: true });
-  rmSync(join(root, `usr/lib/linux-image-${kernelOf(root)}`), { recursive: true, force: true });
+  const version = kernelOf(root);
+  for (const path of [
+    `linux-image-${version}`,
+    ...['vmlinuz', 'dtb', 'System.map', 'config'].map((name) => `modules/${version}/${name}`),
+  ])
+    rmSync(join(root, 'usr/lib', path), { recursive: true, force: true });
   for (const name of readdirSync(join(root, 'boot'))) rmSync(join(root, 'boot', name), { recursive: true });
 }
 
@@ -202,6 +240,10 @@ function settle(root: string): void {
   writeFileSync(join(root, 'etc/hosts'), '127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n');
   trustAuthorities(root);
   alternative(root, 'usr/bin/awk', 'mawk');
+  // Which channels are allowed where; without it a country's own stay silent.
+  for (const name of ['regulatory.db', 'regulatory.db.p7s'])
+    if (existsSync(join(root, `usr/lib/firmware/${name}-debian`)))
+      alternative(root, `usr/lib/firmware/${name}`, `${name}-debian`);
   if (existsSync(join(root, 'usr/sbin/xtables-nft-multi')))
     for (const name of [
       'iptables',

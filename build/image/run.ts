@@ -9,6 +9,7 @@ const packageOf: Readonly<Record<string, string>> = {
   mcopy: 'mtools',
   sfdisk: 'fdisk',
   depmod: 'kmod',
+  dtc: 'device-tree-compiler',
   xz: 'xz-utils',
 };
 

@@ -1,3 +1,4 @@
+import { pbkdf2Sync } from 'node:crypto';
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseDocument, stringify } from 'yaml';
@@ -69,10 +70,15 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function wpaSupplicantConf({ ssid, password, country }: NonNullable<ImageOptions['wifi']>): string {
-  // As hex the name needs no quoting.
-  const name = Buffer.from(ssid).toString('hex');
-  return `country=${country}\nnetwork={\n  ssid=${name}\n  psk="${password}"\n}\n`;
+/** What a Wi-Fi's password stands for, in hex: there is no way to quote that works for every password.
+ * @source wpa_passphrase(8); IEEE 802.11-2020, J.4 */
+export function wifiKey({ ssid, password }: NonNullable<ImageOptions['wifi']>): string {
+  return pbkdf2Sync(password, ssid, 4096, 32, 'sha1').toString('hex');
+}
+
+function wpaSupplicantConf(wifi: NonNullable<ImageOptions['wifi']>): string {
+  const name = Buffer.from(wifi.ssid).toString('hex');
+  return `country=${wifi.country}\nnetwork={\n  ssid=${name}\n  psk=${wifiKey(wifi)}\n}\n`;
 }
 
 function staticNetwork({ address, gateway, dns }: NonNullable<ImageOptions['staticIp']>): string {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { enableUnit, hasUnit, maskUnit } from './units.ts';
+import { enableForDevice, enableUnit, hasUnit, maskUnit } from './units.ts';
 
 const test = suite<{ root: string }>('units of a root that does not run');
 test.before.each((context) => {
@@ -18,6 +18,16 @@ test('a unit is enabled for its targets and under its other names', ({ root }) =
   enableUnit(root, 'ssh.service');
   for (const name of ['multi-user.target.wants/ssh.service', 'sshd.service'])
     assert.is(readlinkSync(join(root, 'etc/systemd/system', name)), '/usr/lib/systemd/system/ssh.service');
+});
+
+test('an instance of a unit starts with its device', ({ root }) => {
+  writeFileSync(join(root, 'usr/lib/systemd/system/wpa_supplicant@.service'), '[Service]\n');
+  enableForDevice(root, 'wpa_supplicant@wlan0.service', 'sys-subsystem-net-devices-wlan0.device');
+  const wants = 'etc/systemd/system/sys-subsystem-net-devices-wlan0.device.wants';
+  assert.is(
+    readlinkSync(join(root, wants, 'wpa_supplicant@wlan0.service')),
+    '/usr/lib/systemd/system/wpa_supplicant@.service',
+  );
 });
 
 test('a unit is masked, also one that is not there', ({ root }) => {

@@ -11,6 +11,15 @@ export function enableUnit(root: string, unit: string): void {
   for (const alias of wordsOf(content, 'Alias')) link(root, alias, `/${path}`);
 }
 
+/** Has a unit started when a device shows up, and by nobody when it never does.
+ * @param device such as `sys-subsystem-net-devices-wlan0.device`
+ * @throws Error when there is no such unit */
+export function enableForDevice(root: string, unit: string, device: string): void {
+  const path = unitPath(root, unit);
+  if (!path) throw new Error(`the root has no unit ${unit}`);
+  link(root, `${device}.wants/${unit}`, `/${path}`);
+}
+
 /** Keeps a unit from ever being started. */
 export function maskUnit(root: string, unit: string): void {
   link(root, unit, '/dev/null');
@@ -22,7 +31,9 @@ export function hasUnit(root: string, unit: string): boolean {
 
 function unitPath(root: string, unit: string): string | undefined {
   const folders = ['etc/systemd/system', 'usr/lib/systemd/system'];
-  return folders.map((folder) => join(folder, unit)).find((path) => existsSync(join(root, path)));
+  // `name@instance.service` is made of `name@.service`.
+  const file = unit.replace(/@[^.]+/, '@');
+  return folders.map((folder) => join(folder, file)).find((path) => existsSync(join(root, path)));
 }
 
 function wordsOf(content: string, key: string): string[] {

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { kinds } from '../../cloud-shim/kube/resource-kind.ts';
 import type { KubeObject } from '../../runtime/core/k8s.ts';
 import type { Pod } from '../../runtime/core/pod.ts';
-import { seededRandom, shuffled } from '../kill/random.ts';
+import { seededRandom, shuffled, testSeed } from '../../runtime/core/test-random.ts';
 import { busyboxPod } from '../kubernetes/busybox-pod.ts';
 import { plcObjects } from '../kubernetes/device-objects.ts';
 import { RtuSlaves } from '../plc/rtu-slaves.ts';
@@ -18,7 +18,7 @@ const test = suite<Context>('a gateway started from its image');
 const able = canEmulate();
 /** What the emulated processor makes slow. */
 const SLOW = 180_000;
-const seed = Number(process.env.EDGECORE_SEED ?? Date.now() % 1_000_000);
+const seed = testSeed();
 const long = process.env.EDGECORE_LONG === 'true';
 const cuts = Number(process.env.EDGECORE_CUTS ?? (long ? 20 : 2));
 

@@ -6,17 +6,17 @@ import mqtt, { type Packet } from 'mqtt-packet';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { silentLogger } from '../../runtime/core/log.ts';
+import { seededRandom, testSeed } from '../../runtime/core/test-random.ts';
 import { openDatabase } from '../../runtime/store/database.ts';
 import { type Program, until } from '../program.ts';
 import { checkpointBegins, type LoneEdge, loneEdge } from './edge.ts';
 import { Ledger, numberOf } from './ledger.ts';
 import { Load } from './load.ts';
-import { seededRandom } from './random.ts';
 
 /** `EDGECORE_KILLS` says how often, `EDGECORE_SEED` repeats a run. */
 const isLong = process.env.EDGECORE_LONG === 'true';
 const kills = Number(process.env.EDGECORE_KILLS ?? (isLong ? 200 : 25));
-const seed = Number(process.env.EDGECORE_SEED ?? Date.now() % 1_000_000);
+const seed = testSeed();
 /** In which a killed edgecore has to serve again, also on a busy machine. */
 const START_LIMIT = 10_000;
 

@@ -6,15 +6,15 @@ import * as assert from 'uvu/assert';
 import { systemClock } from '../../runtime/core/clock.ts';
 import { type LogFields, type Logger, silentLogger } from '../../runtime/core/log.ts';
 import { Metrics } from '../../runtime/core/metrics.ts';
+import { seededRandom, testSeed } from '../../runtime/core/test-random.ts';
 import { openDatabase } from '../../runtime/store/database.ts';
 import { unsqueeze } from '../../runtime/store/squeeze.ts';
 import { Store } from '../../runtime/store/store.ts';
-import { seededRandom } from './random.ts';
 
 /** A power cut may take of the WAL whatever came after the last sync, and leave anything in its place. The files are
  * looked at after each sync; what a cut at some later moment leaves is made of them. */
 const isLong = process.env.EDGECORE_LONG === 'true';
-const seed = Number(process.env.EDGECORE_SEED ?? Date.now() % 1_000_000);
+const seed = testSeed();
 const random = seededRandom(seed);
 const CUTS = isLong ? 12 : 2;
 const MESSAGES = 80;

@@ -66,6 +66,8 @@ function modules(
       websocket: { server, servers },
     },
     edgeStream: { enable: false },
+    // Nothing but the network decides when the cluster hears of a value.
+    deviceTwin: { cloudReport: { interval: 1 } },
     console: { address: `${EDGE}:${ports.console}` },
   };
 }

@@ -27,7 +27,8 @@ export function canBreakNetworks(): boolean {
  */
 export class Network {
   readonly edgePrefix: readonly string[];
-  private readonly edge: string;
+  /** Name of the edge's namespace. */
+  readonly edge: string;
   private readonly router: string;
   private readonly devices: readonly string[];
 
@@ -72,6 +73,8 @@ export class Network {
   }
 
   close(): void {
+    // A namespace lives on while connections in it linger, and with it these, and their addresses.
+    for (const device of this.devices) spawnSync('ip', ['link', 'del', device]);
     for (const namespace of [this.edge, this.router]) spawnSync('ip', ['netns', 'del', namespace]);
     rmSync(`/etc/netns/${this.edge}`, { recursive: true, force: true });
   }

@@ -1,115 +1,94 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
-import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { until } from '../program.ts';
 import { requireProgram } from '../real-parts.ts';
-import { makeDeb, VERSION } from './debs.ts';
+import { makeDeb, OLD_VERSION, olderDeb, tarballOf, VERSION } from './debs.ts';
+import { Inside } from './inside.ts';
 import { canEmulate, canMakeRoots, makeRoot, run } from './roots.ts';
 
 /** The packages of the other architectures, by qemu-user. `--long` sets the whole Debian up, and has apt find what the
  * package depends on; without, it is only unpacked. */
 const isLong = process.env.EDGECORE_LONG === 'true';
+/** What a shell and tar need. */
+const SHELL = ['dash', 'coreutils', 'tar', 'gzip', 'base-files', 'libc-bin', 'libstdc++6'];
 /** What dpkg and the scripts of the package need. */
 const TOOLS = [
-  ...['dpkg', 'dash', 'coreutils', 'sed', 'grep', 'tar', 'gzip', 'diffutils', 'findutils', 'perl-base'],
-  ...['base-files', 'base-passwd', 'libc-bin', 'libstdc++6', 'init-system-helpers'],
+  ...SHELL,
+  ...['dpkg', 'sed', 'grep', 'diffutils', 'findutils', 'perl-base', 'base-passwd', 'passwd'],
+  'init-system-helpers',
 ];
+const CONFIG = '/etc/kubeedge/config/edgecore.yaml';
 const cases = [
-  { arch: 'arm64', qemu: 'qemu-aarch64', machine: 'aarch64', node: [] },
-  { arch: 'armhf', qemu: 'qemu-arm', machine: 'arm', node: ['nodejs'] },
+  { arch: 'arm64', qemu: 'qemu-aarch64', node: [] },
+  { arch: 'armhf', qemu: 'qemu-arm', node: ['nodejs'] },
 ] as const;
 
-const test = suite('packages of other architectures');
+type Context = { root: string; inside: Inside };
+const test = suite<Context>('packages without systemd');
+test.before.each((context) => {
+  context.root = mkdtempSync(join(tmpdir(), 'package-'));
+  context.inside = new Inside();
+});
+test.after.each(async ({ root, inside }) => {
+  await inside.stop();
+  rmSync(root, { recursive: true, force: true });
+});
 
 if (canMakeRoots() && requireProgram('mosquitto_sub', 'mosquitto-clients')) {
   for (const { arch, qemu, node } of cases) {
     if (!canEmulate(qemu)) continue;
-    test(`${arch}: it installs, starts, answers on MQTT, and is purged`, async () => {
-      const root = mkdtempSync(join(tmpdir(), `package-${arch}-`));
-      let network: Network | undefined;
-      try {
-        if (isLong) makeRoot(root, arch, 'minbase', ['ca-certificates']);
-        else makeRoot(root, arch, 'extract', [...TOOLS, ...node]);
-        const deb = makeDeb(arch);
+    test(`${arch}: it installs, starts, is upgraded with all that it kept, and is purged`, async ({
+      root,
+      inside,
+    }) => {
+      if (isLong) makeRoot(root, arch, 'minbase', ['ca-certificates']);
+      else makeRoot(root, arch, 'extract', [...TOOLS, ...node]);
+      const sh = (line: string): string => run('chroot', [root, '/bin/sh', '-c', line], { LC_ALL: 'C' });
+      const install = (deb: string): void => {
         copyFileSync(deb, join(root, basename(deb)));
-        const chroot = (line: string): string =>
-          run('chroot', [root, '/bin/sh', '-c', line], { LC_ALL: 'C' });
-        if (isLong)
-          chroot(`apt-get update -qq && apt-get install -y -qq --no-install-recommends ./${basename(deb)}`);
-        else chroot(`dpkg --force-depends -i /${basename(deb)}`);
-        assert.is(chroot('edgecore --version').trim(), VERSION);
-
-        network = new Network();
-        await network.start(root);
-        const kept = network.run('mosquitto_pub', ['-h', '127.0.0.1', '-q', '1', '-r', '-t', 'a', '-m', 'b']);
-        assert.is(kept.status, 0, kept.stderr);
-        const { stdout } = network.run('mosquitto_sub', [
-          '-h',
-          '127.0.0.1',
-          '-t',
-          'a',
-          '-C',
-          '1',
-          '-W',
-          '20',
-        ]);
-        assert.is(stdout.trim(), 'b');
-        await network.stop();
-        network = undefined;
-        chroot('dpkg --force-depends -P edgecore');
-        chroot('test ! -e /etc/kubeedge && test ! -e /var/lib/kubeedge && test ! -e /usr/lib/edgecore');
-      } finally {
-        await network?.stop();
-        rmSync(root, { recursive: true, force: true });
-      }
+        const apt = 'apt-get install -y -qq --no-install-recommends';
+        sh(isLong ? `${apt} ./${basename(deb)}` : `dpkg --force-depends -i /${basename(deb)}`);
+      };
+      const deb = makeDeb(arch);
+      if (isLong) sh('apt-get update -qq');
+      install(olderDeb(deb));
+      assert.is(sh('edgecore --version').trim(), OLD_VERSION);
+      await inside.start(root);
+      inside.publish('site/note', 'kept');
+      sh(`echo '# site 7' >> ${CONFIG}`);
+      // The version before runs until its files have been replaced.
+      install(deb);
+      await inside.stop();
+      assert.is(sh('edgecore --version').trim(), VERSION);
+      assert.is(sh(`tail -n 1 ${CONFIG}`).trim(), '# site 7');
+      await inside.start(root);
+      assert.is(inside.retained('site/note'), 'kept');
+      await inside.stop();
+      sh('dpkg --force-depends -P edgecore');
+      sh('for path in /etc/kubeedge /var/lib/kubeedge /usr/lib/edgecore; do test ! -e $path || exit 1; done');
+      assert.is(sh('getent group edgecore || true'), '');
     });
   }
-}
 
-/** edgecore in a root, with processes and a network of its own. */
-class Network {
-  private child: ChildProcess | undefined;
-  private output = '';
-
-  async start(root: string): Promise<void> {
-    const script = join(root, 'start.sh');
-    writeFileSync(
-      script,
-      `ip link set lo up
-mount -t proc proc ${root}/proc
-exec chroot ${root} /bin/sh -c 'exec edgecore'
-`,
-    );
-    this.child = spawn('unshare', ['--net', '--mount', '--pid', '--fork', '--kill-child', 'sh', script], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    for (const stream of [this.child.stdout, this.child.stderr])
-      stream?.on('data', (chunk: Buffer) => {
-        this.output += chunk;
-      });
-    try {
-      await until('edgecore has started', () => this.output.includes('"message":"started"'), 120_000);
-    } catch (error) {
-      throw new Error(`${error}; it said: ${this.output.slice(-2000)}`);
-    }
-  }
-
-  run(command: string, args: readonly string[]) {
-    const target = String(this.child?.pid);
-    return spawnSync('nsenter', ['--target', target, '--net', '--', command, ...args], { encoding: 'utf8' });
-  }
-
-  async stop(): Promise<void> {
-    const { child } = this;
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
-    const gone = once(child, 'exit');
-    child.kill('SIGKILL');
-    await gone;
-  }
+  test('the tarball runs where there is neither dpkg nor systemd, as its INSTALL.md says', async ({
+    root,
+    inside,
+  }) => {
+    const deb = makeDeb('amd64');
+    makeRoot(root, 'amd64', 'extract', SHELL);
+    copyFileSync(tarballOf(deb), join(root, 'edgecore.tar.gz'));
+    const unpack =
+      'mkdir -p /opt/edgecore && tar -xzf /edgecore.tar.gz -C /opt/edgecore --strip-components=1';
+    run('chroot', [root, '/bin/sh', '-c', unpack]);
+    const start = 'cd /opt/edgecore && exec ./edgecore --config edgecore.yaml';
+    await inside.start(root, start);
+    inside.publish('site/note', 'kept');
+    await inside.stop();
+    await inside.start(root, start);
+    assert.is(inside.retained('site/note'), 'kept');
+  });
 }
 
 test.run();

@@ -5,7 +5,7 @@ import { SerialPort } from 'serialport';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseAllDocuments } from 'yaml';
-import { seededRandom } from '../kill/random.ts';
+import { seededRandom } from '../../runtime/core/test-random.ts';
 import { type Cluster, startCluster } from '../kubernetes/cluster.ts';
 import { twinPath } from '../kubernetes/device-objects.ts';
 import { Mosquitto, type Subscriber } from '../mqtt/mosquitto.ts';

@@ -7,7 +7,7 @@ import { systemClock } from '../../runtime/core/clock.ts';
 import type { Device, DeviceModel } from '../../runtime/core/devices.ts';
 import { silentLogger } from '../../runtime/core/log.ts';
 import { Metrics } from '../../runtime/core/metrics.ts';
-import { seededRandom } from '../kill/random.ts';
+import { seededRandom } from '../../runtime/core/test-random.ts';
 import { RecordingManager } from '../modbus/fixture.ts';
 import { until } from '../program.ts';
 import { requireProgram } from '../real-parts.ts';

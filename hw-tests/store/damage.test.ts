@@ -11,7 +11,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { metric, type OpenStore, openStore, randomFrom } from './store.ts';
+import { seededRandom, testSeed } from '../../runtime/core/test-random.ts';
+import { metric, type OpenStore, openStore } from './store.ts';
 
 type Context = { dir: string; pristine: string; path: string };
 const test = suite<Context>('a damaged database');
@@ -21,8 +22,8 @@ const BOOT_LIMIT_MS = 3000;
 const OBJECTS = 160;
 /** A database, what is new in it, and the note of its schema. */
 const FILES = ['', '-wal', '.schema'];
-const seed = Number(process.env.SEED ?? Date.now() % 1e9);
-process.stdout.write(`SEED=${seed}\n`);
+const seed = testSeed();
+process.stdout.write(`EDGECORE_SEED=${seed}\n`);
 
 let slowest = 0;
 
@@ -124,7 +125,7 @@ for (const suffix of ['', '-wal'] as const) {
   const name = suffix ? 'WAL' : 'database';
 
   test(`${ROUNDS} truncations of the ${name}`, async (context) => {
-    const random = randomFrom(seed);
+    const random = seededRandom(seed);
     for (let round = 0; round < ROUNDS; round++) {
       let what = '';
       const path = damaged(context, (file) => {
@@ -139,7 +140,7 @@ for (const suffix of ['', '-wal'] as const) {
   });
 
   test(`${ROUNDS} bit flips in the ${name}`, async (context) => {
-    const random = randomFrom(seed + 1);
+    const random = seededRandom(seed + 1);
     let kept = 0;
     for (let round = 0; round < ROUNDS; round++) {
       let what = '';

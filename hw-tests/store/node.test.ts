@@ -4,10 +4,11 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { LoadClient } from '../../build/bench/load-client.ts';
 import type { ConsoleSnapshot } from '../../runtime/console/snapshot.ts';
+import { seededRandom, testSeed } from '../../runtime/core/test-random.ts';
 import { NodeAlone } from '../mqtt-listeners/node-alone.ts';
 import { until } from '../program.ts';
 import { requireCondition } from '../real-parts.ts';
-import { canMount, randomFrom, SmallDisk } from './store.ts';
+import { canMount, SmallDisk } from './store.ts';
 
 type Context = { disk: SmallDisk; node: NodeAlone };
 const test = suite<Context>('edgecore on a small disk');
@@ -15,8 +16,8 @@ const test = suite<Context>('edgecore on a small disk');
 const RETAINED = 300;
 const DAMAGES = 8;
 const PAGE = 1024;
-const seed = Number(process.env.SEED ?? Date.now() % 1e9);
-process.stdout.write(`SEED=${seed}\n`);
+const seed = testSeed();
+process.stdout.write(`EDGECORE_SEED=${seed}\n`);
 
 test.before.each(async (context) => {
   context.disk = SmallDisk.mount(4);
@@ -96,7 +97,7 @@ for (const [what, begin, end] of [
 /** Starts it from a database in which bits are lost; a start that failed would throw here. */
 test('it starts from one damaged database after the other, and goes on with what is intact', async (context) => {
   const { node, disk } = context;
-  const random = randomFrom(seed);
+  const random = seededRandom(seed);
   const path = join(disk.path, 'state', 'edgecore.db');
   await node.start([]);
   await keepRetained(context);

@@ -1,15 +1,12 @@
 import { spawn } from 'node:child_process';
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { makeUpgradeBundle } from '../../build/upgrade-bundle.ts';
 import type { SlotState } from '../../runtime/upgrade/slots.ts';
 import { Program } from '../program.ts';
-import { newKeys, platform } from './small.ts';
+import { newKeys } from './small.ts';
+import { builtVersion, type Change, copyProgram, signedVersion } from './version.ts';
 
 export type Ran = { readonly code: number | null; readonly out: string };
-
-/** How a version differs from the one that was built. */
-export type Change = (program: string) => string;
 
 /** A gateway as its package leaves it, with something that starts edgecore anew whenever it ends, as systemd does. */
 export class Gateway {
@@ -29,7 +26,7 @@ export class Gateway {
     this.consolePort = consolePort;
     mkdirSync(this.keysFolder);
     writeFileSync(join(this.keysFolder, 'vendor.pem'), this.keys.public);
-    this.copyProgram(join(dir, 'base'));
+    copyProgram(join(dir, 'base'));
   }
 
   get keysFolder(): string {
@@ -46,22 +43,13 @@ export class Gateway {
 
   /** @param key another one than the vendor's
    * @returns the path of a bundle */
-  async bundle(version: string, change: Change = (text) => text, key = this.keys.private): Promise<string> {
-    const folder = join(this.dir, `build-${version}`);
-    this.copyProgram(folder);
-    const program = join(folder, 'edgecore.cjs');
-    writeFileSync(join(folder, 'version'), `${version}\n`);
-    for (const path of [program, join(folder, 'cli.cjs')])
-      writeFileSync(path, readFileSync(path, 'utf8').replaceAll(`"${this.version}"`, `"${version}"`));
-    writeFileSync(program, change(readFileSync(program, 'utf8')));
-    const out = join(this.dir, `edgecore-${version}.tar.gz`);
-    await makeUpgradeBundle({ folder, out, key, platform, builtAt: Date.now() });
-    return out;
+  bundle(version: string, change?: Change, key = this.keys.private): Promise<string> {
+    return signedVersion({ dir: this.dir, version, change, key });
   }
 
   /** Of the package. */
   get version(): string {
-    return readFileSync('dist/edgecore/version', 'utf8').trim();
+    return builtVersion();
   }
 
   /** Runs edgecore from now on, whatever comes. */
@@ -127,13 +115,5 @@ export class Gateway {
       await this.program.ended;
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
-  }
-
-  private copyProgram(to: string): void {
-    cpSync('dist/edgecore', to, {
-      recursive: true,
-      // They are large, and the console does without.
-      filter: (path) => !/uws_.*\.node$/.test(path),
-    });
   }
 }

@@ -5,13 +5,13 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { kinds } from '../../cloud-shim/kube/resource-kind.ts';
 import type { Condition, Node } from '../../runtime/core/k8s.ts';
-import { seededRandom } from '../kill/random.ts';
+import { seededRandom, testSeed } from '../../runtime/core/test-random.ts';
 import { until } from '../program.ts';
 import { freePorts, Stack } from '../stack.ts';
 import { Gateway } from './gateway.ts';
 import { newKeys } from './small.ts';
 
-const seed = Number(process.env.EDGECORE_SEED ?? Date.now() % 1_000_000);
+const seed = testSeed();
 const random = seededRandom(seed);
 const test = suite<{ dir: string; stack: Stack; gateway: Gateway; isDone: boolean }>(
   `upgrades, seed ${seed}`,

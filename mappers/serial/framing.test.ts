@@ -1,5 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { seededRandom } from '../../runtime/core/test-random.ts';
 import { millis } from '../../runtime/core/units.ts';
 import type { FrameCheck } from './frame-check.ts';
 import { type Form, Framer, type Framing } from './framing.ts';
@@ -17,17 +18,6 @@ const crc: FrameCheck = {
 };
 const nmea: FrameCheck = { kind: 'nmea' };
 const empty = Buffer.alloc(0);
-
-/** mulberry32: [0, 1) */
-function randomFrom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let x = Math.imul(state ^ (state >>> 15), state | 1);
-    x = (x + Math.imul(x ^ (x >>> 7), x | 61)) ^ x;
-    return ((x ^ (x >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 function framing(form: Form, check: FrameCheck = none, max = 64): Framing {
   return { form, check, max, quiet: millis(50) };
@@ -227,7 +217,7 @@ function feed({ how, gap }: Kind, frames: readonly Buffer[], random: () => numbe
 
 for (const kind of kinds) {
   test(`${kind.name}: every frame comes out whole, cut at random places (seed ${SEED})`, () => {
-    const random = randomFrom(SEED);
+    const random = seededRandom(SEED);
     for (let round = 0; round < 20; round++) {
       const frames = contents(random, 30).map(kind.make);
       const alone = frames.flatMap((frame) => cuts(kind.how, [frame, '|']));
@@ -237,7 +227,7 @@ for (const kind of kinds) {
   });
 
   test(`${kind.name}: after garbage it is in step again within one frame (seed ${SEED})`, () => {
-    const random = randomFrom(SEED + 1);
+    const random = seededRandom(SEED + 1);
     for (let round = 0; round < 100; round++) {
       const garbage = Buffer.from(
         Array.from({ length: Math.floor(random() * 90) }, () => Math.floor(random() * 256)),
@@ -250,7 +240,7 @@ for (const kind of kinds) {
   });
 
   test(`${kind.name}: any bytes at all are taken in bounded memory (seed ${SEED})`, () => {
-    const random = randomFrom(SEED + 2);
+    const random = seededRandom(SEED + 2);
     const framer = new Framer(kind.how);
     for (let i = 0; i < 5_000; i++) {
       const chunk = Buffer.from(
@@ -266,7 +256,7 @@ for (const kind of kinds) {
 
   if (kind.how.check.kind === 'sum' && kind.how.check.sum === 'crc16-modbus') {
     test(`${kind.name}: with 5 % of the bytes damaged every frame that comes out is one that was sent (seed ${SEED})`, () => {
-      const random = randomFrom(SEED + 3);
+      const random = seededRandom(SEED + 3);
       const sent = contents(random, 3000);
       const frames = sent.map(kind.make);
       const whole = new Set(frames.flatMap((frame) => cuts(kind.how, [frame, '|'])));

@@ -7,7 +7,8 @@ import type { Config } from '../config/schema.ts';
 import { splitHostPort } from '../core/address.ts';
 import { errorText } from '../core/errors.ts';
 import { seconds } from '../core/units.ts';
-import { isSynchronised } from '../host/machine.ts';
+import { Sensors } from '../host/sensors.ts';
+import { askTime, runProgram } from '../host/time-sync.ts';
 import { builtAt } from '../version.ts';
 import { connectCri } from '../wire/cri.ts';
 
@@ -142,7 +143,7 @@ export const checks: Readonly<Record<string, Check>> = {
       : [ok('pid', text)];
   },
 
-  clock() {
+  async clock() {
     const now = Date.now();
     if (now < builtAt)
       return [
@@ -152,12 +153,21 @@ export const checks: Readonly<Record<string, Check>> = {
           'Set the time: timedatectl set-ntp true. edgecore goes on by its pinned CA meanwhile.',
         ),
       ];
-    if (isSynchronised()) return [ok('clock', 'the time comes from a server')];
+    const { is, by } = await askTime(new Sensors('/'), runProgram);
+    if (is) return [ok('clock', `the time comes from a server, says ${by}`)];
+    if (is === false)
+      return [
+        warning(
+          'clock',
+          `the clock follows no time server, says ${by}`,
+          'timedatectl set-ntp true; with chrony `chronyc sources` shows its servers, with ntpd `ntpq -p`.',
+        ),
+      ];
     return [
       warning(
         'clock',
-        'no time server is known to have set the clock',
-        'timedatectl set-ntp true; other daemons than systemd-timesyncd cannot be seen from here.',
+        'nobody here knows whether the clock follows a time server',
+        'systemd-timesyncd, chrony and ntpd are asked; of another daemon nothing is known.',
       ),
     ];
   },

@@ -1,14 +1,12 @@
+import { get, type IncomingMessage } from 'node:http';
 import { DEFAULT_CONFIG, loadConfig } from '../config/config.ts';
 import type { Config } from '../config/schema.ts';
-import { EdgeError, errorText } from '../core/errors.ts';
-import { listPods } from '../edged/observed.ts';
-import { execInPod } from '../edged/pod-commands.ts';
-import { connectCri } from '../wire/cri.ts';
+import { EdgeError } from '../core/errors.ts';
 import { readArgs } from './arguments.ts';
 import type { Command } from './cli.ts';
 import { kubeletUrl, podsOf } from './running.ts';
 
-const logsUsage = `edgecore logs: what a container of this node prints
+const usage = `edgecore logs: what a container of this node prints
 
   logs POD
 
@@ -22,30 +20,14 @@ const logsUsage = `edgecore logs: what a container of this node prints
   --config FILE           edgecore's configuration, default ${DEFAULT_CONFIG}
 `;
 
-const execUsage = `edgecore exec: run a command in a container of this node
-
-  exec POD -- COMMAND…
-
-  -c, --container NAME    of a pod that has more than one
-  -n, --namespace NS      default: default
-  --config FILE           edgecore's configuration, default ${DEFAULT_CONFIG}
-
-It has no input and no terminal, and ten seconds; \`crictl exec -it\` has both. It needs no edgecore, only the container
-runtime. The exit status is the command's.
-`;
-
-const options = {
-  config: { type: 'string', default: DEFAULT_CONFIG },
-  namespace: { type: 'string', short: 'n', default: 'default' },
-  container: { type: 'string', short: 'c', default: '' },
-} as const;
-
 /** `edgecore logs`. @source KubeEdge keadm ctl logs */
 export const logs: Command = {
-  usage: logsUsage,
+  usage,
   async run(args, { print }) {
     const { values, positionals } = readArgs(args, ['POD'], {
-      ...options,
+      config: { type: 'string', default: DEFAULT_CONFIG },
+      namespace: { type: 'string', short: 'n', default: 'default' },
+      container: { type: 'string', short: 'c', default: '' },
       follow: { type: 'boolean', short: 'f', default: false },
       tail: { type: 'string' },
       since: { type: 'string' },
@@ -62,42 +44,26 @@ export const logs: Command = {
     if (values.tail !== undefined) query.set('tailLines', whole('--tail', values.tail));
     if (values.since !== undefined) query.set('sinceSeconds', whole('--since', values.since));
     const path = [namespace, pod, container].map(encodeURIComponent).join('/');
-    const response = await fetch(kubeletUrl(config, `/containerLogs/${path}?${query}`));
-    if (!response.ok) throw new EdgeError('NOT_ON_NODE', { detail: (await response.text()).trim() });
-    const decoder = new TextDecoder();
-    for await (const piece of response.body ?? []) print(decoder.decode(piece, { stream: true }));
+    const response = await openLog(kubeletUrl(config, `/containerLogs/${path}?${query}`));
+    let text = '';
+    for await (const piece of response.setEncoding('utf8')) {
+      if (response.statusCode === 200) print(String(piece));
+      else text += String(piece);
+    }
+    if (response.statusCode !== 200) throw new EdgeError('NOT_ON_NODE', { detail: text.trim() });
     return 0;
   },
 };
 
-/** `edgecore exec`. @source KubeEdge keadm ctl exec */
-export const exec: Command = {
-  usage: execUsage,
-  async run(args, { print }) {
-    const { values, positionals } = readArgs(args, ['POD', 'COMMAND…'], options);
-    const [pod = '', ...command] = positionals;
-    const { namespace, container } = values;
-    const cri = connectCri(
-      loadConfig(values.config).modules.edged.tailoredKubeletConfig.containerRuntimeEndpoint,
+/** Not by `fetch`, which gives up a log that is silent for five minutes. */
+function openLog(url: string): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const call = get(url, { agent: false }, resolve);
+    call.once('error', (cause) =>
+      reject(new EdgeError('NODE_NOT_RUNNING', { detail: `${url}: ${cause.message}`, cause })),
     );
-    try {
-      const found = [...(await listPods(cri.call)).values()].find(
-        (one) => one.namespace === namespace && one.name === pod,
-      );
-      if (!found) throw new EdgeError('NOT_ON_NODE', { detail: `pod ${namespace}/${pod}` });
-      const result = await execInPod(cri.call, found, container, command);
-      if ('missing' in result) throw new EdgeError('NOT_ON_NODE', { detail: result.missing });
-      print(result.stdout);
-      process.stderr.write(result.stderr);
-      return result.exitCode;
-    } catch (cause) {
-      if (cause instanceof EdgeError) throw cause;
-      throw new EdgeError('RUNTIME_REFUSED', { detail: `${cri.endpoint}: ${errorText(cause)}`, cause });
-    } finally {
-      cri.close();
-    }
-  },
-};
+  });
+}
 
 async function onlyContainer(config: Config, namespace: string, name: string): Promise<string> {
   const pod = (await podsOf(config)).find(

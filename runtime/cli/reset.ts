@@ -3,8 +3,9 @@ import { basename, dirname, join } from 'node:path';
 import { DEFAULT_CONFIG, loadConfig } from '../config/config.ts';
 import type { Config } from '../config/schema.ts';
 import { EdgeError, errorText } from '../core/errors.ts';
-import { listPods } from '../edged/observed.ts';
-import { connectCri } from '../wire/cri.ts';
+import { seconds } from '../core/units.ts';
+import { listPods, type ObservedPod } from '../edged/observed.ts';
+import { type CriCall, connectCri } from '../wire/cri.ts';
 import { readArgs } from './arguments.ts';
 import type { CliContext, Command } from './cli.ts';
 import { runningPid } from './running.ts';
@@ -16,10 +17,13 @@ const usage = `edgecore reset: remove this node's state, so that the machine can
   --keep-pods       leave the containers alone
   --config FILE     default ${DEFAULT_CONFIG}
 
-It stops the service, the pods of this node, and removes the configuration, the certificates, the database, what was
-upgraded to, and the volumes of pods. Mapper plugins and keys for upgrades stay. The Node object stays in the cluster:
-kubectl delete node NAME.
+It stops the service and the pods of this node, and removes the configuration, the certificates, the database, what was
+upgraded to, and the volumes and logs of pods. Images, mapper plugins and keys for upgrades stay. The Node object stays
+in the cluster: kubectl delete node NAME.
 `;
+
+/** What a container has to end by itself, in seconds. */
+const STOP_GRACE = 10;
 
 /** `edgecore reset`. @source KubeEdge keadm reset edge */
 export const reset: Command = {
@@ -33,7 +37,9 @@ export const reset: Command = {
     const config = loadConfig(values.config);
     const paths = stateOf(config, values.config, context);
     if (!values.force) {
-      context.print(`would be removed:\n${paths.map((path) => `  ${path}\n`).join('')}--force does it\n`);
+      const pods = values['keep-pods'] ? [] : await podNames(config);
+      const lines = [...pods.map((pod) => `  pod ${pod}\n`), ...paths.map((path) => `  ${path}\n`)];
+      context.print(`would be removed:\n${lines.join('')}--force does it\n`);
       return 0;
     }
     if (hasUnit()) systemctl('disable', '--now', 'edgecore');
@@ -41,8 +47,13 @@ export const reset: Command = {
     if (pid !== undefined)
       throw new EdgeError('RESET_REFUSED', { detail: `edgecore runs as process ${pid}: stop it first` });
     if (!values['keep-pods']) await removePods(config, context);
-    for (const path of paths) remove(path);
-    context.print(`${paths.length} files and folders are removed; \`edgecore join\` begins anew\n`);
+    for (const path of paths) {
+      remove(path);
+      context.print(`${path} is removed\n`);
+    }
+    context.print(
+      `${paths.length} files and folders are removed; \`edgecore join\` begins anew. The cluster still has the node: kubectl delete node ${config.modules.edged.hostnameOverride}\n`,
+    );
     return 0;
   },
 };
@@ -73,18 +84,59 @@ function stateOf(config: Config, path: string, { slots }: CliContext): string[] 
   ].filter((candidate) => existsSync(candidate));
 }
 
+/** @returns the pods that the runtime has; none when it cannot be asked */
+async function podNames(config: Config): Promise<string[]> {
+  return withRuntime(config, async (call) =>
+    [...(await listPods(call)).values()].map(({ namespace, name }) => `${namespace}/${name}`),
+  ).catch(() => []);
+}
+
 async function removePods(config: Config, { print }: CliContext): Promise<void> {
-  const cri = connectCri(config.modules.edged.tailoredKubeletConfig.containerRuntimeEndpoint);
+  const { podLogsDir } = config.modules.edged.tailoredKubeletConfig;
   try {
-    for (const pod of (await listPods(cri.call)).values())
-      for (const { id } of pod.sandboxes) {
-        await cri.call('stopPodSandbox', { podSandboxId: id });
-        await cri.call('removePodSandbox', { podSandboxId: id });
-        print(`pod ${pod.namespace}/${pod.name} is removed\n`);
-      }
+    await withRuntime(config, async (call) => {
+      const pods = [...(await listPods(call)).values()];
+      await Promise.all(
+        pods.map(async (pod) => {
+          const name = `${pod.namespace}/${pod.name}`;
+          try {
+            await removePod(call, pod);
+            rmSync(join(podLogsDir, `${pod.namespace}_${pod.name}_${pod.uid}`), {
+              recursive: true,
+              force: true,
+            });
+            print(`pod ${name} is stopped and removed\n`);
+          } catch (error) {
+            print(`pod ${name} was left as it is: ${errorText(error)}\n`);
+          }
+        }),
+      );
+    });
   } catch (error) {
     // A gateway without a runtime has no pods.
     print(`pods were left as they are: the container runtime says ${errorText(error)}\n`);
+  }
+}
+
+/** Its containers may end by themselves, each in its time. */
+async function removePod(call: CriCall, { containers, sandboxes }: ObservedPod): Promise<void> {
+  await Promise.all(
+    containers
+      .filter(({ state }) => state === 'running')
+      .map(({ id }) =>
+        call('stopContainer', { containerId: id, timeout: STOP_GRACE }, seconds(STOP_GRACE + 10)),
+      ),
+  );
+  for (const { id } of sandboxes) {
+    await call('stopPodSandbox', { podSandboxId: id });
+    await call('removePodSandbox', { podSandboxId: id });
+  }
+}
+
+async function withRuntime<T>(config: Config, work: (call: CriCall) => Promise<T>): Promise<T> {
+  const cri = connectCri(config.modules.edged.tailoredKubeletConfig.containerRuntimeEndpoint);
+  try {
+    return await work(cri.call);
   } finally {
     cri.close();
   }

@@ -13,3 +13,9 @@ export function systemctl(...args: string[]): void {
   const why = error?.message ?? stderr.trim();
   throw new EdgeError('SERVICE_REFUSED', { detail: `systemctl ${args.join(' ')}: ${why}` });
 }
+
+/** Has systemd, if it watches over edgecore, start it anew after the shortest pause: it makes the pause longer each time,
+ * and this time is no failure. */
+export function forgetRestarts(): void {
+  spawnSync('systemctl', ['reset-failed', 'edgecore.service'], { stdio: 'ignore' });
+}

@@ -8,6 +8,7 @@ import { readArgs } from './arguments.ts';
 import type { CliContext, Command } from './cli.ts';
 import { outputOption, printed } from './output.ts';
 import { hasJoined, runningPid, runningState } from './running.ts';
+import { forgetRestarts } from './service.ts';
 
 const usage = `edgecore upgrade: another version of edgecore, kept only if it is well
 
@@ -171,6 +172,7 @@ async function begin(
 function restart(config: Config): boolean {
   const pid = runningPid(config);
   if (pid === undefined) return false;
+  forgetRestarts();
   try {
     process.kill(pid, 'SIGTERM');
     return true;

@@ -83,6 +83,11 @@ export const errorTable = {
     retry: 'backoff',
     hint: 'Run the command as root (sudo); `edgecore check runtime` shows whether the runtime answers.',
   },
+  EXEC_REFUSED: {
+    message: 'the command cannot be run in the container',
+    retry: 'never',
+    hint: 'The program has to be in the image, as a path or as a name that its PATH finds.',
+  },
   BACKUP_REFUSED: {
     message: 'the backup cannot be made or restored',
     retry: 'never',

@@ -35,7 +35,9 @@ export async function execInPod(
   return { stdout: Buffer.from(stdout).toString(), stderr: Buffer.from(stderr).toString(), exitCode };
 }
 
-function runningContainer(pod: ObservedPod, container: string): ObservedContainer | string {
+/** @param container empty for the only one
+ * @returns why there is none to run a command in */
+export function runningContainer(pod: ObservedPod, container: string): ObservedContainer | string {
   const running = pod.containers.filter(({ state }) => state === 'running');
   const wanted = container ? running.filter(({ name }) => name === container) : running;
   if (wanted.length > 1) return `a container must be named: ${wanted.map(({ name }) => name).join(', ')}`;

@@ -33,7 +33,13 @@ test.before.each((context) => {
     const metrics = new Metrics();
     const log = createLogger({ level: 'info', clock, write: (line) => lines.push(line) });
     const folders = ['/var/lib/kubeedge'];
-    return { care: new HostCare({ sensors: new Sensors(root), folders, clock, log, metrics }), metrics };
+    const sensors = new Sensors(root);
+    const isSynchronised = () => sensors.timesyncd();
+    const budgets = { look: async () => {}, over: { state: undefined, writes: undefined } };
+    return {
+      care: new HostCare({ sensors, budgets, folders, isSynchronised, clock, log, metrics }),
+      metrics,
+    };
   };
   Object.assign(context, { root, clock, lines, put, care });
 });

@@ -3,12 +3,16 @@ import type { Logger } from '../core/log.ts';
 import type { MetricSource } from '../core/metrics.ts';
 import type { NodeProblem } from '../core/node-problem.ts';
 import { minutes, seconds } from '../core/units.ts';
+import type { Budgets } from './budgets.ts';
 import type { Disk, Sensors } from './sensors.ts';
 
 export type HostCareDeps = {
   readonly sensors: Sensors;
+  readonly budgets: Pick<Budgets, 'look' | 'over'>;
   /** Folders whose room is told: state, volumes and logs of pods. */
   readonly folders: readonly string[];
+  /** Whether the clock follows a time server; undefined where nobody knows. */
+  readonly isSynchronised: () => boolean | undefined;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: MetricSource;
@@ -55,6 +59,8 @@ export class HostCare {
   }
 
   private look(): void {
+    // What it finds is told at the next look.
+    void this.deps.budgets.look();
     const now = this.deps.clock.monotonic();
     this.current = this.findings().map((finding) => this.judge(finding, now));
   }
@@ -100,16 +106,24 @@ export class HostCare {
         hold: HOLD,
       });
     found.push(...this.flash(sensors.disks()));
-    const isSynchronised = sensors.isSynchronised();
+    const isSynchronised = this.deps.isSynchronised();
     if (isSynchronised !== undefined)
       found.push({
         type: 'ClockUnsynchronised',
         bad: 'NoTimeServer',
         good: 'ClockSynchronised',
-        found: isSynchronised ? undefined : 'no time server was reached since the machine started',
+        found: isSynchronised ? undefined : 'the clock follows no time server',
         hold: 0,
       });
+    found.push(...this.budgets());
     return found;
+  }
+
+  private budgets(): Looked[] {
+    const { state, writes } = this.deps.budgets.over;
+    const room = { type: 'StateOverBudget', bad: 'TooLarge', good: 'WithinBudget', hold: 0 };
+    const wear = { type: 'FlashWritesOverBudget', bad: 'TooManyWrites', good: 'WithinBudget', hold: HOLD };
+    return [...(state ? [{ ...room, ...state }] : []), ...(writes ? [{ ...wear, ...writes }] : [])];
   }
 
   private flash(disks: readonly Disk[]): Looked[] {
@@ -164,7 +178,7 @@ export class HostCare {
         { folder },
       );
     metrics.gauge('edgecore_host_clock_synchronised', '1 while the clock follows a time server.', () => {
-      const is = sensors.isSynchronised();
+      const is = this.deps.isSynchronised();
       return is === undefined ? Number.NaN : Number(is);
     });
   }

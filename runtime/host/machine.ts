@@ -1,4 +1,4 @@
-import { existsSync, fstatSync, readFileSync } from 'node:fs';
+import { fstatSync, readFileSync } from 'node:fs';
 
 /** What the kernel calls this boot; empty where it has no name. */
 export function bootId(): string {
@@ -12,11 +12,6 @@ export function bootId(): string {
 /** Ms since the machine started, by a clock that nobody sets. */
 export function uptime(): number {
   return Number(process.hrtime.bigint() / 1_000_000n);
-}
-
-/** systemd-timesyncd makes this file when it has reached a server. Other daemons make none: then it is not known. */
-export function isSynchronised(): boolean {
-  return existsSync('/run/systemd/timesync/synchronized');
 }
 
 /** Whether the journal reads what is written to this descriptor.

@@ -75,8 +75,8 @@ export class Sensors {
     return Number.isFinite(written) ? Math.max(0, written) : undefined;
   }
 
-  /** Whether the clock follows a time server, as systemd-timesyncd tells it; undefined where another daemon, or none, runs. */
-  isSynchronised(): boolean | undefined {
+  /** Whether systemd-timesyncd has reached a server; undefined where another daemon, or none, runs. */
+  timesyncd(): boolean | undefined {
     const names = this.list('run/systemd/timesync');
     return names.length === 0 ? undefined : names.includes('synchronized');
   }

@@ -6,17 +6,20 @@ type Run = { states: readonly string[]; env: NodeJS.ProcessEnv; done: () => void
 const test = suite('service manager');
 const PID = 42;
 
-function manager(env: NodeJS.ProcessEnv): { runs: Run[]; of: ReturnType<typeof serviceManager> } {
+function manager(env: NodeJS.ProcessEnv) {
   const runs: Run[] = [];
+  const resets: NodeJS.ProcessEnv[] = [];
   const run = (states: readonly string[], of: NodeJS.ProcessEnv): Promise<void> =>
     new Promise((done) => runs.push({ states, env: of, done }));
-  return { runs, of: serviceManager({ env, pid: PID, run }) };
+  const reset = async (of: NodeJS.ProcessEnv): Promise<void> => void resets.push(of);
+  return { runs, resets, of: serviceManager({ env, pid: PID, run, reset }) };
 }
 
 test('without systemd nobody is told anything', async () => {
-  const { of, runs } = manager({ WATCHDOG_USEC: '60000000' });
+  const { of, runs, resets } = manager({ WATCHDOG_USEC: '60000000' });
   await of.tell('READY=1');
-  assert.is(runs.length, 0);
+  await of.forgive();
+  assert.is(runs.length + resets.length, 0);
   assert.is(of.watchdog, undefined);
 });
 
@@ -38,6 +41,12 @@ test('what systemd has set is used, and not handed on to other programs', async 
 test('a watchdog of another process is not ours', () => {
   const { of } = manager({ NOTIFY_SOCKET: '/n', WATCHDOG_USEC: '1000000', WATCHDOG_PID: '7' });
   assert.is(of.watchdog, undefined);
+});
+
+test('systemd is asked to forget the restarts, and whoever asks has no socket to speak by', async () => {
+  const { of, resets } = manager({ PATH: '/usr/bin', NOTIFY_SOCKET: '/n' });
+  await of.forgive();
+  assert.equal(resets, [{ PATH: '/usr/bin' }]);
 });
 
 test('states are told in order, one at a time, each on one line', async () => {

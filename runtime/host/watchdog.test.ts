@@ -34,6 +34,7 @@ test.before.each((context) => {
       manager: {
         watchdog: watchdog === undefined ? undefined : millis(watchdog),
         tell: async (...states) => void told.push(...states),
+        forgive: async () => void told.push('forgive'),
       },
       pulses: [
         { name: 'store', limit: seconds(30), stalledFor: () => stalled.store },
@@ -122,6 +123,26 @@ test('without a watchdog only the status is told', async ({ dog, clock, told, st
   status.text = 'cloud offline';
   await clock.advance(60_000);
   assert.equal(told, ['STATUS=cloud online', 'STATUS=cloud offline']);
+});
+
+test('after ten minutes in which nothing hangs the restarts are forgotten, once', async ({
+  dog,
+  clock,
+  told,
+  stalled,
+}) => {
+  await dog(60_000).start();
+  const forgiven = (): number => told.filter((state) => state === 'forgive').length;
+  stalled.store = seconds(31);
+  await clock.advance(601_000);
+  assert.is(forgiven(), 0);
+  stalled.store = 0;
+  await clock.advance(590_000);
+  assert.is(forgiven(), 0);
+  await clock.advance(10_000);
+  assert.is(forgiven(), 1);
+  await clock.advance(3_600_000);
+  assert.is(forgiven(), 1);
 });
 
 test.run();

@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '../core/clock.ts';
 import type { Logger } from '../core/log.ts';
 import type { MetricSource } from '../core/metrics.ts';
-import { type Millis, millis, seconds } from '../core/units.ts';
+import { type Millis, millis, minutes, seconds } from '../core/units.ts';
 import type { ServiceManager } from './service-manager.ts';
 
 /** A part without which the process had better be started anew. */
@@ -28,6 +28,8 @@ const LOOK = seconds(5);
 const LOOP_LIMIT = seconds(20);
 /** Without a watchdog the service manager is told the status so often. */
 const STATUS_EVERY = seconds(60);
+/** What has lived so long, and hangs nowhere, is not what was started anew again and again. */
+const SETTLED = minutes(10);
 
 /** Feeds the service manager's watchdog while every part gets on. A part that hangs ends it, and systemd starts the process
  * anew; one that gets on again before that is forgiven. A loop that stands still feeds nothing by itself. */
@@ -37,6 +39,7 @@ export class Watchdog {
   private readonly pulses: readonly Pulse[];
   private readonly stalled = new Set<string>();
   private timer: Timer | undefined;
+  private settling: Timer | undefined;
   private lookedAt = 0;
   private fedAt = Number.NEGATIVE_INFINITY;
   private told = '';
@@ -64,11 +67,21 @@ export class Watchdog {
   async start(): Promise<void> {
     this.lookedAt = this.deps.clock.monotonic();
     this.timer = this.deps.clock.every(LOOK, () => this.look());
+    this.settle();
     this.feed();
   }
 
   async stop(): Promise<void> {
     this.timer?.cancel();
+    this.settling?.cancel();
+  }
+
+  /** Once in the life of the process, the first time that all is well at the end of such a time. */
+  private settle(): void {
+    this.settling = this.deps.clock.after(SETTLED, () => {
+      if (this.stalled.size > 0) this.settle();
+      else void this.deps.manager.forgive();
+    });
   }
 
   private look(): void {

@@ -240,6 +240,18 @@ export const criMethods = {
     request: message({ containerId: str(1), cmd: strings(2), timeout: int64(3) }),
     response: message({ stdout: raw(1), stderr: raw(2), exitCode: int32(3) }),
   },
+  exec: {
+    path: 'RuntimeService/Exec',
+    request: message({
+      containerId: str(1),
+      cmd: strings(2),
+      tty: bool(3),
+      stdin: bool(4),
+      stdout: bool(5),
+      stderr: bool(6),
+    }),
+    response: message({ url: str(1) }),
+  },
   reopenContainerLog: { path: 'RuntimeService/ReopenContainerLog', request: containerId, response: nothing },
   imageStatus: {
     path: 'ImageService/ImageStatus',

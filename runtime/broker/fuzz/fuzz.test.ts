@@ -1,4 +1,3 @@
-import { randomInt } from 'node:crypto';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { suite } from 'uvu';
@@ -6,6 +5,7 @@ import * as assert from 'uvu/assert';
 import { FakeClock } from '../../core/fake-clock.ts';
 import { type Logger, silentLogger } from '../../core/log.ts';
 import { Metrics } from '../../core/metrics.ts';
+import { testSeed } from '../../core/test-random.ts';
 import { kibibytes, seconds } from '../../core/units.ts';
 import { Broker } from '../broker.ts';
 import type { BrokerLimits } from '../config.ts';
@@ -52,7 +52,7 @@ const strictLogger = (faults: string[]): Logger => ({
 });
 
 test.before((context) => {
-  context.seed = Number(process.env.EDGECORE_SEED ?? randomInt(2 ** 31));
+  context.seed = testSeed();
   context.clock = new FakeClock();
   context.faults = [];
   const log = strictLogger(context.faults);

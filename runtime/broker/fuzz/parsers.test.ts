@@ -1,7 +1,7 @@
-import { randomInt } from 'node:crypto';
 import mqtt, { type IPublishPacket, type Packet } from 'mqtt-packet';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { testSeed } from '../../core/test-random.ts';
 import { FrameReader, frameSize } from '../frame.ts';
 import { PublishFrame } from '../publish-frame.ts';
 import { faultOf } from './fault-of.ts';
@@ -16,7 +16,7 @@ const versions = [3, 4, 5] as const;
 const test = suite<{ seed: number }>('our parsers and that of mqtt-packet');
 
 test.before((context) => {
-  context.seed = Number(process.env.EDGECORE_SEED ?? randomInt(2 ** 31));
+  context.seed = testSeed();
   process.stdout.write(`EDGECORE_SEED=${context.seed} `);
 });
 

@@ -1,17 +1,16 @@
-/** Random numbers that a seed repeats. @source mulberry32 */
+import { seededRandom } from '../../core/test-random.ts';
+
+/** Random choices that a seed repeats. */
 export class Random {
-  private state: number;
+  private readonly next: () => number;
 
   constructor(seed: number) {
-    this.state = seed >>> 0;
+    this.next = seededRandom(seed);
   }
 
   /** From 0 to below `n`. */
   below(n: number): number {
-    this.state = (this.state + 0x6d2b79f5) | 0;
-    let t = Math.imul(this.state ^ (this.state >>> 15), 1 | this.state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * n);
+    return Math.floor(this.next() * n);
   }
 
   /** True once in `n` times. */
