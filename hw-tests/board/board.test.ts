@@ -120,7 +120,7 @@ if (able) {
         await load.start(SLOW);
         const before = load.acknowledged;
         await until('messages are acknowledged', () => load.acknowledged > before + 50, SLOW);
-        if (upgrade) await upgrade.reach(random, 2 * SLOW);
+        if (upgrade) await upgrade.reach(random, 4 * SLOW);
         else {
           const more = before + 50 + Math.floor(random() * 500);
           await until('some more', () => load.acknowledged > more, SLOW);
@@ -135,7 +135,7 @@ if (able) {
           `cut ${cut + 1}: ${load.acknowledged} acknowledged, up after ${seconds(begun)} s\n`,
         );
         if (!upgrade) continue;
-        const { version, current, outcome } = await upgrade.check(2 * SLOW);
+        const { version, current, outcome } = await upgrade.check(4 * SLOW);
         const became = outcome?.version === upgrade.version ? ` ${outcome.result}: ${outcome.reason}` : '';
         process.stdout.write(
           `  upgrade to ${upgrade.version}, seen last: ${upgrade.seen}; runs ${version} (${current})${became}\n`,
