@@ -37,7 +37,10 @@ const applets = [
 ] as const;
 
 /** Of file systems and whatever all boards have. */
-const alwaysDrivers = ['crypto/crc32c_generic', 'fs/ext4/ext4', 'drivers/watchdog'] as const;
+const alwaysDrivers = [
+  ...['crypto/crc32c_generic', 'fs/ext4/ext4', 'fs/fat/vfat', 'fs/nls/nls_cp437', 'fs/nls/nls_ascii'],
+  'drivers/watchdog',
+] as const;
 
 /** What a machine starts with until its root is there: `init`, busybox, e2fsck and the drivers of its disks.
  * @param root where programs and drivers are taken from

@@ -87,7 +87,7 @@ const masked = [
 
 const enabled = [
   ...['systemd-networkd.service', 'systemd-resolved.service', 'systemd-timesyncd.service', 'ssh.service'],
-  ...['edgecore-zram.service', 'edgecore-grow.service', 'edgecore.service'],
+  ...['edgecore-zram.service', 'edgecore-grow.service', 'edgecore-trial.service', 'edgecore.service'],
 ] as const;
 
 /** What makes units up at every start, of which this machine needs none. */
