@@ -88,10 +88,10 @@ async function makeImage(options: ImageOptions): Promise<void> {
 async function makeUpdate(
   folder: string,
   key: string,
-  { board, out }: ImageOptions,
+  { board, out, update }: ImageOptions,
   version: string,
 ): Promise<void> {
-  const file = join(out ? dirname(out) : 'dist', `edgecore-system-${version}-${board}.tar.gz`);
+  const file = update ?? join(out ? dirname(out) : 'dist', `edgecore-system-${version}-${board}.tar.gz`);
   step(file);
   mkdirSync(dirname(file), { recursive: true });
   await makeUpgradeBundle({

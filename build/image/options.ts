@@ -26,6 +26,8 @@ export type ImageOptions = {
   readonly version: string | undefined;
   /** PEM of the private key that signs the update. */
   readonly sign: string | undefined;
+  /** undefined: `edgecore-system-VERSION-BOARD.tar.gz` beside the image. */
+  readonly update: string | undefined;
   /** undefined: only the update is wanted. */
   readonly out: string | undefined;
 };
@@ -52,7 +54,7 @@ Makes a medium that a gateway starts from and joins with: Debian 13 with edgecor
   --sign KEY               Ed25519 private key in PEM: also make the update for gateways of this board,
                            dist/edgecore-system-VERSION-BOARD.tar.gz, which \`edgecore upgrade\` takes, and have the image
                            trust that key; without --join and --token make the update alone
-  --out FILE               default dist/edgecore-BOARD.img; the update goes beside it
+  --out FILE               default dist/edgecore-BOARD.img, and the update beside it; of an update alone, its file
 `;
 
 /** Reads the command line.
@@ -118,6 +120,7 @@ export function parseOptions(
     mirror: text('mirror') ?? 'http://deb.debian.org/debian',
     version: checked('version', versionOf)?.version,
     sign: checked('sign', privateKeyOf)?.key,
+    update: isUpdate ? text('out') : undefined,
     out: isUpdate ? undefined : (text('out') ?? `dist/edgecore-${board?.name}.img`),
   };
   return faults.length > 0 ? { faults } : { options };

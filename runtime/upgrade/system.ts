@@ -5,8 +5,8 @@ import { systemDisk } from './disk.ts';
 import { type Loader, RaspberryFirmware, SystemdBoot, type SystemSlot } from './loader.ts';
 import { SystemSlots } from './system-slots.ts';
 
-/** Where an image of build/image has its boot partition. */
-const BOOT = '/boot';
+/** Where an image of build/image has its boot partition: not on /boot, which is read-only for the service. */
+const BOOT = '/run/boot';
 
 /** @param folder of the slots
  * @returns the slots of the system that runs; undefined for one that has none */
