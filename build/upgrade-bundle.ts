@@ -1,5 +1,13 @@
 import { createHash, createPrivateKey } from 'node:crypto';
-import { createWriteStream, lstatSync, readdirSync, readFileSync } from 'node:fs';
+import {
+  closeSync,
+  createWriteStream,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -25,6 +33,8 @@ export type UpgradeBundle = {
   readonly platform: string;
   /** ms since epoch. */
   readonly builtAt: number;
+  /** Default: the program alone, its version in the folder's file `version`. */
+  readonly system?: { readonly version: string };
 };
 
 /** Packs a built edgecore for `edgecore upgrade`, and signs it. The same input makes the same archive. */
@@ -34,12 +44,13 @@ export async function makeUpgradeBundle({
   key,
   platform,
   builtAt,
+  system,
 }: UpgradeBundle): Promise<BundleManifest> {
   const paths = [...filesBelow(folder)].sort();
   const manifest = JSON.stringify({
     format: 1,
-    name: 'edgecore',
-    version: readFileSync(join(folder, 'version'), 'utf8').trim(),
+    name: system ? 'edgecore-system' : 'edgecore',
+    version: system?.version ?? readFileSync(join(folder, 'version'), 'utf8').trim(),
     platform,
     builtAt: new Date(builtAt).toISOString(),
     files: Object.fromEntries(paths.map((path) => [path, describe(join(folder, path))])),
@@ -49,23 +60,46 @@ export async function makeUpgradeBundle({
   const signature = signManifest(manifest, createPrivateKey(key));
   const time = Math.floor(builtAt / 1000);
   const pieces = (function* () {
-    yield* entry(MANIFEST, Buffer.from(manifest), 0o644, time);
-    yield* entry(SIGNATURE, signature, 0o644, time);
+    yield* entry(MANIFEST, [Buffer.from(manifest)], Buffer.byteLength(manifest), 0o644, time);
+    yield* entry(SIGNATURE, [signature], signature.length, 0o644, time);
     for (const path of paths) {
-      const mode = parsed.files[path]?.executable ? 0o755 : 0o644;
-      yield* entry(path, readFileSync(join(folder, path)), mode, time);
+      const { executable = false, bytes = 0 } = parsed.files[path] ?? {};
+      yield* entry(path, piecesOf(join(folder, path)), bytes, executable ? 0o755 : 0o644, time);
     }
     yield tarEnd;
   })();
-  await pipeline(Readable.from(pieces), createGzip({ level: 9 }), createWriteStream(out));
+  // A system is hundreds of megabytes, which the last hundredth of its size is not worth minutes for.
+  await pipeline(Readable.from(pieces), createGzip({ level: system ? 6 : 9 }), createWriteStream(out));
   return parsed;
 }
 
-function* entry(name: string, content: Buffer, mode: number, time: number): Generator<Buffer> {
-  yield tarHeader(name, content.length, mode, time);
-  yield content;
-  yield tarPadding(content.length);
+function* entry(
+  name: string,
+  content: Iterable<Buffer>,
+  bytes: number,
+  mode: number,
+  time: number,
+): Generator<Buffer> {
+  yield tarHeader(name, bytes, mode, time);
+  yield* content;
+  yield tarPadding(bytes);
 }
+
+function* piecesOf(path: string): Generator<Buffer> {
+  const file = openSync(path, 'r');
+  try {
+    for (;;) {
+      const piece = Buffer.allocUnsafe(PIECE);
+      const length = readSync(file, piece, 0, PIECE, null);
+      if (length === 0) return;
+      yield piece.subarray(0, length);
+    }
+  } finally {
+    closeSync(file);
+  }
+}
+
+const PIECE = 256 * 1024;
 
 function* filesBelow(folder: string, prefix = ''): Generator<string> {
   for (const entry of readdirSync(join(folder, prefix), { withFileTypes: true })) {
@@ -77,10 +111,8 @@ function* filesBelow(folder: string, prefix = ''): Generator<string> {
 }
 
 function describe(path: string): BundleFile {
-  const content = readFileSync(path);
-  return {
-    bytes: content.length,
-    sha256: createHash('sha256').update(content).digest('hex'),
-    executable: (lstatSync(path).mode & 0o111) !== 0,
-  };
+  const hash = createHash('sha256');
+  for (const piece of piecesOf(path)) hash.update(piece);
+  const { size, mode } = lstatSync(path);
+  return { bytes: size, sha256: hash.digest('hex'), executable: (mode & 0o111) !== 0 };
 }

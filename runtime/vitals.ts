@@ -1,9 +1,11 @@
+import { execFile } from 'node:child_process';
 import type { Clock } from './core/clock.ts';
 import type { Logger } from './core/log.ts';
 import type { PodRef, PodStatus } from './core/pod.ts';
 import type { LinkState } from './edgehub/link.ts';
 import type { Vitals } from './upgrade/gate.ts';
-import { type SlotPlaces, slotOf, slotsAt, Upgrade } from './upgrade/upgrade.ts';
+import { systemsAt } from './upgrade/system.ts';
+import { type SlotPlace, type SlotPlaces, slotOf, slotsAt, Upgrade } from './upgrade/upgrade.ts';
 
 export type VitalParts = {
   readonly hub: { readonly online: boolean; readonly state: LinkState };
@@ -26,14 +28,31 @@ export function newUpgrade(
   },
   parts: VitalParts,
 ): Upgrade {
+  const { clock, log, slots: places, assets, restart } = deps;
+  const found: SlotPlace[] = [];
+  const systems = places && systemsAt(places.folder);
+  if (systems)
+    found.push({
+      slots: systems,
+      own: systems.parts.own,
+      reached: () => systems.reached(),
+      leave: () => restartMachine(log),
+    });
+  const slots = slotsAt(places);
+  if (slots) found.push({ slots, own: slotOf(assets[0] ?? '', places), leave: restart });
   return new Upgrade({
-    clock: deps.clock,
-    log: deps.log,
-    slots: slotsAt(deps.slots),
-    own: slotOf(deps.assets[0] ?? '', deps.slots),
+    clock,
+    log,
+    places: found,
     vitals: () => vitalsOf(parts),
-    restart: deps.restart,
     changed: () => parts.agent.tellStatus(),
+  });
+}
+
+/** The service manager does it, and stops this process in order. */
+function restartMachine(log: Logger): void {
+  execFile('systemctl', ['reboot'], (error) => {
+    if (error) log.error('the machine cannot be restarted', { reason: error.message });
   });
 }
 

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import {
   closeSync,
   openSync,
@@ -10,24 +10,27 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import type { Slots } from './boot.ts';
 import { run } from './run.ts';
 
 const MIB = 1024 * 1024;
 /** Where the first partition begins: erase blocks of cards are a multiple of no more than this. */
 export const START_MIB = 4;
-/** What a file system of a slot is larger than its content, so that the next version still fits. */
+/** What a slot is larger than its first file system, so that the next version still fits. */
 const SLOT_ROOM = 1.5;
+/** Of a file system: what it needs of itself, inodes above all. */
+const ROOT_ROOM = 1.05;
 
 export type DiskOptions = {
   readonly out: string;
   readonly loader: 'uefi' | 'raspberry';
   readonly bootMiB: number;
   readonly stateMiB: number;
-  readonly slots: Slots;
+  /** UUID of the state partition. */
+  readonly stateId: string;
+  /** The file system of slot A. */
+  readonly root: string;
   /** Folders with what goes into the partitions. */
   readonly boot: string;
-  readonly root: string;
   readonly state: string;
   readonly work: string;
 };
@@ -36,8 +39,8 @@ export type DiskOptions = {
  * alone, without loop devices or mounts.
  * @returns bytes of the image */
 export function makeDisk(options: DiskOptions): number {
-  const { out, slots, work } = options;
-  const slotMiB = Math.ceil((megabytesOf(options.root) * SLOT_ROOM) / 64) * 64;
+  const { out, work } = options;
+  const slotMiB = Math.ceil(((statSync(options.root).size / MIB) * SLOT_ROOM) / 64) * 64;
   const sizes = [options.bootMiB, slotMiB, slotMiB, options.stateMiB];
   const starts = sizes.map((_, i) => START_MIB + sizes.slice(0, i).reduce((sum, size) => sum + size, 0));
   const total = START_MIB + sizes.reduce((sum, size) => sum + size, 0);
@@ -52,26 +55,30 @@ export function makeDisk(options: DiskOptions): number {
   run('sfdisk', ['--quiet', out], { input: `label: dos\nlabel-id: 0x${id}\n${table.join('\n')}\n` });
   const [bootAt = 0, slotA = 0, , stateAt = 0] = starts;
   fat(out, bootAt, options);
-  const rootFile = join(work, 'root.ext4');
-  // Never written to, so it needs no journal.
-  ext4(rootFile, {
-    folder: options.root,
-    uuid: slots.a,
-    label: 'edgecore-a',
-    mib: slotMiB,
-    flags: ['-O', '^has_journal'],
-  });
-  copySparse(rootFile, out, slotA * MIB);
+  copySparse(options.root, out, slotA * MIB);
   const stateFile = join(work, 'state.ext4');
   ext4(stateFile, {
     folder: options.state,
-    uuid: slots.state,
+    uuid: options.stateId,
     label: 'edgecore-state',
     mib: options.stateMiB,
     flags: [],
   });
   copySparse(stateFile, out, stateAt * MIB);
   return total * MIB;
+}
+
+/** Makes the file system of a slot: never written to, so it needs no journal, and no larger than it must be.
+ * @param folder what goes into it */
+export function makeRootFile(file: string, folder: string): void {
+  const mib = Math.ceil(Number(run('du', ['-sm', folder]).split('\t')[0]) * ROOT_ROOM) + 8;
+  ext4(file, {
+    folder,
+    uuid: randomUUID(),
+    label: 'edgecore-root',
+    mib,
+    flags: ['-O', '^has_journal', '-b', '4096', '-i', '16384'],
+  });
 }
 
 function fat(out: string, atMiB: number, { boot, bootMiB }: DiskOptions): void {
@@ -121,8 +128,4 @@ export function copySparse(from: string, to: string, offset: number): void {
   }
   closeSync(source);
   closeSync(target);
-}
-
-function megabytesOf(folder: string): number {
-  return Number(run('du', ['-sm', folder]).split('\t')[0]);
 }

@@ -3,10 +3,12 @@ import { join } from 'node:path';
 import { run } from './run.ts';
 
 /** Puts edgecore's package for arm64, with its own Node.js, into a root.
+ * @param version default: of package.json
  * @param work for files in between */
-export function installEdgecore(root: string, work: string): void {
+export function installEdgecore(root: string, version: string | undefined, work: string): void {
   const out = mkdtempSync(join(work, 'deb-'));
-  run(process.execPath, ['--import', 'tsx', 'build/deb/deb.ts', '--arch', 'arm64', '--fast', '--out', out]);
+  const options = ['--arch', 'arm64', '--fast', '--out', out, ...(version ? ['--version', version] : [])];
+  run(process.execPath, ['--import', 'tsx', 'build/deb/deb.ts', ...options]);
   const name = readdirSync(out).find((file) => file.endsWith('.deb'));
   if (!name) throw new Error('build/deb made no package');
   run('dpkg-deb', ['--extract', join(out, name), root]);

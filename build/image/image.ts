@@ -1,11 +1,13 @@
 import { spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { ROOT } from '../../runtime/upgrade/manifest.ts';
+import { makeUpgradeBundle } from '../upgrade-bundle.ts';
 import { boards } from './boards.ts';
-import { makeBoot } from './boot.ts';
-import { makeDisk } from './disk.ts';
+import { makeBoot, makeSlot } from './boot.ts';
+import { makeDisk, makeRootFile } from './disk.ts';
 import { installEdgecore } from './edgecore.ts';
 import { type ImageOptions, parseOptions, usage } from './options.ts';
 import { makeRoot, stripRoot } from './root.ts';
@@ -15,7 +17,7 @@ import { makeState } from './state.ts';
 const STATE_MIB = 128;
 
 /** `npm run image`: see `usage`. */
-function main(): number {
+async function main(): Promise<number> {
   const args = process.argv.slice(2);
   if (args.length === 0 || args.includes('--help')) {
     process.stdout.write(usage);
@@ -29,46 +31,78 @@ function main(): number {
   // Files of the image belong to root, which a user can only be in a namespace of his own.
   if (process.getuid?.() !== 0) return inUserNamespace();
   process.umask(0o022); // what it makes is the same whoever makes it
-  makeImage(parsed.options);
+  await makeImage(parsed.options);
   return 0;
 }
 
-function makeImage(options: ImageOptions): void {
+async function makeImage(options: ImageOptions): Promise<void> {
   const board = boards[options.board];
   const work = mkdtempSync(join(tmpdir(), 'edgecore-image-'));
-  const [root, boot, state] = ['root', 'boot', 'state'].map((name) => join(work, name)) as [
-    string,
-    string,
-    string,
-  ];
-  const slots = { a: randomUUID(), b: randomUUID(), state: randomUUID() };
+  const inWork = (name: string): string => join(work, name);
+  const [root, boot, system] = [inWork('root'), inWork('boot'), inWork('system')];
+  const state = randomUUID();
   try {
-    mkdirSync(state);
-    makeState(state, options);
+    if (options.out) {
+      mkdirSync(inWork('state'));
+      makeState(inWork('state'), options);
+    }
     step(`Debian for ${board.title}`);
-    makeRoot(root, { ...options, board, install: (folder) => installEdgecore(folder, work) });
-    step('kernel and what starts it');
-    makeBoot(boot, board, root, slots, work);
-    stripRoot(root);
-    step(options.out);
-    mkdirSync(dirname(options.out), { recursive: true });
-    const bytes = makeDisk({
-      ...board,
-      out: options.out,
-      stateMiB: STATE_MIB,
-      slots,
-      root,
-      boot,
-      state,
-      work,
+    makeRoot(root, {
+      ...options,
+      board,
+      install: (folder) => installEdgecore(folder, options.version, work),
     });
-    step(
-      `${Math.round(bytes / 1e6)} MB; it holds the join token: keep it, or delete it once it is on its card`,
-    );
+    writeFileSync(join(root, 'usr/lib/edgecore-image/board'), `${options.board}\n`);
+    const version = readFileSync(join(root, 'usr/lib/edgecore/version'), 'utf8').trim();
+    step('kernel and what starts it');
+    makeSlot(system, board, root, work);
+    if (options.out) {
+      cpSync(system, join(boot, 'a'), { recursive: true });
+      makeBoot(boot, { board, root, state, version });
+    }
+    stripRoot(root);
+    makeRootFile(join(system, ROOT), root);
+    if (options.sign) await makeUpdate(system, options.sign, options, version);
+    if (options.out) {
+      step(options.out);
+      mkdirSync(dirname(options.out), { recursive: true });
+      const bytes = makeDisk({
+        ...board,
+        out: options.out,
+        stateMiB: STATE_MIB,
+        stateId: state,
+        root: join(system, ROOT),
+        boot,
+        state: inWork('state'),
+        work,
+      });
+      step(
+        `${Math.round(bytes / 1e6)} MB; it holds the join token: keep it, or delete it once it is on its card`,
+      );
+    }
     for (const warning of board.warnings) step(`Mind: ${warning}`);
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
+}
+
+async function makeUpdate(
+  folder: string,
+  key: string,
+  { board, out, update }: ImageOptions,
+  version: string,
+): Promise<void> {
+  const file = update ?? join(out ? dirname(out) : 'dist', `edgecore-system-${version}-${board}.tar.gz`);
+  step(file);
+  mkdirSync(dirname(file), { recursive: true });
+  await makeUpgradeBundle({
+    folder,
+    out: file,
+    key,
+    platform: board,
+    builtAt: Date.now(),
+    system: { version },
+  });
 }
 
 function step(text: string): void {
@@ -87,7 +121,7 @@ function inUserNamespace(): number {
 }
 
 try {
-  process.exit(main());
+  process.exit(await main());
 } catch (error) {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
   process.exit(1);

@@ -37,7 +37,10 @@ const applets = [
 ] as const;
 
 /** Of file systems and whatever all boards have. */
-const alwaysDrivers = ['fs/ext4/ext4', 'drivers/watchdog'] as const;
+const alwaysDrivers = [
+  ...['fs/ext4/ext4', 'fs/fat/vfat', 'fs/nls/nls_cp437', 'fs/nls/nls_ascii'],
+  'drivers/watchdog',
+] as const;
 /** What ext4 asks for by another way than modules.dep; newer kernels have it built in. */
 const CHECKSUM = 'crypto/crc32c_generic';
 

@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -31,6 +32,27 @@ test('the least that must be said is enough', () => {
   assert.equal(options.join, { host: 'cloud.example', port: 10_000, enrolmentPort: 10_002 });
   assert.is(options.out, 'dist/edgecore-virt.img');
   assert.is(options.nodeName, undefined);
+});
+
+test('with a key an update is made, too, and without a cloud the update alone', ({ dir }) => {
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+  const key = join(dir, 'key.pem');
+  writeFileSync(key, privateKey.export({ type: 'pkcs8', format: 'pem' }));
+  assert.is(optionsOf('--sign', key).out, 'dist/edgecore-virt.img');
+  const parsed = parseOptions(
+    ['--board', 'rpi4', '--sign', key, '--version', '0.2.0', '--out', 'x.tar.gz'],
+    () => '',
+  );
+  assert.ok('options' in parsed);
+  if ('options' in parsed) {
+    assert.equal([parsed.options.out, parsed.options.update], [undefined, 'x.tar.gz']);
+    assert.is(parsed.options.version, '0.2.0');
+  }
+  writeFileSync(key, publicKey.export({ type: 'spki', format: 'pem' }));
+  const wrong = faultsOf('--board', 'virt', '--sign', key, '--version', '2');
+  assert.match(wrong, 'has no private key in PEM');
+  assert.match(wrong, '--version 2: want a version');
+  assert.match(faultsOf('--board', 'virt', '--sign', key, '--token', 'x'), '--join is missing');
 });
 
 test('a token can come from standard input, where no list of processes shows it', () => {

@@ -1,6 +1,8 @@
+import { createPrivateKey } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { parseArgs } from 'node:util';
+import { isVersion } from '../../runtime/upgrade/manifest.ts';
 import { type BoardName, boards } from './boards.ts';
 
 export type ImageOptions = {
@@ -20,10 +22,18 @@ export type ImageOptions = {
   /** More of edgecore.yaml, as text. */
   readonly config: string | undefined;
   readonly mirror: string;
-  readonly out: string;
+  /** undefined: as in package.json */
+  readonly version: string | undefined;
+  /** PEM of the private key that signs the update. */
+  readonly sign: string | undefined;
+  /** undefined: `edgecore-system-VERSION-BOARD.tar.gz` beside the image. */
+  readonly update: string | undefined;
+  /** undefined: only the update is wanted. */
+  readonly out: string | undefined;
 };
 
 export const usage = `npm run image -- --board BOARD --join HOST:PORT --token TOKEN [OPTIONS]
+npm run image -- --board BOARD --sign KEY [OPTIONS]
 
 Makes a medium that a gateway starts from and joins with: Debian 13 with edgecore, for arm64.
 
@@ -40,7 +50,11 @@ Makes a medium that a gateway starts from and joins with: Debian 13 with edgecor
   --containerd             with what pods need
   --config FILE            more of edgecore.yaml, merged into it
   --mirror URL             Debian's mirror, default http://deb.debian.org/debian
-  --out FILE               default dist/edgecore-BOARD.img
+  --version VERSION        default: of package.json
+  --sign KEY               Ed25519 private key in PEM: also make the update for gateways of this board,
+                           dist/edgecore-system-VERSION-BOARD.tar.gz, which \`edgecore upgrade\` takes, and have the image
+                           trust that key; without --join and --token make the update alone
+  --out FILE               default dist/edgecore-BOARD.img, and the update beside it; of an update alone, its file
 `;
 
 /** Reads the command line.
@@ -68,6 +82,8 @@ export function parseOptions(
         containerd: { type: 'boolean' },
         config: string,
         mirror: string,
+        version: string,
+        sign: string,
         out: string,
       },
     }));
@@ -85,7 +101,9 @@ export function parseOptions(
     faults.push(`--${name} ${value}: ${result}`);
     return undefined;
   };
-  for (const name of ['board', 'join', 'token']) if (!text(name)) faults.push(`--${name} is missing`);
+  const isUpdate = text('sign') !== undefined && text('join') === undefined && text('token') === undefined;
+  for (const name of isUpdate ? ['board'] : ['board', 'join', 'token'])
+    if (!text(name)) faults.push(`--${name} is missing`);
   const board = checked('board', boardOf);
   const enrolment = checked('enrolment-port', portOf) ?? { port: 10_002 };
   const join = checked('join', addressOf);
@@ -100,7 +118,10 @@ export function parseOptions(
     containerd: values.containerd === true,
     config: checked('config', fileOf)?.content,
     mirror: text('mirror') ?? 'http://deb.debian.org/debian',
-    out: text('out') ?? `dist/edgecore-${board?.name}.img`,
+    version: checked('version', versionOf)?.version,
+    sign: checked('sign', privateKeyOf)?.key,
+    update: isUpdate ? text('out') : undefined,
+    out: isUpdate ? undefined : (text('out') ?? `dist/edgecore-${board?.name}.img`),
   };
   return faults.length > 0 ? { faults } : { options };
 }
@@ -109,6 +130,22 @@ function boardOf(value: string): { name: BoardName } | string {
   const names = Object.keys(boards) as BoardName[];
   const name = names.find((known) => known === value);
   return name ? { name } : `there are ${names.join(', ')}`;
+}
+
+function versionOf(value: string): { version: string } | string {
+  return isVersion(value) ? { version: value } : 'want a version such as 0.2.0';
+}
+
+function privateKeyOf(path: string): { key: string } | string {
+  const file = fileOf(path);
+  if (typeof file === 'string') return file;
+  try {
+    const { asymmetricKeyType } = createPrivateKey(file.content);
+    if (asymmetricKeyType !== 'ed25519') return `its key is of type ${asymmetricKeyType}, want ed25519`;
+    return { key: file.content };
+  } catch {
+    return 'has no private key in PEM (openssl genpkey -algorithm ed25519)';
+  }
 }
 
 function addressOf(value: string): { host: string; port: number } | string {

@@ -88,7 +88,7 @@ const masked = [
 
 const enabled = [
   ...['systemd-networkd.service', 'systemd-resolved.service', 'systemd-timesyncd.service', 'ssh.service'],
-  ...['edgecore-zram.service', 'edgecore-grow.service', 'edgecore.service'],
+  ...['edgecore-zram.service', 'edgecore-grow.service', 'edgecore-trial.service', 'edgecore.service'],
 ] as const;
 
 /** Boards have their Wi-Fi under this name. */

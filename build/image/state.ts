@@ -1,4 +1,4 @@
-import { pbkdf2Sync } from 'node:crypto';
+import { createPublicKey, pbkdf2Sync } from 'node:crypto';
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseDocument, stringify } from 'yaml';
@@ -26,6 +26,10 @@ export function makeState(folder: string, options: ImageOptions): void {
   const etc = join(folder, 'etc');
   mkdirSync(join(etc, 'kubeedge/config'), { recursive: true });
   writeFileSync(join(etc, 'kubeedge/config/edgecore.yaml'), edgecoreYaml(options), { mode: 0o600 });
+  if (options.sign) {
+    mkdirSync(join(etc, 'kubeedge/upgrade-keys'));
+    writeFileSync(join(etc, 'kubeedge/upgrade-keys/image.pem'), publicKeyOf(options.sign));
+  }
   if (options.nodeName) writeFileSync(join(etc, 'hostname'), `${options.nodeName}\n`);
   if (options.sshKeys) writeFileSync(join(etc, 'ssh/authorized_keys'), options.sshKeys, { mode: 0o600 });
   if (options.wifi) {
@@ -58,6 +62,10 @@ export function edgecoreYaml({ join: cloud, token, nodeName, config }: ImageOpti
       `edgecore.yaml would be wrong:\n${parsed.faults.map((fault) => `  ${JSON.stringify(fault)}`).join('\n')}`,
     );
   return text;
+}
+
+function publicKeyOf(key: string): string {
+  return String(createPublicKey(key).export({ type: 'spki', format: 'pem' }));
 }
 
 function merged(base: unknown, more: unknown): unknown {

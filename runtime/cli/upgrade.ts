@@ -1,8 +1,13 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { DEFAULT_CONFIG, loadConfig } from '../config/config.ts';
 import type { Config } from '../config/schema.ts';
 import { EdgeError, errorText } from '../core/errors.ts';
 import { armTrial, installBundle } from '../upgrade/install.ts';
 import type { FileSlots, Outcome, SlotState, TrialRequest } from '../upgrade/slots.ts';
+import { systemsAt } from '../upgrade/system.ts';
+import { systemTarget } from '../upgrade/system-install.ts';
+import type { SystemSlots } from '../upgrade/system-slots.ts';
 import { slotsAt } from '../upgrade/upgrade.ts';
 import { readArgs } from './arguments.ts';
 import type { CliContext, Command } from './cli.ts';
@@ -10,7 +15,7 @@ import { outputOption, printed } from './output.ts';
 import { hasJoined, runningPid, runningState } from './running.ts';
 import { forgetRestarts } from './service.ts';
 
-const usage = `edgecore upgrade: another version of edgecore, kept only if it is well
+const usage = `edgecore upgrade: another version of edgecore, or of the whole system, kept only if it is well
 
   upgrade SOURCE           install the signed bundle SOURCE, a file or URL, and try it
   upgrade --status         which versions are here, and what became of the last upgrade
@@ -26,6 +31,9 @@ const usage = `edgecore upgrade: another version of edgecore, kept only if it is
 The new version lies beside the old one and is started once. It is kept when for ten seconds its store can be written,
 the link to the cloud and the container runtime are there if they were before, and the pods that ran run. If not, or if
 it ends, hangs, or the power goes before, the old version starts again and says why.
+
+On a gateway that started from an image SOURCE may also be a whole system for its board: it is written to the slot that
+is not in use, and the machine restarts to try it.
 `;
 
 const confirmUsage = `edgecore confirm: let an upgrade that the cloud wants go on, or keep the version that is on trial
@@ -67,8 +75,8 @@ export const upgrade: Command = {
       'no-wait': { type: 'boolean', default: false },
       keys: { type: 'string' },
     });
-    const slots = slotsOf(context);
-    if (values.status) return status(await slots.state(), values.output, context);
+    const { slots, systems } = slotsOf(context);
+    if (values.status) return status(await slots.state(), await systems?.state(), values.output, context);
     const within = Number(values.within);
     if (!Number.isInteger(within) || within < SHORTEST || within > LONGEST)
       throw new EdgeError('CLI_USAGE', {
@@ -77,9 +85,15 @@ export const upgrade: Command = {
     const config = loadConfig(values.config);
     const [source = ''] = positionals;
     const { keys = config.modules.taskManager.upgradeKeys, force } = values;
-    const { slot, version } = await installBundle({ source, keys, slots, version: context.version, force });
-    const { current } = await slots.state();
-    if (slot === current) {
+    const { slot, version, isSystem } = await installBundle({
+      source,
+      keys,
+      slots,
+      version: context.version,
+      force,
+      system: systems && (() => systemTarget(systems)),
+    });
+    if (!isSystem && slot === (await slots.state()).current) {
       context.print(`${version} is in use already, with the same content: nothing to do\n`);
       return 0;
     }
@@ -89,6 +103,12 @@ export const upgrade: Command = {
       within,
       needsLink: !values['without-link'],
     });
+    if (systems && isSystem) {
+      await armTrial(systems, slot, request);
+      context.print(`${version} is in slot ${slot}; the machine restarts to try it\n`);
+      context.print('`edgecore upgrade --status` tells then what became of it\n');
+      return restartMachine(systems.parts.loader.rebootArgument);
+    }
     await armTrial(slots, slot, request);
     context.print(`${version} is installed beside ${context.version}\n`);
     return begin(config, slots, request, { print: context.print, wait: !values['no-wait'] });
@@ -99,12 +119,13 @@ export const confirm: Command = {
   usage: confirmUsage,
   async run(args, context) {
     readArgs(args, [], where);
-    const slots = slotsOf(context);
+    const { slots, systems } = slotsOf(context);
     if (await slots.allow()) {
       context.print('the upgrade that waits goes on within seconds\n');
       return 0;
     }
-    const outcome = await slots.confirm(Date.now());
+    const decided = (await systems?.state())?.trial ? systems : slots;
+    const outcome = await (decided ?? slots).confirm(Date.now());
     context.print(`${outcome.version} is kept\n`);
     return 0;
   },
@@ -118,7 +139,9 @@ export const rollback: Command = {
       reason: { type: 'string', default: 'asked for by hand' },
     });
     const config = loadConfig(values.config);
-    const outcome = await slotsOf(context).rollback(values.reason, Date.now());
+    const { slots, systems } = slotsOf(context);
+    if (systems && (await isSystemLast(slots, systems))) return leaveSystem(systems, values.reason, context);
+    const outcome = await slots.rollback(values.reason, Date.now());
     const restarted = restart(config);
     context.print(
       `${outcome.version} is given up for ${outcome.from}, which ${restarted ? 'is being started' : 'starts next'}\n`,
@@ -127,10 +150,40 @@ export const rollback: Command = {
   },
 };
 
-function slotsOf({ slots }: CliContext): FileSlots {
-  const found = slotsAt(slots);
-  if (!found) throw new EdgeError('UPGRADE_NO_LAUNCHER');
-  return found;
+function slotsOf({ slots: places }: CliContext): { slots: FileSlots; systems: SystemSlots | undefined } {
+  const slots = slotsAt(places);
+  if (!slots) throw new EdgeError('UPGRADE_NO_LAUNCHER');
+  return { slots, systems: systemsAt(slots.folder) };
+}
+
+/** Whether the last upgrade was one of the system: what was upgraded within an earlier one counts no more. */
+async function isSystemLast(slots: FileSlots, systems: SystemSlots): Promise<boolean> {
+  const [own, system] = [await slots.state(), await systems.state()];
+  if (system.trial) return true;
+  return !own.trial && own.previous === undefined && system.previous !== undefined;
+}
+
+async function leaveSystem(systems: SystemSlots, reason: string, { print }: CliContext): Promise<number> {
+  const { trial } = await systems.state();
+  const { version, from } = await systems.rollback(reason, Date.now());
+  const isRunning = trial?.phase !== 'armed';
+  print(
+    `${version} is given up for ${from}${isRunning ? '; the machine restarts to start it' : ', which runs'}\n`,
+  );
+  return isRunning ? restartMachine(undefined) : 0;
+}
+
+/** @param argument for the firmware */
+async function restartMachine(argument: string | undefined): Promise<number> {
+  try {
+    await promisify(execFile)('systemctl', [
+      'reboot',
+      ...(argument === undefined ? [] : [`--reboot-argument=${argument}`]),
+    ]);
+    return 0;
+  } catch (error) {
+    throw new EdgeError('UPGRADE_NO_ACCESS', { detail: errorText(error), cause: error });
+  }
 }
 
 /** Notes what the version in use has reached. */
@@ -199,21 +252,35 @@ async function outcomeOf(config: Config, slots: FileSlots, request: TrialRequest
   }
 }
 
-function status(state: SlotState, output: string | undefined, { print, version }: CliContext): number {
+function status(
+  state: SlotState,
+  system: SlotState | undefined,
+  output: string | undefined,
+  { print, version }: CliContext,
+): number {
   if (output) {
-    print(printed({ version, ...state }, output));
+    print(printed({ version, ...state, ...(system && { system }) }, output));
     return 0;
   }
   const { current, previous, trial, outcome } = state;
   print(`in use    ${version} (slot ${current})\n`);
   if (previous) print(`before    slot ${previous}\n`);
-  if (trial)
+  printTrial(trial, 'slot', print);
+  if (system) {
     print(
-      `on trial  slot ${trial.slot}, ${trial.phase === 'armed' ? 'from the next start on' : 'running now'}\n`,
+      `system    slot ${system.current}${system.previous ? `, before it slot ${system.previous}` : ''}\n`,
     );
+    printTrial(system.trial, 'system in slot', print);
+  }
   if (outcome) {
     const { at, from, result, reason } = outcome;
     print(`last      ${at}: ${outcome.version}, from ${from}, ${result}${reason ? `: ${reason}` : ''}\n`);
   }
   return 0;
+}
+
+function printTrial(trial: SlotState['trial'], what: string, print: CliContext['print']): void {
+  if (!trial) return;
+  const when = trial.phase === 'armed' ? 'from the next start on' : 'running now';
+  print(`on trial  ${what} ${trial.slot}, ${when}\n`);
 }

@@ -108,6 +108,11 @@ export const errorTable = {
     retry: 'never',
     hint: 'Take the bundle of this platform. Nothing was changed.',
   },
+  UPGRADE_NO_TRIAL: {
+    message: 'this machine cannot start a new system for a trial',
+    retry: 'never',
+    hint: 'Only the kernel of Raspberry Pi OS tells the firmware to try a system. Upgrade edgecore alone, or write a new image. Nothing was changed.',
+  },
   UPGRADE_OLDER: {
     message: 'the upgrade is not newer than what is in use',
     retry: 'never',

@@ -1,3 +1,4 @@
+import { constants } from 'node:fs';
 import {
   chmod,
   lstat,
@@ -23,6 +24,8 @@ export interface DiskFile {
 /** What an upgrade asks of the file system, an operation a method, so that a test can end it after any of them. */
 export interface Disk {
   create(path: string, mode: number): Promise<DiskFile>;
+  /** A partition, to be written from its start. @throws Error EBUSY while it is mounted */
+  openPartition(path: string): Promise<DiskFile>;
   makeFolder(path: string): Promise<void>;
   rename(from: string, to: string): Promise<void>;
   link(target: string, path: string): Promise<void>;
@@ -46,6 +49,14 @@ export const systemDisk: Disk = {
         await handle.close();
         await chmod(path, mode); // whatever the umask took
       },
+    };
+  },
+  async openPartition(path) {
+    const handle = await open(path, constants.O_WRONLY | constants.O_EXCL);
+    return {
+      write: (piece) => handle.appendFile(piece),
+      sync: () => handle.datasync(),
+      close: () => handle.close(),
     };
   },
   makeFolder: async (path) => void (await mkdir(path, { recursive: true, mode: 0o755 })),

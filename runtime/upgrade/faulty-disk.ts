@@ -40,8 +40,17 @@ export class FaultyDisk implements Disk {
     this.step();
     const before = contentOf(path);
     const file = await systemDisk.create(path, mode);
-    this.unsynced.add(path);
     if (before === undefined) this.changed(path, () => rmSync(path, { force: true }));
+    return this.faulty(path, file);
+  }
+
+  async openPartition(path: string): Promise<DiskFile> {
+    this.step();
+    return this.faulty(path, await systemDisk.openPartition(path));
+  }
+
+  private faulty(path: string, file: DiskFile): DiskFile {
+    this.unsynced.add(path);
     return {
       write: async (piece) => {
         if (this.count >= this.operations) await file.write(piece.subarray(0, piece.length >> 1));

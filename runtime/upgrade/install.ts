@@ -7,8 +7,8 @@ import { createGunzip } from 'node:zlib';
 import { EdgeError, errorCode, errorText } from '../core/errors.ts';
 import { type Disk, systemDisk } from './disk.ts';
 import { readPublicKey } from './manifest.ts';
-import type { FileSlots, TrialRequest } from './slots.ts';
-import { DRAFT, type Unpacked, unpack } from './unpack.ts';
+import type { FileSlots, SlotAdapter, TrialRequest } from './slots.ts';
+import { DRAFT, type SystemTarget, type Unpacked, unpack } from './unpack.ts';
 
 /** A server that sends nothing for so long, ms, is given up. */
 const SILENCE = 60_000;
@@ -22,6 +22,8 @@ export type InstallOptions = {
   /** The version in use. */
   readonly version: string;
   readonly force: boolean;
+  /** Where a whole system may go. */
+  readonly system?: (() => SystemTarget) | undefined;
   readonly disk?: Disk;
 };
 
@@ -47,6 +49,7 @@ export async function installBundle(options: InstallOptions): Promise<Unpacked> 
       version,
       force,
       room: () => freeBytes(folder),
+      system: options.system,
     });
   } catch (error) {
     throw explained(error, options.source, folder);
@@ -54,11 +57,11 @@ export async function installBundle(options: InstallOptions): Promise<Unpacked> 
 }
 
 /** Has the next start try what was installed. */
-export async function armTrial(slots: FileSlots, slot: string, request: TrialRequest): Promise<void> {
+export async function armTrial(slots: SlotAdapter, slot: string, request: TrialRequest): Promise<void> {
   try {
     await slots.setTrial(slot, request);
   } catch (error) {
-    throw explained(error, slot, slots.folder);
+    throw explained(error, slot, `slot ${slot}`);
   }
 }
 
@@ -95,7 +98,7 @@ export async function readKeys(folder: string): Promise<KeyObject[]> {
 /** @returns the archive, unzipped */
 async function open(source: string): Promise<AsyncIterable<Uint8Array>> {
   const zipped = /^https?:\/\//.test(source) ? await fromUrl(source) : await fromFile(source);
-  const gunzip = createGunzip();
+  const gunzip = createGunzip({ chunkSize: 64 * 1024 });
   zipped.once('error', (error) => gunzip.destroy(error));
   return zipped.pipe(gunzip);
 }

@@ -5,9 +5,10 @@ import { isRecord } from '../core/message.ts';
  * signature, so that nothing of a bundle is believed, or written, before it is known whose it is. */
 export type BundleManifest = {
   readonly format: 1;
-  readonly name: 'edgecore';
+  /** The program alone, or a whole system of build/image. */
+  readonly name: 'edgecore' | 'edgecore-system';
   readonly version: string;
-  /** Node.js' names: `linux-arm64`, `linux-arm`, `linux-x64`. */
+  /** Node.js' names, `linux-arm64`, `linux-arm`, `linux-x64`; of a system its board. */
   readonly platform: string;
   /** ISO 8601. */
   readonly builtAt: string;
@@ -24,6 +25,13 @@ export type BundleFile = {
 
 export const MANIFEST = 'manifest.json';
 export const SIGNATURE = 'manifest.sig';
+/** The file system of a system's slot. The other files go beside its kernel. */
+export const ROOT = 'root.ext4';
+/** What each kind must have. */
+const needed: Readonly<Record<BundleManifest['name'], readonly string[]>> = {
+  edgecore: ['edgecore'],
+  'edgecore-system': [ROOT, 'vmlinuz', 'initrd', 'arguments'],
+};
 const MOST_FILES = 4096;
 /** A path of plain names: nothing that leads out of the folder, nothing hidden. */
 const PATH = /^(?:[A-Za-z0-9_@+-][A-Za-z0-9._@+-]*\/)*[A-Za-z0-9_@+-][A-Za-z0-9._@+-]*$/;
@@ -41,16 +49,22 @@ export function parseManifest(text: string): BundleManifest | { readonly wrong: 
   const { format, name, version, platform, builtAt, files } = value;
   if (format !== 1)
     return { wrong: `format ${format} is not known here: upgrade to a version in between first` };
-  if (name !== 'edgecore') return { wrong: `it is of ${name}, not of edgecore` };
-  if (typeof version !== 'string' || !VERSION.test(version)) return { wrong: `version ${version} is none` };
+  if (name !== 'edgecore' && name !== 'edgecore-system')
+    return { wrong: `it is of ${name}, not of edgecore` };
+  if (typeof version !== 'string' || !isVersion(version)) return { wrong: `version ${version} is none` };
   if (typeof platform !== 'string' || typeof builtAt !== 'string' || !isRecord(files))
     return { wrong: 'platform, builtAt or files is missing' };
   const entries = Object.entries(files);
   if (entries.length > MOST_FILES) return { wrong: `it has more than ${MOST_FILES} files` };
   const bad = entries.find(([path, file]) => !PATH.test(path) || !isBundleFile(file));
   if (bad) return { wrong: `the entry ${bad[0]} is not understood` };
-  if (!('edgecore' in files)) return { wrong: 'it has no program edgecore' };
+  const missing = needed[name].find((path) => !(path in files));
+  if (missing !== undefined) return { wrong: `it has no file ${missing}` };
   return value as BundleManifest;
+}
+
+export function isVersion(text: string): boolean {
+  return VERSION.test(text);
 }
 
 function isBundleFile(file: unknown): file is BundleFile {

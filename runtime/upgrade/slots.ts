@@ -45,8 +45,8 @@ export type SlotState = {
   readonly outcome: Outcome | undefined;
 };
 
-/** Two places for the software, one of which always starts. Files on this disk here; a bootloader's partitions elsewhere.
- * Every method is one step: done, or as it was before, whenever the power goes. */
+/** Two places for the software, one of which always starts: folders ({@link FileSlots}), or a bootloader's partitions
+ * (SystemSlots). Every method is one step: done, or as it was before, whenever the power goes. */
 export interface SlotAdapter {
   state(): Promise<SlotState>;
   /** The next start takes `slot`, once: the one after it takes the current slot again, unless it was confirmed. */
@@ -56,6 +56,9 @@ export interface SlotAdapter {
   /** Gives up the slot that is tried or, when there is none, goes back to the previous one.
    * @throws EdgeError UPGRADE_NOTHING */
   rollback(reason: string, now: number): Promise<Outcome>;
+  /** Ends what the power, or a crash, has left half-done. Called by a process that owns the state and is not on trial.
+   * @returns the outcome that nobody had noted yet */
+  recover(now: number): Promise<Outcome | undefined>;
 }
 
 /** Slots as folders beside the state. What is in use is said by links, which change in one step; the launcher reads them:
@@ -140,8 +143,6 @@ export class FileSlots implements SlotAdapter {
     return this.end({ slot: current, from: previous, result: 'rolled back', reason }, undefined, now);
   }
 
-  /** Ends what the power, or a crash, has left half-done. Called by a process that owns the state and is not on trial.
-   * @returns the outcome that nobody had noted yet */
   async recover(now: number): Promise<Outcome | undefined> {
     const { disk, folder } = this;
     await this.adopt();
@@ -238,13 +239,17 @@ export class FileSlots implements SlotAdapter {
     return (await this.disk.read(join(this.folder, name)))?.toString('utf8').trim();
   }
 
-  /** A file that was cut short counts as none. */
-  private async json<T>(name: string): Promise<T | undefined> {
-    try {
-      return JSON.parse((await this.text(name)) ?? 'null') ?? undefined;
-    } catch {
-      return undefined;
-    }
+  private json<T>(name: string): Promise<T | undefined> {
+    return readJson(this.disk, this.folder, name);
+  }
+}
+
+/** A file that was cut short counts as none. */
+export async function readJson<T>(disk: Disk, folder: string, name: string): Promise<T | undefined> {
+  try {
+    return JSON.parse((await disk.read(join(folder, name)))?.toString('utf8') ?? 'null') ?? undefined;
+  } catch {
+    return undefined;
   }
 }
 

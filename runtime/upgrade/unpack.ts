@@ -1,7 +1,7 @@
 import { createHash, type KeyObject } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import { EdgeError, errorCode, errorText } from '../core/errors.ts';
-import type { Disk } from './disk.ts';
+import type { Disk, DiskFile } from './disk.ts';
 import {
   type BundleFile,
   type BundleManifest,
@@ -30,9 +30,18 @@ export type UnpackDeps = {
   readonly force: boolean;
   /** Free bytes where the slots are. */
   readonly room: () => number;
+  /** Where a whole system goes; undefined where there is no place for one. @throws EdgeError that says why not now */
+  readonly system: (() => SystemTarget) | undefined;
 };
 
-export type Unpacked = { readonly slot: string; readonly version: string };
+export type Unpacked = { readonly slot: string; readonly version: string; readonly isSystem: boolean };
+
+export type SystemTarget = {
+  /** The kind of machine. */
+  readonly board: string;
+  /** @returns the slot that is whole then */
+  write(entries: AsyncIterable<TarEntry>, manifest: BundleManifest): Promise<string>;
+};
 
 /** A manifest of 4096 files is shorter. */
 const LARGEST_MANIFEST = 1024 * 1024;
@@ -51,19 +60,26 @@ export async function unpack(pieces: AsyncIterable<Uint8Array>, deps: UnpackDeps
     const entries = readTar(pieces);
     const text = await small(await entries.next(), MANIFEST);
     const signature = await small(await entries.next(), SIGNATURE);
-    const manifest = accepted(text, signature, deps);
+    const manifest = trusted(text, signature, deps);
+    const { version } = manifest;
+    if (manifest.name === 'edgecore-system')
+      return { slot: await system(entries, manifest, deps), version, isSystem: true };
+    checkMachine(manifest, deps);
     const slot = slotName(manifest.version, digestOf(text));
     const isThere = (await disk.list(folder)).includes(slot);
     await disk.removeFolder(draft);
     await disk.makeFolder(draft);
-    await takeFiles(entries, manifest, draft, disk);
-    await put(disk, join(draft, MANIFEST), [Buffer.from(text)], 0o644);
+    for (const inner of foldersOf(Object.keys(manifest.files))) await disk.makeFolder(join(draft, inner));
+    await takeFiles(entries, manifest, (path, { executable }) =>
+      disk.create(join(draft, path), executable ? 0o755 : 0o644),
+    );
+    await put(await disk.create(join(draft, MANIFEST), 0o644), [Buffer.from(text)]);
     await syncTree(disk, draft, Object.keys(manifest.files));
     // The same content is there already, and may be in use.
     if (isThere) await disk.removeFolder(draft);
     else await disk.rename(draft, join(folder, slot));
     await disk.syncFolder(folder);
-    return { slot, version: manifest.version };
+    return { slot, version, isSystem: false };
   } catch (error) {
     await disk.removeFolder(draft).catch(() => {});
     throw explained(error, folder);
@@ -79,9 +95,9 @@ function explained(error: unknown, folder: string): unknown {
   return new EdgeError('UPGRADE_DAMAGED', { detail: errorText(error), cause: error });
 }
 
-/** @returns what the manifest says, when this machine may take it */
-function accepted(text: string, signature: string, deps: UnpackDeps): BundleManifest {
-  const { keys, keysFrom, platform, version, force, folder } = deps;
+/** @returns what the manifest says, when it is of somebody who may say so, and newer */
+function trusted(text: string, signature: string, deps: UnpackDeps): BundleManifest {
+  const { keys, keysFrom, version, force } = deps;
   if (keys.length === 0)
     throw new EdgeError('UPGRADE_UNTRUSTED', {
       detail: `there is no public key in ${keysFrom}: put the one of whoever makes your bundles there, as NAME.pem`,
@@ -90,40 +106,64 @@ function accepted(text: string, signature: string, deps: UnpackDeps): BundleMani
     throw new EdgeError('UPGRADE_UNTRUSTED', { detail: `no key in ${keysFrom} has signed this bundle` });
   const manifest = parseManifest(text);
   if ('wrong' in manifest) throw damaged(`${MANIFEST}: ${manifest.wrong}`);
+  if (!force && compareVersions(manifest.version, version) <= 0)
+    throw new EdgeError('UPGRADE_OLDER', { detail: `it is ${manifest.version}, in use is ${version}` });
+  return manifest;
+}
+
+function checkMachine(manifest: BundleManifest, { platform, folder, room }: UnpackDeps): void {
   if (manifest.platform !== platform)
     throw new EdgeError('UPGRADE_WRONG_MACHINE', {
       detail: `it is for ${manifest.platform}, this machine is ${platform}`,
     });
-  if (!force && compareVersions(manifest.version, version) <= 0)
-    throw new EdgeError('UPGRADE_OLDER', { detail: `it is ${manifest.version}, in use is ${version}` });
   const needed = Object.values(manifest.files).reduce((sum, { bytes }) => sum + bytes, SPARE);
-  const room = deps.room();
-  if (room < needed)
+  if (room() < needed)
     throw new EdgeError('UPGRADE_NO_ROOM', {
-      detail: `${folder} has ${mb(room)} MB free, ${mb(needed)} MB are needed`,
+      detail: `${folder} has ${mb(room())} MB free, ${mb(needed)} MB are needed`,
     });
-  return manifest;
 }
 
-async function takeFiles(
+async function system(
   entries: AsyncIterable<TarEntry>,
   manifest: BundleManifest,
-  draft: string,
-  disk: Disk,
+  deps: UnpackDeps,
+): Promise<string> {
+  const target = deps.system?.();
+  if (!target)
+    throw new EdgeError('UPGRADE_WRONG_MACHINE', {
+      detail: `it is a whole system for ${manifest.platform}, which \`edgecore upgrade\` takes on a gateway that started from an image`,
+    });
+  if (target.board !== manifest.platform)
+    throw new EdgeError('UPGRADE_WRONG_MACHINE', {
+      detail: `it is a whole system for ${manifest.platform}, this machine is ${target.board}`,
+    });
+  return target.write(entries, manifest);
+}
+
+/** Takes every file that the manifest names, as it arrives, and checks it.
+ * @param open where a file goes
+ * @throws EdgeError UPGRADE_DAMAGED */
+export async function takeFiles(
+  entries: AsyncIterable<TarEntry>,
+  manifest: BundleManifest,
+  open: (path: string, file: BundleFile) => Promise<DiskFile>,
 ): Promise<void> {
   const missing = new Map(Object.entries(manifest.files));
-  for (const folder of foldersOf(missing.keys())) await disk.makeFolder(join(draft, folder));
   for await (const entry of entries) {
     const wanted = missing.get(entry.name);
     if (!wanted) throw damaged(`${entry.name} is not in the manifest, or twice in the archive`);
-    await takeFile(entry, wanted, join(draft, entry.name), disk);
+    await takeFile(entry, wanted, open);
     missing.delete(entry.name);
   }
   const [first] = missing.keys();
   if (first !== undefined) throw damaged(`${first} is missing`);
 }
 
-async function takeFile(entry: TarEntry, wanted: BundleFile, path: string, disk: Disk): Promise<void> {
+async function takeFile(
+  entry: TarEntry,
+  wanted: BundleFile,
+  open: (path: string, file: BundleFile) => Promise<DiskFile>,
+): Promise<void> {
   const hash = createHash('sha256');
   const checked = (async function* () {
     for await (const piece of entry.content) {
@@ -132,17 +172,11 @@ async function takeFile(entry: TarEntry, wanted: BundleFile, path: string, disk:
     }
   })();
   if (entry.bytes !== wanted.bytes) throw damaged(`${entry.name} has another length than the manifest says`);
-  await put(disk, path, checked, wanted.executable ? 0o755 : 0o644);
+  await put(await open(entry.name, wanted), checked);
   if (hash.digest('hex') !== wanted.sha256) throw damaged(`${entry.name} is not what was signed`);
 }
 
-async function put(
-  disk: Disk,
-  path: string,
-  pieces: Iterable<Buffer> | AsyncIterable<Buffer>,
-  mode: number,
-): Promise<void> {
-  const file = await disk.create(path, mode);
+async function put(file: DiskFile, pieces: Iterable<Buffer> | AsyncIterable<Buffer>): Promise<void> {
   try {
     for await (const piece of pieces) await file.write(piece);
     await file.sync();
@@ -158,7 +192,7 @@ async function syncTree(disk: Disk, root: string, paths: readonly string[]): Pro
 }
 
 /** @returns every folder that is named in a path, each before what is in it */
-function foldersOf(paths: Iterable<string>): string[] {
+export function foldersOf(paths: Iterable<string>): string[] {
   const found = new Set<string>();
   for (const path of paths) for (let at = dirname(path); at !== '.'; at = dirname(at)) found.add(at);
   return [...found].sort();
@@ -175,10 +209,10 @@ async function small(next: IteratorResult<TarEntry>, name: string): Promise<stri
   return Buffer.concat(parts).toString('utf8');
 }
 
-function damaged(detail: string): EdgeError {
+export function damaged(detail: string): EdgeError {
   return new EdgeError('UPGRADE_DAMAGED', { detail });
 }
 
-function mb(bytes: number): string {
+export function mb(bytes: number): string {
   return (bytes / 1e6).toFixed(1);
 }

@@ -72,12 +72,10 @@ test.before.each((context) => {
   Object.assign(context, { clock, slots, restarts, vitals: well });
   context.begin = async (own = 'b') => {
     const upgrade = new Upgrade({
-      slots,
-      own,
+      places: [{ slots, own, leave: (reason) => restarts.push(reason) }],
       clock,
       log: silentLogger,
       vitals: () => context.vitals,
-      restart: (reason) => restarts.push(reason),
       changed: () => {},
     });
     await upgrade.start();

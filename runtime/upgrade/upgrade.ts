@@ -8,15 +8,23 @@ import { seconds } from '../core/units.ts';
 import { Gate, type Vitals } from './gate.ts';
 import { BASE, FileSlots, type Outcome, type SlotAdapter } from './slots.ts';
 
-export type UpgradeDeps = {
-  readonly slots: (SlotAdapter & Pick<FileSlots, 'recover'>) | undefined;
+/** One kind of slots. */
+export type SlotPlace = {
+  readonly slots: SlotAdapter;
   /** The slot that this process runs from. */
   readonly own: string;
+  /** Notes that it runs on trial. */
+  readonly reached?: () => Promise<void>;
+  /** Has what was there before the trial start. */
+  readonly leave: (reason: string) => void;
+};
+
+export type UpgradeDeps = {
+  /** The system first: while it is on trial, nothing is done about what lies within it. */
+  readonly places: readonly SlotPlace[];
   readonly clock: Clock;
   readonly log: Logger;
   readonly vitals: () => Vitals;
-  /** Ends this process, so that whoever watches over it starts another one. */
-  readonly restart: (reason: string) => void;
   /** Something new is to be told of {@link Upgrade.condition}. */
   readonly changed: () => void;
 };
@@ -69,22 +77,7 @@ export class Upgrade {
   }
 
   async start(): Promise<void> {
-    const { slots, own, clock } = this.deps;
-    if (!slots) return;
-    try {
-      const { trial, request, outcome } = await slots.state();
-      this.last = outcome;
-      if (trial?.phase === 'running' && trial.slot === own && request) {
-        this.log.info('on trial', { slot: own, from: request.from, within: request.within });
-        const gate = new Gate(request, clock.monotonic());
-        this.timer = clock.every(LOOK, () => void this.look(gate, slots));
-        return;
-      }
-      this.note(await slots.recover(clock.now()));
-    } catch (error) {
-      // The version in use runs all the same.
-      this.log.error('the state of the upgrade cannot be read', { reason: errorText(error) });
-    }
+    for (const place of this.deps.places) if (await this.begin(place)) return;
   }
 
   async stop(): Promise<void> {
@@ -94,41 +87,61 @@ export class Upgrade {
   /** The modules could not start: a version on trial is given up at once.
    * @returns when that is noted */
   async failed(reason: string): Promise<void> {
-    const { slots, clock } = this.deps;
+    const { places, clock } = this.deps;
     try {
-      if (slots && (await this.isOnTrial(slots)))
+      for (const { slots, own, leave } of places) {
+        if (!(await isOnTrial(slots, own))) continue;
         this.note(await slots.rollback(`it could not start: ${reason}`, clock.now()));
+        leave(reason);
+      }
     } catch (error) {
-      // The launcher goes back all the same, with less of a reason.
+      // Whoever started the trial goes back all the same, with less of a reason.
       this.log.error('the trial could not be ended', { reason: errorText(error) });
     }
   }
 
-  private async look(gate: Gate, slots: SlotAdapter): Promise<void> {
-    const { clock, vitals, restart } = this.deps;
+  /** @returns whether the place is on trial */
+  private async begin(place: SlotPlace): Promise<boolean> {
+    const { slots, own, reached } = place;
+    const { clock } = this.deps;
+    try {
+      const { trial, request, outcome } = await slots.state();
+      this.last ??= outcome;
+      if (trial?.phase === 'running' && trial.slot === own && request) {
+        await reached?.();
+        this.log.info('on trial', { slot: own, from: request.from, within: request.within });
+        const gate = new Gate(request, clock.monotonic());
+        this.timer = clock.every(LOOK, () => void this.look(gate, place));
+        return true;
+      }
+      this.note(await slots.recover(clock.now()));
+    } catch (error) {
+      // The version in use runs all the same.
+      this.log.error('the state of the upgrade cannot be read', { reason: errorText(error) });
+    }
+    return false;
+  }
+
+  private async look(gate: Gate, { slots, own, leave }: SlotPlace): Promise<void> {
+    const { clock, vitals } = this.deps;
     const verdict = gate.judge(vitals(), clock.monotonic());
     if (verdict.kind === 'wait' || this.isEnding) return;
     this.isEnding = true;
     try {
-      if (!(await this.isOnTrial(slots))) this.note((await slots.state()).outcome);
+      // Somebody may have decided by hand meanwhile.
+      if (!(await isOnTrial(slots, own))) this.note((await slots.state()).outcome);
       else if (verdict.kind === 'confirm') this.note(await slots.confirm(clock.now()));
       else {
         this.note(await slots.rollback(verdict.reason, clock.now()));
-        restart(verdict.reason);
+        leave(verdict.reason);
       }
       this.timer?.cancel();
     } catch (error) {
-      // Tried again; when it never works the launcher ends the trial, and the next start takes the version before.
+      // Tried again; when it never works whoever started the trial ends it, and the version before starts.
       this.log.error('the trial could not be ended', { reason: errorText(error) });
     } finally {
       this.isEnding = false;
     }
-  }
-
-  /** Somebody may have decided by hand meanwhile. */
-  private async isOnTrial(slots: SlotAdapter): Promise<boolean> {
-    const { trial } = await slots.state();
-    return trial?.phase === 'running' && trial.slot === this.deps.own;
   }
 
   private note(outcome: Outcome | undefined): void {
@@ -140,6 +153,11 @@ export class Upgrade {
     this.deps.changed();
     for (const listener of this.listeners) listener(outcome);
   }
+}
+
+async function isOnTrial(slots: SlotAdapter, own: string): Promise<boolean> {
+  const { trial } = await slots.state();
+  return trial?.phase === 'running' && trial.slot === own;
 }
 
 /** Where the launcher says that slots are. */
