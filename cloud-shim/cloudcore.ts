@@ -23,6 +23,7 @@ import type { LocalRule } from './rulecontroller/rule-status.ts';
 import { RuleController } from './rulecontroller/rulecontroller.ts';
 import { ObjectSyncs } from './synccontroller/object-syncs.ts';
 import { SyncController } from './synccontroller/synccontroller.ts';
+import { TaskManager, type TaskManagerDeps } from './taskmanager/taskmanager.ts';
 
 export type CloudCoreDeps = {
   readonly config: CloudCoreConfig;
@@ -36,6 +37,12 @@ export type CloudCoreDeps = {
   /** [0, 1) */
   readonly random: () => number;
 };
+
+type JobInformers = Pick<TaskManagerDeps, 'upgrades' | 'prepulls'>;
+type Starting = { start(signal: AbortSignal): Promise<void> };
+
+/** The API group of jobs. */
+const JOBS = 'operations.kubeedge.io';
 
 /** The cloud side of edge nodes: built here, once, against a stock API server. */
 export class CloudCore {
@@ -57,16 +64,19 @@ export class CloudCore {
   /** @throws EdgeError PORT_TAKEN, PORT_UNUSABLE, CLOUD_REFUSED */
   async start(): Promise<void> {
     const { api, clock, log, crds, config } = this.deps;
-    await installCrds({ api, folder: crds, clock, log });
-    const { cloudHub } = config.modules;
+    const { cloudHub, taskManager } = config.modules;
+    const without = taskManager.enable ? [] : [JOBS];
+    await installCrds({ api, folder: crds, without, clock, log });
     const hosts = [...cloudHub.advertiseAddress, ...cloudHub.dnsNames, '127.0.0.1', 'localhost'];
     const authority = await Authority.load({ api, clock }, [...new Set(hosts)]);
     await this.keepToken(authority);
     const informers = this.informers();
-    await Promise.all(Object.values(informers).map((informer) => informer.start(this.abort.signal)));
+    await this.startInformers(informers);
     const syncs = new ObjectSyncs({ api, log });
     await syncs.load();
-    await this.serve(this.connect(authority, informers, syncs));
+    const jobs = taskManager.enable ? this.jobInformers() : undefined;
+    if (jobs) await this.startInformers(jobs);
+    await this.serve(this.connect(authority, { ...informers, jobs }, syncs));
     if (config.modules.cloudStream.enable) await this.serveStreams(authority, informers);
   }
 
@@ -74,6 +84,10 @@ export class CloudCore {
     this.refresh?.cancel();
     for (const stop of this.stops.reverse()) await stop();
     this.abort.abort();
+  }
+
+  private async startInformers(informers: Readonly<Record<string, Starting>>): Promise<void> {
+    await Promise.all(Object.values(informers).map((informer) => informer.start(this.abort.signal)));
   }
 
   private async serve({ hub, enrolment }: { hub: CloudHub; enrolment: Enrolment }): Promise<void> {
@@ -109,7 +123,7 @@ export class CloudCore {
 
   private connect(
     authority: Authority,
-    informers: ReturnType<CloudCore['informers']>,
+    informers: ReturnType<CloudCore['informers']> & { jobs: JobInformers | undefined },
     syncs: ObjectSyncs,
   ): { hub: CloudHub; enrolment: Enrolment } {
     const { api, clock, config, clusterCa } = this.deps;
@@ -133,14 +147,23 @@ export class CloudCore {
       clock,
       log,
       handlers: {
-        edge: (node, message) =>
-          rules.takes(message) ? rules.handle(node, message) : upstream.handle(node, message),
+        edge: async (node, message) => {
+          if (tasks?.takes(message)) return void tasks.handle(node, message);
+          return rules.takes(message) ? rules.handle(node, message) : upstream.handle(node, message);
+        },
         device: (node, message) => devices.handle(node, message),
         application: async (node, message) => dynamic?.handle(node, message),
       },
-      connected: (node) => sync.connected(node),
-      disconnected: (node) => dynamic?.disconnected(node),
+      connected: (node) => {
+        sync.connected(node);
+        tasks?.connected(node);
+      },
+      disconnected: (node) => {
+        dynamic?.disconnected(node);
+        tasks?.disconnected(node);
+      },
     });
+    const tasks = this.taskManager(hub, informers);
     const dynamic = this.dynamic(hub);
     const downstream = new Downstream({ ...informers, link: hub, acknowledged: syncs });
     const devices = new DeviceController({
@@ -173,14 +196,17 @@ export class CloudCore {
       },
       greet: (node) => devices.greet(node),
     });
-    const enrolment = new Enrolment({
-      config: cloudHub,
+    return { hub, enrolment: this.enrolment(authority, informers.nodes, syncs) };
+  }
+
+  private enrolment(authority: Authority, nodes: Informer<Node>, syncs: ObjectSyncs): Enrolment {
+    return new Enrolment({
+      config: this.deps.config.modules.cloudHub,
       authority,
-      log,
-      hasNode: (name) => informers.nodes.get('', name) !== undefined,
+      log: this.deps.log.child('cloudhub'),
+      hasNode: (name) => nodes.get('', name) !== undefined,
       joined: (node) => syncs.forget(node),
     });
-    return { hub, enrolment };
   }
 
   private dynamic(link: CloudHub): DynamicController | undefined {
@@ -201,13 +227,31 @@ export class CloudCore {
     return controller;
   }
 
-  private informers() {
+  private taskManager(
+    link: CloudHub,
+    { nodes, jobs }: { nodes: Informer<Node>; jobs: JobInformers | undefined },
+  ): TaskManager | undefined {
+    if (!jobs) return undefined;
+    const { api, clock, log } = this.deps;
+    const tasks = new TaskManager({ ...jobs, api, link, nodes, clock, log: log.child('taskmanager') });
+    tasks.start();
+    this.stops.push(() => tasks.stop());
+    return tasks;
+  }
+
+  private informer<T extends KubeObject>(kind: ResourceKind): Informer<T> {
     const { api, clock, log, random } = this.deps;
-    const of = <T extends KubeObject>(kind: ResourceKind): Informer<T> => {
-      const informer = new Informer<T>({ api, kind, clock, log, random, trim: withoutFields });
-      this.stops.push(() => informer.stop());
-      return informer;
-    };
+    const informer = new Informer<T>({ api, kind, clock, log, random, trim: withoutFields });
+    this.stops.push(() => informer.stop());
+    return informer;
+  }
+
+  private jobInformers(): JobInformers {
+    return { upgrades: this.informer(kinds.nodeUpgradeJob), prepulls: this.informer(kinds.imagePrePullJob) };
+  }
+
+  private informers() {
+    const of = <T extends KubeObject>(kind: ResourceKind): Informer<T> => this.informer(kind);
     return {
       pods: of<Pod>(kinds.pod),
       nodes: of<Node>(kinds.node),

@@ -52,6 +52,8 @@ export type StackOptions = {
   readonly cloudHosts?: readonly string[];
   /** Days that the certificate of a node is good for. */
   readonly certificateDays?: number;
+  /** More of `modules` of cloudcore.yaml. */
+  readonly cloudModules?: Readonly<Record<string, unknown>>;
   /** More of edgecore.yaml, merged into `modules`. */
   readonly modules?: Readonly<Record<string, Record<string, unknown>>>;
 };
@@ -244,6 +246,7 @@ export class Stack {
         },
         dynamicController: { enable: true },
         cloudStream: { enable: true, streamPort: ports.stream, tunnelPort: ports.tunnel },
+        ...this.options.cloudModules,
       },
     };
   }

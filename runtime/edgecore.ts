@@ -130,7 +130,7 @@ export class EdgeCore {
     const { mqttQOS: qos, mqttRetain: retain } = eventBus;
     const brokers = busBrokers(eventBus.mqttMode, broker);
     const bus = new EventBus({ ...shared, brokers, qos, retain, store, twins, outbox: hub.outbox });
-    const care = hostCare({ ...shared, timeSync, all: config });
+    const care = hostCare({ ...shared, timeSync, all: config }, deps.slots);
     const agent = new Edged({
       ...shared,
       config: edged,

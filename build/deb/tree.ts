@@ -14,6 +14,8 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { commands } from '../../runtime/cli/cli.ts';
+import { bashScript } from '../../runtime/cli/completion.ts';
 import { NODE_ABI, type NodeBuild, run } from './node-builds.ts';
 
 /** What goes into a package. */
@@ -51,7 +53,7 @@ export function writeTree(layout: Layout): void {
   for (const name of readdirSync(join(FILES, 'log-in-memory')))
     put(doc, `examples/log-in-memory/${name}`, readFileSync(join(FILES, 'log-in-memory', name)));
   put(root, 'usr/share/edgecore/edgecore.yaml', readFileSync(join(FILES, 'edgecore.yaml')));
-  put(root, 'usr/share/bash-completion/completions/edgecore', readFileSync(join(FILES, 'completion')));
+  put(root, 'usr/share/bash-completion/completions/edgecore', bashScript(commands));
   put(root, 'usr/share/lintian/overrides/edgecore', readFileSync(join(FILES, 'lintian-overrides')));
   const day = new Date(epoch * 1000).toISOString().slice(0, 10);
   const page = readFileSync(join(FILES, 'edgecore.8'), 'utf8');

@@ -15,7 +15,7 @@ import { run } from './run.ts';
 
 const MIB = 1024 * 1024;
 /** Where the first partition begins: erase blocks of cards are a multiple of no more than this. */
-const START_MIB = 4;
+export const START_MIB = 4;
 /** What a file system of a slot is larger than its content, so that the next version still fits. */
 const SLOT_ROOM = 1.5;
 

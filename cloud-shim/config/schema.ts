@@ -3,6 +3,7 @@ import { cloudHubConfig } from '../cloudhub/config.ts';
 import { cloudStreamConfig } from '../cloudstream/config.ts';
 import { deviceControllerConfig } from '../devicecontroller/config.ts';
 import { dynamicControllerConfig } from '../dynamiccontroller/config.ts';
+import { taskManagerConfig } from '../taskmanager/config.ts';
 
 /** A module of KubeEdge's that is not offered: it may stand in the file, switched off. */
 const notOffered = (name: string) =>
@@ -48,7 +49,7 @@ export const cloudCoreConfig = v.strictObject({
     dynamicController: v.optional(dynamicControllerConfig, {}),
     router: notOffered('router'),
     iptablesManager: v.optional(v.looseObject({}), {}),
-    taskManager: notOffered('taskManager'),
+    taskManager: v.optional(taskManagerConfig, {}),
     nodeUpgradeJobController: notOffered('nodeUpgradeJobController'),
   }),
   featureGates: v.optional(v.record(v.string(), v.boolean()), {}),

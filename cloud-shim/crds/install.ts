@@ -14,12 +14,17 @@ export type InstallDeps = {
   readonly api: KubeApi;
   /** The folder of the definitions. */
   readonly folder: string;
+  /** API groups whose definitions are left out. */
+  readonly without?: readonly string[];
   readonly clock: Clock;
   readonly log: Logger;
 };
 
 type Definition = KubeObject & {
-  readonly spec: { readonly versions: readonly { readonly name: string; readonly served: boolean }[] };
+  readonly spec: {
+    readonly group: string;
+    readonly versions: readonly { readonly name: string; readonly served: boolean }[];
+  };
   readonly status?: { readonly conditions?: readonly { readonly type: string; readonly status: string }[] };
 };
 
@@ -32,10 +37,11 @@ const DIGEST = 'edgecore.io/definition-digest';
 /** Makes the CRDs that the cluster lacks, brings those that a shim of another version made to its own, and waits until
  * they are served. What an administrator, or KubeEdge's own installer, put there stays as it is.
  * @throws EdgeError CLOUD_REFUSED, also when a definition that is there lacks the version in use */
-export async function installCrds({ api, folder, clock, log }: InstallDeps): Promise<void> {
+export async function installCrds({ api, folder, without = [], clock, log }: InstallDeps): Promise<void> {
   const definitions = readdirSync(folder)
     .filter((file) => file.endsWith('.yaml'))
-    .map((file) => marked(parse(readFileSync(join(folder, file), 'utf8')) as Definition));
+    .map((file) => marked(parse(readFileSync(join(folder, file), 'utf8')) as Definition))
+    .filter(({ spec }) => !without.includes(spec.group));
   for (const definition of definitions) {
     const { name } = definition.metadata;
     const made = await api.create<Definition>(kinds.crd, { name: '' }, definition);

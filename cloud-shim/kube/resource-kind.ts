@@ -20,6 +20,7 @@ const cluster = (apiVersion: string, kind: string, plural: string): ResourceKind
   namespaced: false,
 });
 const devices = 'devices.kubeedge.io/v1beta1';
+const operations = 'operations.kubeedge.io/v1alpha2';
 
 /** The resources that the shim works with. */
 export const kinds = {
@@ -41,6 +42,8 @@ export const kinds = {
   deviceModel: namespaced(devices, 'DeviceModel', 'devicemodels'),
   deviceStatus: namespaced(devices, 'DeviceStatus', 'devicestatuses'),
   localRule: namespaced('rules.edgecore.io/v1alpha1', 'LocalRule', 'localrules'),
+  nodeUpgradeJob: cluster(operations, 'NodeUpgradeJob', 'nodeupgradejobs'),
+  imagePrePullJob: cluster(operations, 'ImagePrePullJob', 'imageprepulljobs'),
   objectSync: namespaced('reliablesyncs.kubeedge.io/v1alpha1', 'ObjectSync', 'objectsyncs'),
   clusterObjectSync: cluster('reliablesyncs.kubeedge.io/v1alpha1', 'ClusterObjectSync', 'clusterobjectsyncs'),
 } as const;

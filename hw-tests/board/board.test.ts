@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { kinds } from '../../cloud-shim/kube/resource-kind.ts';
 import type { KubeObject } from '../../runtime/core/k8s.ts';
 import type { Pod } from '../../runtime/core/pod.ts';
-import { seededRandom, testSeed } from '../../runtime/core/test-random.ts';
+import { seededRandom, shuffled, testSeed } from '../../runtime/core/test-random.ts';
 import { busyboxPod } from '../kubernetes/busybox-pod.ts';
 import { plcObjects } from '../kubernetes/device-objects.ts';
 import { RtuSlaves } from '../plc/rtu-slaves.ts';
@@ -11,6 +11,7 @@ import { until } from '../program.ts';
 import { CutLoad } from './cut-load.ts';
 import { canEmulate, Gateway } from './gateway.ts';
 import { weigh } from './memory.ts';
+import { allMoments, UpgradeCut } from './upgrade-cut.ts';
 
 type Context = { gateway: Gateway; slaves: RtuSlaves };
 const test = suite<Context>('a gateway started from its image');
@@ -108,26 +109,43 @@ if (able) {
     const { machine, mqttPort } = gateway;
     const load = new CutLoad(mqttPort);
     const random = seededRandom(seed);
+    const upgrades = shuffled(allMoments, random);
+    process.stdout.write(`seed ${seed}\n`);
     try {
       for (let cut = 0; cut < cuts; cut++) {
+        // One in four comes during an upgrade, at each of its moments in turn.
+        const moment = cut % 4 === 1 ? upgrades[((cut - 1) / 4) % upgrades.length] : undefined;
+        const upgrade = moment && new UpgradeCut(machine, `0.9.${cut}`, moment);
+        await upgrade?.prepare(gateway.bundles);
         await load.start(SLOW);
         const before = load.acknowledged;
         await until('messages are acknowledged', () => load.acknowledged > before + 50, SLOW);
-        const more = before + 50 + Math.floor(random() * 500);
-        await until('some more', () => load.acknowledged > more, SLOW);
+        if (upgrade) await upgrade.reach(random, 4 * SLOW);
+        else {
+          const more = before + 50 + Math.floor(random() * 500);
+          await until('some more', () => load.acknowledged > more, SLOW);
+        }
         await machine.kill();
         load.stop();
         const begun = performance.now();
+        const since = Date.now();
         await machine.start();
         await machine.reachable();
         process.stdout.write(
           `cut ${cut + 1}: ${load.acknowledged} acknowledged, up after ${seconds(begun)} s\n`,
         );
+        if (!upgrade) continue;
+        const { version, current, outcome } = await upgrade.check(4 * SLOW);
+        const became = outcome?.version === upgrade.version ? ` ${outcome.result}: ${outcome.reason}` : '';
+        process.stdout.write(
+          `  upgrade to ${upgrade.version}, seen last: ${upgrade.seen}; runs ${version} (${current})${became}\n`,
+        );
+        await gateway.heard(since, version);
       }
       await load.start(SLOW);
       load.pause();
       await load.settled(SLOW);
-      process.stdout.write(`seed ${seed}: ${JSON.stringify(load.ledger.figures())}\n`);
+      process.stdout.write(`${JSON.stringify(load.ledger.figures())}\n`);
       assert.equal(load.ledger.faults, []);
     } finally {
       load.stop();
@@ -153,6 +171,33 @@ if (able) {
       process.stdout.write(
         await machine.shell('free -m; grep VmRSS /proc/$(systemctl show -P MainPID edgecore)/status'),
       );
+      assert.is((await machine.shell('systemctl is-active edgecore')).trim(), 'active');
+    });
+
+  if (long)
+    test('it works with 128 MB, once its kernel is loaded', async ({ gateway }) => {
+      const { machine, mqttPort } = gateway;
+      await machine.kill();
+      const since = Date.now();
+      await machine.start(128, 'direct');
+      await gateway.heard(since);
+      await machine.reachable();
+      const load = new CutLoad(mqttPort, 'small');
+      try {
+        await load.start(SLOW);
+        await until('2000 messages are acknowledged', () => load.acknowledged >= 2000, SLOW);
+        process.stdout.write(
+          await machine.shell(
+            'free -m; grep -E "VmRSS|VmSwap" /proc/$(systemctl show -P MainPID edgecore)/status',
+          ),
+        );
+        load.pause();
+        await load.settled(SLOW);
+        assert.equal(load.ledger.faults, []);
+      } finally {
+        load.stop();
+      }
+      assert.match(await machine.shell('grep oom_kill /proc/vmstat'), /^oom_kill 0$/m);
       assert.is((await machine.shell('systemctl is-active edgecore')).trim(), 'active');
     });
 

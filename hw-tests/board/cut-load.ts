@@ -2,7 +2,6 @@ import { Ledger, payloadOf } from '../kill/ledger.ts';
 import { SessionClient } from '../kill/session-client.ts';
 import { until } from '../program.ts';
 
-const TOPIC = 'load/readings';
 /** Messages that are not acknowledged at any time. */
 const WINDOW = 20;
 
@@ -10,24 +9,27 @@ const WINDOW = 20;
  * acknowledged. */
 export class CutLoad {
   readonly ledger = new Ledger();
+  private readonly topic: string;
   private readonly publisher: SessionClient;
   private readonly subscriber: SessionClient;
   private wanted = false;
 
-  constructor(port: number) {
+  /** @param name of its topics and clients: one load must not get what is left of another */
+  constructor(port: number, name = 'load') {
+    this.topic = `${name}/readings`;
     const fault = (what: string): void => this.ledger.fault(what);
     const common = { port, version: 4, fault } as const;
-    this.publisher = new SessionClient({ ...common, clientId: 'sensor' });
+    this.publisher = new SessionClient({ ...common, clientId: `${name}-sensor` });
     this.subscriber = new SessionClient({
       ...common,
-      clientId: 'keeper',
-      filters: [{ topic: 'load/#', qos: 1 }],
+      clientId: `${name}-keeper`,
+      filters: [{ topic: `${name}/#`, qos: 1 }],
       deliver: this.ledger.subscriber('keeper', () => true),
     });
   }
 
   get acknowledged(): number {
-    return this.ledger.lastAcknowledged(TOPIC);
+    return this.ledger.lastAcknowledged(this.topic);
   }
 
   /** Connects, and publishes from then on. */
@@ -63,11 +65,11 @@ export class CutLoad {
 
   private next(): void {
     if (!this.wanted) return;
-    const n = this.ledger.next(TOPIC);
-    const message = { topic: TOPIC, payload: payloadOf(n, 100), qos: 1, retain: false } as const;
+    const n = this.ledger.next(this.topic);
+    const message = { topic: this.topic, payload: payloadOf(n, 100), qos: 1, retain: false } as const;
     this.publisher.publish(message).then(
       () => {
-        this.ledger.acknowledge(TOPIC, n);
+        this.ledger.acknowledge(this.topic, n);
         this.next();
       },
       () => {}, // it never rejects: a message waits for its acknowledgement as long as it takes

@@ -12,6 +12,7 @@ import { until } from '../program.ts';
 import { requireCondition, requireProgram } from '../real-parts.ts';
 import { Line } from '../serial/line.ts';
 import { freePorts, Stack } from '../stack.ts';
+import { Bundles } from './bundles.ts';
 import { Machine } from './machine.ts';
 
 /** Where an emulated machine finds the one that it runs on. */
@@ -52,6 +53,7 @@ export class Gateway {
   /** The broker of the gateway, from here. */
   readonly mqttPort: number;
   readonly key: string;
+  readonly bundles: Bundles;
   private readonly dir: string;
 
   private constructor(parts: Pick<Gateway, 'stack' | 'machine' | 'line' | 'mqttPort' | 'key'>, dir: string) {
@@ -61,6 +63,7 @@ export class Gateway {
     this.mqttPort = parts.mqttPort;
     this.key = parts.key;
     this.dir = dir;
+    this.bundles = new Bundles(join(dir, 'bundles'));
   }
 
   /** Starts the cloud and makes the image; the machine is off. */
@@ -104,15 +107,17 @@ export class Gateway {
   }
 
   /** Resolves when the node has told the cluster how it is after `since`, ready or not: without a container runtime it
-   * is not. */
-  async heard(since: number): Promise<Node> {
+   * is not.
+   * @param version that it must say it is */
+  async heard(since: number, version = ''): Promise<Node> {
     const { node } = this.stack.options;
     return until(
-      `node ${node} reports`,
+      `node ${node} reports ${version}`,
       async () => {
         const found = await this.stack.object<Node>(kinds.node, node, '');
         const ready = found?.status?.conditions?.find(({ type }) => type === 'Ready');
-        return Date.parse(ready?.lastHeartbeatTime ?? '') >= since ? found : undefined;
+        const isNow = Date.parse(ready?.lastHeartbeatTime ?? '') >= since;
+        return isNow && found?.status?.nodeInfo?.kubeletVersion?.endsWith(version) ? found : undefined;
       },
       BOOT_LIMIT,
     );

@@ -1,6 +1,9 @@
-import { execFile } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { START_MIB } from '../../build/image/disk.ts';
+import { run } from '../../build/image/run.ts';
 import { Program, until } from '../program.ts';
 import { Qmp } from './qmp.ts';
 
@@ -28,6 +31,7 @@ export class Machine {
   private program: Program | undefined;
   private control: Qmp | undefined;
   private plugged = 0;
+  private readonly followers: ChildProcess[] = [];
 
   constructor(options: MachineOptions) {
     this.options = options;
@@ -35,16 +39,21 @@ export class Machine {
   }
 
   /** Switches it on.
-   * @returns when its firmware runs */
-  async start(memoryMiB = this.options.memoryMiB): Promise<void> {
+   * @param way whether its firmware finds the kernel on the medium, or kernel and initramfs are in memory already, as a
+   *   Raspberry Pi's own loader leaves them: UEFI keeps a second copy of them, which a small machine has no room for
+   * @returns when firmware or kernel run */
+  async start(memoryMiB = this.options.memoryMiB, way: 'firmware' | 'direct' = 'firmware'): Promise<void> {
     const control = join(this.options.dir, 'control.sock');
     rmSync(control, { force: true });
     this.program = new Program({
       name: 'machine',
       command: 'qemu-system-aarch64',
-      args: this.arguments(memoryMiB, control),
+      args: [
+        ...this.arguments(memoryMiB, control),
+        ...(way === 'firmware' ? ['-bios', FIRMWARE] : this.kernelArguments()),
+      ],
       log: this.log,
-      isReady: (line) => line.includes('UEFI firmware'),
+      isReady: (line) => /UEFI firmware|Booting Linux/.test(line),
     });
     await this.program.ready();
     this.control = await Qmp.connect(control);
@@ -66,21 +75,23 @@ export class Machine {
   /** Runs a command as root in the machine.
    * @throws Error when it fails */
   shell(command: string, input?: Buffer): Promise<string> {
-    const args = [
-      ...['-i', this.options.key, '-p', `${this.options.sshPort}`, '-o', 'StrictHostKeyChecking=no'],
-      ...['-o', 'UserKnownHostsFile=/dev/null', '-o', 'ConnectTimeout=10', '-o', 'LogLevel=ERROR'],
-      ...['-o', 'BatchMode=yes', 'root@127.0.0.1', command],
-    ];
     return new Promise((resolve, reject) => {
       const child = execFile(
         'ssh',
-        args,
+        this.sshArguments(command),
         { timeout: 120_000, maxBuffer: 16 * 1024 * 1024 },
         (error, out, err) =>
           error ? reject(new Error(`in the machine: ${command}: ${err || error.message}`)) : resolve(out),
       );
       child.stdin?.end(input);
     });
+  }
+
+  /** Runs a command as root in the machine for as long as that is on, and tells each line that it prints. */
+  follow(command: string, tell: (line: string) => void): void {
+    const child = spawn('ssh', this.sshArguments(command), { stdio: ['ignore', 'pipe', 'ignore'] });
+    createInterface({ input: child.stdout }).on('line', tell);
+    this.followers.push(child);
   }
 
   /** Plugs in a USB adapter with a serial line: the one that the options name. */
@@ -118,6 +129,27 @@ export class Machine {
     this.control?.close();
     this.control = undefined;
     await this.program?.kill();
+    // They would wait for an answer for minutes.
+    for (const child of this.followers.splice(0)) child.kill('SIGKILL');
+  }
+
+  /** The kernel of slot A, started as the medium says. */
+  private kernelArguments(): string[] {
+    const { image, dir } = this.options;
+    const boot = `${image}@@${START_MIB}M`;
+    run('mcopy', ['-o', '-i', boot, '::a/vmlinuz', '::a/initrd', dir]);
+    const [, words] = /^options (.*)$/m.exec(run('mtype', ['-i', boot, '::loader/entries/a*.conf'])) ?? [];
+    if (words === undefined) throw new Error(`${image}: slot A has no options`);
+    const files = ['-kernel', join(dir, 'vmlinuz'), '-initrd', join(dir, 'initrd')];
+    return [...files, '-append', words.replace(' quiet', '')];
+  }
+
+  private sshArguments(command: string): string[] {
+    return [
+      ...['-i', this.options.key, '-p', `${this.options.sshPort}`, '-o', 'StrictHostKeyChecking=no'],
+      ...['-o', 'UserKnownHostsFile=/dev/null', '-o', 'ConnectTimeout=10', '-o', 'LogLevel=ERROR'],
+      ...['-o', 'BatchMode=yes', 'root@127.0.0.1', command],
+    ];
   }
 
   private arguments(memoryMiB: number, control: string): string[] {
@@ -137,7 +169,7 @@ export class Machine {
         '-accel',
         'tcg,thread=multi',
       ],
-      ...['-bios', FIRMWARE, '-nodefaults', '-display', 'none', '-serial', 'stdio'],
+      ...['-nodefaults', '-display', 'none', '-serial', 'stdio'],
       ...['-qmp', `unix:${control},server=on,wait=off`],
       ...['-drive', `if=none,id=card,file=${image},format=raw,cache=writeback,discard=unmap`],
       ...['-device', 'virtio-blk-pci,drive=card'],

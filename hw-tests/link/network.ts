@@ -27,7 +27,8 @@ export function canBreakNetworks(): boolean {
  */
 export class Network {
   readonly edgePrefix: readonly string[];
-  private readonly edge: string;
+  /** Name of the edge's namespace. */
+  readonly edge: string;
   private readonly router: string;
   private readonly devices: readonly string[];
 

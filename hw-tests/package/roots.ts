@@ -14,7 +14,7 @@ export function run(command: string, args: readonly string[], env: NodeJS.Proces
   const { status, stdout, stderr, error } = spawnSync(command, args, {
     encoding: 'utf8',
     env: { ...process.env, ...env },
-    timeout: 900_000,
+    timeout: 3_600_000, // all of Debian set up by an emulator
   });
   if (status !== 0)
     throw new Error(
@@ -60,21 +60,24 @@ export function makeRoot(
   run('mmdebstrap', ['--quiet', '--format=directory', patience, ...what, SUITE, path, source]);
 }
 
-/** A root with systemd as its first process, in a network of its own. */
+/** A root with systemd as its first process, in a network of its own, or in one that was made for it. */
 export class Machine {
   private readonly nspawn: ChildProcess;
   private leader = 0;
 
-  private constructor(root: string) {
-    const options = ['--boot', '--register=no', '--keep-unit', '--private-network', '--link-journal=no'];
+  private constructor(root: string, network: string | undefined) {
+    const alone =
+      network === undefined ? '--private-network' : `--network-namespace-path=/run/netns/${network}`;
+    const options = ['--boot', '--register=no', '--keep-unit', alone, '--link-journal=no'];
     this.nspawn = spawn('systemd-nspawn', ['--directory', root, ...options], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     this.nspawn.stdout?.resume();
   }
 
-  static async boot(root: string): Promise<Machine> {
-    const machine = new Machine(root);
+  /** @param network name of a network namespace */
+  static async boot(root: string, network?: string): Promise<Machine> {
+    const machine = new Machine(root, network);
     try {
       await until('systemd has started everything', () => machine.isUp(), 120_000);
     } catch (error) {
@@ -91,6 +94,11 @@ export class Machine {
       PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
       LC_ALL: 'C',
     });
+  }
+
+  /** Where this machine finds a file of that one. */
+  outside(path: string): string {
+    return `/proc/${this.leader}/root${path}`;
   }
 
   /** One property of the service. */

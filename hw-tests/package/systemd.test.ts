@@ -76,9 +76,9 @@ if (canMakeRoots() && requireProgram('systemd-nspawn', 'systemd-container')) {
     assert.is(machine.show('MainPID'), pid);
   });
 
-  test('a version that ends at its start is left, also when another was left before', async (context) => {
+  test('a version that ends at its start is left', async (context) => {
     const { machine } = context;
-    for (const version of ['0.0.3', '0.0.4']) {
+    for (const version of isLong ? ['0.0.3', '0.0.4', '0.0.5'] : ['0.0.3']) {
       const told = await upgrade(context, version, () => 'process.exit(3)');
       assert.match(told, `${version} was given up for 0.0.2: it ended, or the power went`);
       await until('the version before serves', () => machine.show('ActiveState') === 'active');
@@ -90,11 +90,11 @@ if (canMakeRoots() && requireProgram('systemd-nspawn', 'systemd-container')) {
     test('a version that hangs at its start is ended by systemd, and left', async (context) => {
       const { machine } = context;
       machine.sh("systemctl edit --runtime --stdin edgecore <<< $'[Service]\\nTimeoutStartSec=5'");
-      const told = await upgrade(context, '0.0.5', () => 'setInterval(() => {}, 1000)');
-      assert.match(told, /0\.0\.5 was given up for 0\.0\.2/);
+      const told = await upgrade(context, '0.0.6', () => 'setInterval(() => {}, 1000)');
+      assert.match(told, /0\.0\.6 was given up for 0\.0\.2/);
       await until('the version before serves', () => machine.show('ActiveState') === 'active');
       assert.is(runs(machine), '0.0.2');
-      machine.sh('systemctl revert edgecore && systemctl daemon-reload');
+      machine.sh('rm -r /run/systemd/system/edgecore.service.d && systemctl daemon-reload');
     });
 
   test('an upgrade of the package keeps the configuration and what was on disk, and starts the new version', ({

@@ -5,6 +5,8 @@ import type { Command } from './cli.ts';
 const usage = `edgecore completion: what Tab offers
 
   completion bash       the script; put it into /etc/bash_completion.d/edgecore, or source it
+
+The Debian package brings it along.
 `;
 
 /** `edgecore completion`. What a command takes is read from its help, so that it cannot be something else. */
@@ -21,7 +23,8 @@ export function completion(commands: () => Readonly<Record<string, Command>>): C
   };
 }
 
-function bashScript(commands: Readonly<Record<string, Command>>): string {
+/** For `/etc/bash_completion.d`, or the folder where packages have theirs. */
+export function bashScript(commands: Readonly<Record<string, Command>>): string {
   const cases = Object.entries(commands).map(
     ([name, { usage: help }]) => `    ${name}) words="${wordsOf(name, help).join(' ')}" ;;\n`,
   );

@@ -10,6 +10,7 @@ import { edgedConfig } from '../edged/config.ts';
 import { edgeHubConfig } from '../edgehub/config.ts';
 import { edgeStreamConfig } from '../edgestream/config.ts';
 import { type EventBusConfig, eventBusConfig } from '../eventbus/config.ts';
+import { hostConfig } from '../host/config.ts';
 import { metaManagerConfig } from '../metamanager/config.ts';
 import { rulesConfig } from '../rules/config.ts';
 import { taskManagerConfig } from '../taskmanager/config.ts';
@@ -54,6 +55,7 @@ export const edgeCoreConfig = v.strictObject({
       serviceBus: notOffered('serviceBus'),
       edgeStream: v.optional(edgeStreamConfig, {}),
       taskManager: v.optional(taskManagerConfig, {}),
+      host: v.optional(hostConfig, {}),
       dbTest: notOffered('dbTest'),
     }),
     // WebSockets come in by the console's port.

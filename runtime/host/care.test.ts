@@ -35,7 +35,11 @@ test.before.each((context) => {
     const folders = ['/var/lib/kubeedge'];
     const sensors = new Sensors(root);
     const isSynchronised = () => sensors.timesyncd();
-    return { care: new HostCare({ sensors, folders, isSynchronised, clock, log, metrics }), metrics };
+    const budgets = { look: async () => {}, over: { state: undefined, writes: undefined } };
+    return {
+      care: new HostCare({ sensors, budgets, folders, isSynchronised, clock, log, metrics }),
+      metrics,
+    };
   };
   Object.assign(context, { root, clock, lines, put, care });
 });

@@ -3,10 +3,12 @@ import type { Logger } from '../core/log.ts';
 import type { MetricSource } from '../core/metrics.ts';
 import type { NodeProblem } from '../core/node-problem.ts';
 import { minutes, seconds } from '../core/units.ts';
+import type { Budgets } from './budgets.ts';
 import type { Disk, Sensors } from './sensors.ts';
 
 export type HostCareDeps = {
   readonly sensors: Sensors;
+  readonly budgets: Pick<Budgets, 'look' | 'over'>;
   /** Folders whose room is told: state, volumes and logs of pods. */
   readonly folders: readonly string[];
   /** Whether the clock follows a time server; undefined where nobody knows. */
@@ -57,6 +59,8 @@ export class HostCare {
   }
 
   private look(): void {
+    // What it finds is told at the next look.
+    void this.deps.budgets.look();
     const now = this.deps.clock.monotonic();
     this.current = this.findings().map((finding) => this.judge(finding, now));
   }
@@ -111,7 +115,15 @@ export class HostCare {
         found: isSynchronised ? undefined : 'the clock follows no time server',
         hold: 0,
       });
+    found.push(...this.budgets());
     return found;
+  }
+
+  private budgets(): Looked[] {
+    const { state, writes } = this.deps.budgets.over;
+    const room = { type: 'StateOverBudget', bad: 'TooLarge', good: 'WithinBudget', hold: 0 };
+    const wear = { type: 'FlashWritesOverBudget', bad: 'TooManyWrites', good: 'WithinBudget', hold: HOLD };
+    return [...(state ? [{ ...room, ...state }] : []), ...(writes ? [{ ...wear, ...writes }] : [])];
   }
 
   private flash(disks: readonly Disk[]): Looked[] {

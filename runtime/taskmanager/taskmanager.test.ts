@@ -162,6 +162,16 @@ test('an upgrade that wants to be confirmed waits, also over a restart', async (
   assert.not.ok(upgrader.isWaiting);
 });
 
+test('a job that the cloud sends again while it waits, or is tried, is not begun anew', async (context) => {
+  const { begin, ask, upgrader } = context;
+  const spec = { version: 'v2.0.0' };
+  await ask(await begin(), 'nodeupgradejob', spec);
+  // The version on trial hears of it once more.
+  await ask(await begin(), 'nodeupgradejob', spec);
+  assert.equal(actions(context), ['Check true', 'WaitingConfirmation true', 'BackUp true']);
+  assert.is(upgrader.begun.length, 1);
+});
+
 for (const [what, config, spec, wanted] of [
   ['that is switched off', { enable: false }, { version: 'v2.0.0' }, /taskManager\.enable is false/],
   ['without a source', { bundleSource: '' }, { version: 'v2.0.0' }, /bundleSource says nothing/],

@@ -91,7 +91,9 @@ export class TaskManager {
       this.log.warn('a job of the cloud is not understood', { resource: message.route.resource });
       return;
     }
-    if (this.busy.has(task.resource)) return;
+    // The cloud sends again what it has heard nothing of.
+    const isUnderWay = this.kept().some(({ task: { resource } }) => resource === task.resource);
+    if (this.busy.has(task.resource) || isUnderWay) return;
     this.busy.add(task.resource);
     this.log.info('a job of the cloud', { resource: task.resource });
     this.run(task)
