@@ -45,7 +45,7 @@ Makes a medium that a gateway starts from and joins with: Debian 13 with edgecor
   --token TOKEN            the join token; - reads it from standard input
   --node-name NAME         default: edge- and eight signs of its own, so that one image is good for many machines
   --ssh-key FILE           public keys that let in as root; without one there is no ssh
-  --wifi SSID:PASSWORD     --country CODE says where, default DE
+  --wifi SSID:PASSWORD     WPA2; --country CODE says where, default DE
   --static-ip ADDRESS/BITS,GATEWAY[,DNS…]
   --containerd             with what pods need
   --config FILE            more of edgecore.yaml, merged into it

@@ -80,7 +80,7 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
 
 /** What a Wi-Fi's password stands for, in hex: there is no way to quote that works for every password.
  * @source wpa_passphrase(8); IEEE 802.11-2020, J.4 */
-export function wifiKey({ ssid, password }: NonNullable<ImageOptions['wifi']>): string {
+function wifiKey({ ssid, password }: NonNullable<ImageOptions['wifi']>): string {
   return pbkdf2Sync(password, ssid, 4096, 32, 'sha1').toString('hex');
 }
 

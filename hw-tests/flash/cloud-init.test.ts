@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { parse } from 'yaml';
 import { run } from '../../build/image/run.ts';
 import { makeDeb } from '../package/debs.ts';
 import { canMakeRoots, Machine, makeRoot } from '../package/roots.ts';
@@ -65,7 +66,9 @@ if (able) {
     assert.match(machine.sh('sudo -u edge sudo -n id -u'), /^0$/m);
     machine.sh('netplan generate');
     assert.match(machine.sh('netplan get ethernets.eth0.addresses'), /10\.1\.0\.7\/24/);
-    assert.match(machine.sh('cat /run/netplan/wpa-wlan0.conf'), /ssid="Hall 3"[^}]*psk=[0-9a-f]{64}$/m);
+    const known = parse(machine.sh('netplan get wifis.wlan0.access-points')) as object;
+    assert.equal(Object.keys(known), ['Hall 3']);
+    assert.ok(JSON.stringify(known).includes(JSON.stringify('pass"wo#rd')));
   });
 
   test('edgecore is installed and runs, and the token is where it belongs', ({ machine }) => {

@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { type ImageOptions, parseOptions } from '../options.ts';
 import { run } from '../run.ts';
-import { edgecoreYaml, wifiKey } from '../state.ts';
+import { edgecoreYaml } from '../state.ts';
 import type { Medium } from './media.ts';
 
 export const prepareUsage = `  edgecore-flash prepare DISK|IMAGE --join HOST:PORT --token TOKEN --deb FILE [OPTIONS]
@@ -156,7 +156,7 @@ function networkConfig({ staticIp, wifi }: ImageOptions): unknown {
                 optional: true,
                 dhcp4: true,
                 'regulatory-domain': wifi.country,
-                'access-points': { [wifi.ssid]: { password: wifiKey(wifi) } },
+                'access-points': { [wifi.ssid]: { password: wifi.password } },
               },
             },
           }
