@@ -1,7 +1,6 @@
 import { constants } from 'node:fs';
 import {
   chmod,
-  lstat,
   mkdir,
   open,
   readdir,
@@ -35,6 +34,7 @@ export interface Disk {
   /** Makes the names in a folder durable. */
   syncFolder(path: string): Promise<void>;
   read(path: string): Promise<Buffer | undefined>;
+  /** Where a link points; undefined when there is none, or something else. */
   readLink(path: string): Promise<string | undefined>;
   list(path: string): Promise<string[]>;
 }
@@ -73,10 +73,7 @@ export const systemDisk: Disk = {
     }
   },
   read: (path) => unless('ENOENT', readFile(path)),
-  readLink: async (path) => {
-    const found = await unless('ENOENT', lstat(path));
-    return found?.isSymbolicLink() ? readlink(path) : undefined;
-  },
+  readLink: (path) => unless('ENOENT', unless('EINVAL', readlink(path))),
   list: async (path) => (await unless('ENOENT', readdir(path))) ?? [],
 };
 

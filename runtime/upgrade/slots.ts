@@ -93,10 +93,10 @@ export class FileSlots implements SlotAdapter {
     const outcome = await this.json<Outcome>('outcome.json');
     const none = { current: BASE, previous: undefined, trial: undefined, request: undefined, outcome };
     if ((await this.text('base')) !== this.baseVersion) return none;
-    const [linked, armed, running] = await Promise.all(
-      ['current', 'trial', 'trying'].map((name) => disk.readLink(join(folder, name))),
-    );
-    const current = linked ?? BASE;
+    // In the order in which a trial goes through them: launcher and edgecore change them meanwhile.
+    const armed = await disk.readLink(join(folder, 'trial'));
+    const running = await disk.readLink(join(folder, 'trying'));
+    const current = (await disk.readLink(join(folder, 'current'))) ?? BASE;
     const slot = armed ?? running;
     // What is current is not on trial any more: the power went before the link was removed.
     const trial =
