@@ -81,10 +81,10 @@ export class UpgradeCut {
     const after = await until(
       'the trial has ended, and what is in use runs',
       async () => {
-        const status = await statusOf(machine);
-        return status.trial === undefined && (await programOf(machine)) === programIn(status.current)
-          ? status
-          : undefined;
+        const { trial, current } = await statusOf(machine);
+        if (trial !== undefined || (await programOf(machine)) !== programIn(current)) return undefined;
+        // The first answer names the version of who was asked: the one before, when the trial ended meanwhile.
+        return statusOf(machine);
       },
       limit,
     );
