@@ -6,11 +6,14 @@ export type SuiteResult = {
   readonly failed: number;
   /** What was left out, and why, in the suite's own words. */
   readonly skipped: readonly string[];
+  /** What the failed tests said, or, when none did, the last that was printed. */
+  readonly failures: string;
 };
 
 /** Of the longest, an emulated machine. */
 const LIMIT_MS = 15 * 60_000;
 const LONG_LIMIT_MS = 8 * 60 * 60_000;
+const LAST_LINES = 20;
 
 /** Runs the test files of a folder in one process, showing what they print, within a time limit:
  * a handle that a test leaves open would keep uvu waiting for ever. */
@@ -19,9 +22,9 @@ export function runSuite(suite: string, options: { long: boolean }): Promise<Sui
   const limit = options.long ? LONG_LIMIT_MS : LIMIT_MS;
   const child = spawn(
     process.execPath,
-    ['--import', 'tsx', 'node_modules/uvu/bin.js', suite, '\\.test\\.ts$'],
+    ['--import', 'tsx', 'node_modules/uvu/bin.js', '--no-color', suite, '\\.test\\.ts$'],
     {
-      env: { ...process.env, ...(options.long ? { EDGECORE_LONG: 'true' } : {}), FORCE_COLOR: '0' },
+      env: { ...process.env, ...(options.long ? { EDGECORE_LONG: 'true' } : {}) },
       stdio: ['ignore', 'pipe', 'pipe'],
     },
   );
@@ -44,14 +47,16 @@ export function runSuite(suite: string, options: { long: boolean }): Promise<Sui
   });
 }
 
-/** Prints what was skipped and the totals, the last line for machines.
+/** Prints what was skipped, once more what failed, and the totals, the last line for machines: of a long log often only
+ * the end is kept.
  * @returns the exit status */
 export function printTotals(results: readonly SuiteResult[]): number {
   const skipped = results.flatMap((r) => r.skipped.map((why) => `${r.suite}: ${why}`));
   process.stdout.write(
     `\n${skipped.length > 0 ? `Left out on this machine:\n  ${skipped.join('\n  ')}\n` : ''}`,
   );
-  for (const { suite, failed } of results) if (failed > 0) process.stdout.write(`FAILED ${suite}\n`);
+  for (const { suite, failed, failures } of results)
+    if (failed > 0) process.stdout.write(`FAILED ${suite}\n${failures}\n`);
   const passed = results.reduce((sum, r) => sum + r.passed, 0);
   const failed = results.reduce((sum, r) => sum + r.failed, 0);
   process.stdout.write(`${passed} passed, ${failed} failed\n`);
@@ -66,5 +71,12 @@ export function countsOf(suite: string, output: string, code: number | null): Su
   const passed = figure('Passed');
   const skipped = [...output.matchAll(/^SKIPPED: (.*)$/gm)].map((match) => match[1] ?? '');
   const uncounted = code !== 0 && total === passed ? 1 : 0;
-  return { suite, passed, failed: total - passed - figure('Skipped') + uncounted, skipped };
+  const failed = total - passed - figure('Skipped') + uncounted;
+  return { suite, passed, failed, skipped, failures: failed > 0 ? failuresIn(output) : '' };
+}
+
+/** uvu heads each with FAIL and ends it with two empty lines. */
+function failuresIn(output: string): string {
+  const reports = output.match(/^ +FAIL {2}[\s\S]*?(?=\n\n\n)/gm);
+  return (reports ?? output.trimEnd().split('\n').slice(-LAST_LINES)).join('\n');
 }

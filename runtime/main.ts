@@ -41,10 +41,16 @@ async function main(): Promise<number> {
   if (command && !command.startsWith('-')) {
     // Loaded when it is asked for: the node itself has no use for it.
     const { runCommand } = await import('./cli/cli.ts');
+    const { stdout, stderr } = process;
     // `edgecore logs POD | head` has read enough.
-    process.stdout.on('error', () => process.exit(1));
-    const print = (text: string): void => void process.stdout.write(text);
-    return runCommand(command, rest, { print, assets: assets(), version, slots: slotPlaces() });
+    for (const stream of [stdout, stderr]) stream.on('error', () => process.exit(1));
+    const print = (text: string): void => void stdout.write(text);
+    try {
+      return await runCommand(command, rest, { print, assets: assets(), version, slots: slotPlaces() });
+    } finally {
+      // A pipe may not have taken all yet, and the exit would drop the rest.
+      for (const stream of [stdout, stderr]) await new Promise((flushed) => stream.write('', flushed));
+    }
   }
   const options = readArguments();
   if (typeof options === 'number') return options;

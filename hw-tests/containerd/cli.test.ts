@@ -35,7 +35,8 @@ test.before(async (context) => {
   await stack.startShim();
   await stack.startEdge();
   await stack.registered();
-  const talk = 'for i in 1 2 3 4 5; do echo line $i; done; echo oops >&2; sleep 1000';
+  // To one stream: the runtime reads the two side by side, and keeps no order between them.
+  const talk = 'exec >&2; for i in 1 2 3 4 5; do echo line $i; done; echo oops; sleep 1000';
   const fall = 'echo a life begins; if [ -e /state/lived ]; then sleep 1000; fi; touch /state/lived; exit 3';
   await create(stack, busyboxPod('talks', [{ command: ['sh', '-c', talk] }]));
   const volumes = [{ name: 'state', emptyDir: {} }];
@@ -187,8 +188,9 @@ if (canRunContainers()) {
   test('exec with a terminal has its size, and one stream; without one here it says so', async ({
     stack,
   }) => {
-    // The size comes a moment after the start.
-    const size = 'until stty size 2> /tmp/none; do usleep 20000; done';
+    // The size comes a moment after the start; until then stty prints nothing, or zeros.
+    const asked = 's=$(stty size 2> /tmp/none); [ -n "$s" ] && [ "$s" != "0 0" ]';
+    const size = `until ${asked}; do usleep 20000; done; echo $s`;
     const script = `[ -t 0 ] && read x; ${size}; echo got $x >&2; exit 5`;
     const command = `dist/edgecore/edgecore exec --config ${stack.edgeConfigFile} -it talks -- sh -c '${script}'`;
     const line = `stty rows 33 cols 101; ${command}`;

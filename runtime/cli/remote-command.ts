@@ -42,10 +42,16 @@ async function converse(connection: SpdyConnection, tty: boolean, console: Conso
     if (streamtype !== 'stdin' && streamtype !== 'resize') ends.push(ended);
     return connection.open({ streamtype }, { data, end });
   };
+  // A reader that is slow holds up the command, not this process's memory.
+  const show = (to: Writable) => (bytes: Buffer) => {
+    if (to.write(bytes)) return;
+    connection.pause();
+    to.once('drain', () => connection.resume());
+  };
   await open('error', (bytes) => (status += bytes.toString()));
   const stdin = input ? await open('stdin') : undefined;
-  await open('stdout', (bytes) => output.write(bytes));
-  if (!tty) await open('stderr', (bytes) => errors.write(bytes));
+  await open('stdout', show(output));
+  if (!tty) await open('stderr', show(errors));
   const resize = tty ? await open('resize') : undefined;
   const fit = (): void => void resize?.write(sizeOf(output));
   try {

@@ -76,6 +76,15 @@ export class SpdyConnection {
     return new SpdyStream(id, (frame) => this.send(frame));
   }
 
+  /** Reads no more from the other side, except what has come already. */
+  pause(): void {
+    this.socket.pause();
+  }
+
+  resume(): void {
+    this.socket.resume();
+  }
+
   destroy(): void {
     this.socket.destroy();
   }
