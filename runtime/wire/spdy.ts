@@ -38,7 +38,9 @@ export class SpdyStream {
  * their WebSockets cannot say that the input has ended. There is no flow control, as there is none in moby/spdystream.
  *
  * Headers go out in a zlib stream of stored blocks, which needs neither a compressor nor the dictionary of the protocol;
- * those that come in are passed over. */
+ * those that come in are passed over.
+ *
+ * Why not another way: docs/decisions/0007. */
 export class SpdyConnection {
   /** Resolves when the other side has closed, or the connection is gone. */
   readonly closed: Promise<void>;
