@@ -26,8 +26,18 @@ export function runSuite(suite: string, options: { long: boolean }): Promise<Sui
     {
       env: { ...process.env, ...(options.long ? { EDGECORE_LONG: 'true' } : {}) },
       stdio: ['ignore', 'pipe', 'pipe'],
+      // With all that it starts: an emulator would outlive the suite that is stopped.
+      detached: true,
     },
   );
+  const stop = (): void => {
+    if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGKILL');
+  };
+  const interrupted = (): void => {
+    stop();
+    process.exit(130);
+  };
+  process.once('SIGINT', interrupted).once('SIGTERM', interrupted);
   let output = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream.on('data', (chunk: Buffer) => {
@@ -37,11 +47,12 @@ export function runSuite(suite: string, options: { long: boolean }): Promise<Sui
   }
   const timer = setTimeout(() => {
     process.stdout.write(`${suite}: not done after ${limit / 60_000} minutes, stopped\n`);
-    child.kill('SIGKILL');
+    stop();
   }, limit);
   return new Promise((resolve) => {
     child.once('close', (code) => {
       clearTimeout(timer);
+      process.off('SIGINT', interrupted).off('SIGTERM', interrupted);
       resolve(countsOf(suite, output, code));
     });
   });
