@@ -125,6 +125,11 @@ if (able) {
           const more = before + 50 + Math.floor(random() * 500);
           await until('some more', () => load.acknowledged > more, SLOW);
         }
+        if (load.ledger.faults.length > 0)
+          process.stdout.write(
+            await machine.shell('journalctl -b -o short-monotonic -u edgecore | tail -n 100'),
+          );
+        assert.equal(load.ledger.faults, []);
         await machine.kill();
         load.stop();
         const begun = performance.now();

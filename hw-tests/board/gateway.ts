@@ -156,7 +156,11 @@ async function makeImage(dir: string, out: string, stack: Stack, keys: string): 
     config,
     stringify({
       modules: {
-        eventBus: { listeners: [{ type: 'tcp', address: `0.0.0.0:${MQTT}`, allowAnonymous: true }] },
+        eventBus: {
+          listeners: [{ type: 'tcp', address: `0.0.0.0:${MQTT}`, allowAnonymous: true }],
+          // The emulator's network may let one client in again seconds after another: what waits for it must not be dropped.
+          limits: { queueCount: 100_000, queueBytes: 64 * 2 ** 20 },
+        },
       },
     }),
   );

@@ -10,7 +10,14 @@ export type Figures = {
 };
 
 /** What one subscriber has got of one topic. */
-type Progress = { last: number; duplicates1: number; duplicates2: number; count: number };
+type Progress = {
+  last: number;
+  /** Numbers before the last that have not come. */
+  readonly gaps: Set<number>;
+  duplicates1: number;
+  duplicates2: number;
+  count: number;
+};
 
 /** Who was sent what: every topic has one publisher, which numbers its messages from 1. */
 export class Ledger {
@@ -72,9 +79,10 @@ export class Ledger {
     const sum = (values: Iterable<number>): number => [...values].reduce((a, b) => a + b, 0);
     const all = [...this.subscribers.values()].flatMap(({ topics }) => [...topics.values()]);
     const lost = [...this.subscribers.values()].flatMap(({ covers, topics }) =>
-      [...this.highest].map(([topic, highest]) =>
-        covers(topic) ? Math.max(0, highest - (topics.get(topic)?.last ?? 0)) : 0,
-      ),
+      [...this.highest].map(([topic, highest]) => {
+        const { last, gaps } = topics.get(topic) ?? { last: 0, gaps: new Set() };
+        return covers(topic) ? gaps.size + Math.max(0, highest - last) : 0;
+      }),
     );
     return {
       published: sum(this.published.values()),
@@ -88,14 +96,22 @@ export class Ledger {
 
   private delivered(name: string, topics: Map<string, Progress>, { topic, payload, qos }: Delivery): void {
     const n = numberOf(payload);
-    const progress = topics.get(topic) ?? { last: 0, duplicates1: 0, duplicates2: 0, count: 0 };
+    const progress = topics.get(topic) ?? {
+      last: 0,
+      gaps: new Set(),
+      duplicates1: 0,
+      duplicates2: 0,
+      count: 0,
+    };
     topics.set(topic, progress);
     progress.count++;
     if (n > progress.last) {
       // A later one first: what is between was lost, or was overtaken. [MQTT-4.6.0-6]
       if (n > progress.last + 1) this.fault(`${name}: ${topic} ${n} after ${progress.last}`);
+      for (let missed = progress.last + 1; missed < n; missed++) progress.gaps.add(missed);
       progress.last = n;
-    } else if (qos === 2) {
+    } else if (progress.gaps.delete(n)) return;
+    else if (qos === 2) {
       progress.duplicates2++;
       this.fault(`${name}: ${topic} ${n} again, with QoS 2, after ${progress.last}`);
     } else progress.duplicates1++;

@@ -3,6 +3,7 @@ import type { Logger } from '../core/log.ts';
 import type { Counter } from '../core/metrics.ts';
 import { seconds } from '../core/units.ts';
 import type { BrokerLimits } from './config.ts';
+import type { FullQueues } from './full-queues.ts';
 import type { Journal } from './journal.ts';
 import { type Delivery, isExpired, type Message, type QoS, sizeOf } from './message.ts';
 import type { BrokerStore, OutgoingRow } from './persistence.ts';
@@ -26,6 +27,7 @@ const RETRY = seconds(5);
 export type DurableDeps = {
   readonly limits: BrokerLimits;
   readonly dropped: Counter;
+  readonly fullQueues: FullQueues;
   readonly store: BrokerStore;
   readonly journal: Journal;
   readonly log: Logger;
@@ -83,22 +85,27 @@ export class DurableSession extends Session {
 
   /** Takes a message of the journal: sends it, or keeps its number for later. */
   offer(seq: number, size: number): void {
-    const { limits, dropped, journal } = this.deps;
+    const { limits, journal } = this.deps;
     const goes = this.backlog.length + this.unsent.length === 0 && this.mayTake();
     const isFull = (): boolean =>
       !goes && (this.backlog.length >= limits.queueCount || this.backlog.bytes + size > limits.queueBytes);
     if (isFull() && (limits.queueDrop === 'newest' || size > limits.queueBytes)) {
-      dropped.add();
+      this.noteDropped();
       journal.done(seq);
       return;
     }
     while (isFull()) {
-      dropped.add();
+      this.noteDropped();
       journal.done(this.backlog.shift());
       journal.touch(this);
     }
     this.backlog.push(seq, size);
     this.pump();
+  }
+
+  private noteDropped(): void {
+    this.deps.dropped.add();
+    this.deps.fullQueues.note(this, this.deps.limits);
   }
 
   pump(): void {

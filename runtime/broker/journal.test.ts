@@ -7,6 +7,7 @@ import { silentLogger } from '../core/log.ts';
 import { Metrics } from '../core/metrics.ts';
 import { defaultBrokerLimits } from './config.ts';
 import { DurableSession } from './durable-session.ts';
+import { FullQueues } from './full-queues.ts';
 import { Journal, receiversOf } from './journal.ts';
 import { makeMessage, type QoS } from './message.ts';
 import type { Outlet } from './session.ts';
@@ -24,11 +25,13 @@ test.before.each((context) => {
     epoch: () => 0,
     now: () => context.time,
   });
+  const clock = new FakeClock();
+  const fullQueues = new FullQueues(clock, silentLogger);
   const dropped = new Metrics().counter('dropped', '');
   context.session = (sid) => {
     const { store, journal } = context;
-    const deps = { limits: defaultBrokerLimits, dropped, store, journal, log: silentLogger };
-    return new DurableSession(`c${sid}`, sid, { ...deps, clock: new FakeClock() });
+    const deps = { limits: defaultBrokerLimits, dropped, fullQueues, store, journal, log: silentLogger };
+    return new DurableSession(`c${sid}`, sid, { ...deps, clock });
   };
 });
 

@@ -4,6 +4,7 @@ import type { Counter } from '../core/metrics.ts';
 import { millis } from '../core/units.ts';
 import type { BrokerLimits } from './config.ts';
 import { type DurableDeps, DurableSession } from './durable-session.ts';
+import { FullQueues } from './full-queues.ts';
 import type { Journal } from './journal.ts';
 import type { BrokerStore, SessionRow } from './persistence.ts';
 import type { Router } from './router.ts';
@@ -39,6 +40,7 @@ const LONGEST_TIMER = 2 ** 31 - 1;
 /** The sessions of all clients, by client id, and how long they live. */
 export class Sessions {
   private readonly deps: SessionsDeps;
+  private readonly fullQueues: FullQueues;
   private readonly byClient = new Map<string, Session>();
   private readonly expiries = new Map<Session, Timer>();
   private readonly own = new Map<string, OwnDeps>();
@@ -48,6 +50,7 @@ export class Sessions {
 
   constructor(deps: SessionsDeps) {
     this.deps = deps;
+    this.fullQueues = new FullQueues(deps.clock, deps.log);
   }
 
   get size(): number {
@@ -68,11 +71,12 @@ export class Sessions {
   /** A new session; the client had none, or wants none of it. */
   create(clientId: string, expirySeconds: number): Session {
     const { limits, dropped, clock } = this.deps;
+    const { fullQueues } = this;
     const now = (): number => clock.monotonic();
     const session =
       expirySeconds > 0
         ? new DurableSession(clientId, this.nextSid++, this.durableDeps(clientId))
-        : new TransientSession(clientId, { limits, dropped, now });
+        : new TransientSession(clientId, { limits, dropped, fullQueues, now });
     session.expirySeconds = expirySeconds;
     this.byClient.set(clientId, session);
     return session;
@@ -237,6 +241,7 @@ export class Sessions {
     return {
       limits,
       dropped,
+      fullQueues: this.fullQueues,
       store,
       journal,
       log,

@@ -1,6 +1,7 @@
 import type { Counter } from '../core/metrics.ts';
 import { BoundedQueue } from '../core/queue.ts';
 import type { BrokerLimits } from './config.ts';
+import type { FullQueues } from './full-queues.ts';
 import { type Delivery, isExpired, type Message, type QoS, sizeOf } from './message.ts';
 import { Session } from './session.ts';
 import type { Match } from './subscription.ts';
@@ -11,6 +12,7 @@ type Progress = 'qos1' | 'qos2' | 'released';
 export type TransientDeps = {
   readonly limits: BrokerLimits;
   readonly dropped: Counter;
+  readonly fullQueues: FullQueues;
   /** Monotonic ms. */
   readonly now: () => number;
 };
@@ -113,11 +115,14 @@ export class TransientSession extends Session {
   }
 
   private wait(delivery: Delivery): void {
-    const { limits, dropped } = this.deps;
+    const { limits, dropped, fullQueues } = this.deps;
     this.queue ??= new BoundedQueue(
       { count: limits.queueCount, bytes: limits.queueBytes, drop: limits.queueDrop },
       ({ message }) => sizeOf(message),
-      () => dropped.add(),
+      () => {
+        dropped.add();
+        fullQueues.note(this, limits);
+      },
     );
     this.queue.push(delivery);
   }

@@ -1,9 +1,9 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { FakeClock } from '../../core/fake-clock.ts';
-import { silentLogger } from '../../core/log.ts';
+import { type Logger, silentLogger } from '../../core/log.ts';
 import { Metrics } from '../../core/metrics.ts';
-import { kibibytes, mebibytes } from '../../core/units.ts';
+import { kibibytes, mebibytes, minutes } from '../../core/units.ts';
 import { Broker } from '../broker.ts';
 import type { BrokerLimits } from '../config.ts';
 import { memoryBrokerStore } from '../memory-store.ts';
@@ -14,6 +14,7 @@ import { StalledClient, turns } from './stalled.ts';
 type Context = {
   clock: FakeClock;
   metrics: Metrics;
+  warnings: string[];
   start: (limits: Partial<BrokerLimits>, store?: BrokerStore) => Broker;
 };
 const test = suite<Context>('clients that are slower than the broker');
@@ -22,9 +23,12 @@ const started: Broker[] = [];
 test.before.each((context) => {
   context.clock = new FakeClock();
   context.metrics = new Metrics();
+  context.warnings = [];
   context.start = (limits, store = memoryBrokerStore()) => {
-    const { clock, metrics } = context;
-    const broker = new Broker({ listeners: [], limits, store, clock, log: silentLogger, metrics });
+    const { clock, metrics, warnings } = context;
+    const warn: Logger['warn'] = (message, fields) => warnings.push(`${message} ${JSON.stringify(fields)}`);
+    const log: Logger = { ...silentLogger, warn, child: () => log };
+    const broker = new Broker({ listeners: [], limits, store, clock, log, metrics });
     started.push(broker);
     return broker;
   };
@@ -56,6 +60,8 @@ for (const clean of [true, false]) {
     test(`QoS 1 to a client that never reads fills the queue of its ${kind} session, and the ${queueDrop} go`, async ({
       start,
       metrics,
+      warnings,
+      clock,
     }) => {
       const broker = start({ socketBytes: kibibytes(16), inflight: 1000, queueCount: 50, queueDrop });
       const stalled = new StalledClient(broker);
@@ -72,6 +78,15 @@ for (const clean of [true, false]) {
       assert.match(metrics.render(), /^edgecore_mqtt_queued 50$/m);
       const { dropped } = broker.counters;
       assert.ok(dropped.value > 400 && dropped.value < 450, `${dropped.value} dropped`);
+      assert.is(warnings.length, 1);
+      assert.match(
+        String(warnings),
+        /queue of a client is full .*"client":"stalled","connected":true,"queueCount":50/,
+      );
+      await clock.advance(minutes(10));
+      pub.publish('t', kilobyte, { qos: 1, messageId: 1 });
+      await pub.next('puback');
+      assert.is(warnings.length, 2);
       stalled.resume();
       await turns(20);
       const last = Math.max(
