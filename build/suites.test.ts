@@ -1,6 +1,8 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { countsOf } from './suites.ts';
+import { countsOf, killTree } from './suites.ts';
 
 const summary = (total: number, passed: number, skipped = 0): string =>
   `x.test.ts\n  Total:     ${total}\n  Passed:    ${passed}\n  Skipped:   ${skipped}\n`;
@@ -27,6 +29,15 @@ test('keeps what failed tests said, or the last lines of a suite that died', () 
   assert.is(countsOf('a', output, 1).failures, reports.trimEnd());
   assert.is(countsOf('a', 'begun\nkilled\n', null).failures, 'begun\nkilled');
   assert.is(countsOf('a', summary(2, 2), 0).failures, '');
+});
+
+test('a suite that is stopped takes along what it has started, also what has a session of its own', async () => {
+  const script = 'setsid sleep 60 & setsid sh -c "sleep 60; true" & echo $!; wait';
+  const parent = spawn('sh', ['-c', script], { stdio: ['ignore', 'pipe', 'ignore'] });
+  await once(parent.stdout, 'data');
+  killTree(Number(parent.pid));
+  // They hold its output open as long as they live.
+  await once(parent, 'close');
 });
 
 test.run();

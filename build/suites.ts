@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 
 export type SuiteResult = {
   readonly suite: string;
@@ -26,12 +27,10 @@ export function runSuite(suite: string, options: { long: boolean }): Promise<Sui
     {
       env: { ...process.env, ...(options.long ? { EDGECORE_LONG: 'true' } : {}) },
       stdio: ['ignore', 'pipe', 'pipe'],
-      // With all that it starts: an emulator would outlive the suite that is stopped.
-      detached: true,
     },
   );
   const stop = (): void => {
-    if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGKILL');
+    if (child.pid !== undefined && child.exitCode === null) killTree(child.pid);
   };
   const interrupted = (): void => {
     stop();
@@ -56,6 +55,20 @@ export function runSuite(suite: string, options: { long: boolean }): Promise<Sui
       resolve(countsOf(suite, output, code));
     });
   });
+}
+
+/** A process with all that it has started: an emulator, which has a session of its own, would outlive the suite and slow
+ * down the next.
+ * @source proc(5): /proc/PID/task/TID/children */
+export function killTree(pid: number): void {
+  let children = '';
+  try {
+    children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    return; // it has ended meanwhile
+  }
+  for (const child of children.split(' ')) if (child) killTree(Number(child));
 }
 
 /** Prints what was skipped, once more what failed, and the totals, the last line for machines: of a long log often only
