@@ -32,12 +32,12 @@ test('keeps what failed tests said, or the last lines of a suite that died', () 
 });
 
 test('a suite that is stopped takes along what it has started, also what has a session of its own', async () => {
-  const script = 'setsid sleep 60 & setsid sh -c "sleep 60; true" & echo $!; wait';
+  const script = 'setsid sleep 3600 & setsid sh -c "sleep 3600; true" & echo begun; wait';
   const parent = spawn('sh', ['-c', script], { stdio: ['ignore', 'pipe', 'ignore'] });
   await once(parent.stdout, 'data');
   killTree(Number(parent.pid));
   // They hold its output open as long as they live.
-  await once(parent, 'close');
+  await once(parent, 'close', { signal: AbortSignal.timeout(10_000) });
 });
 
 test.run();

@@ -85,27 +85,22 @@ export class DurableSession extends Session {
 
   /** Takes a message of the journal: sends it, or keeps its number for later. */
   offer(seq: number, size: number): void {
-    const { limits, journal } = this.deps;
+    const { limits, journal, fullQueues } = this.deps;
     const goes = this.backlog.length + this.unsent.length === 0 && this.mayTake();
     const isFull = (): boolean =>
       !goes && (this.backlog.length >= limits.queueCount || this.backlog.bytes + size > limits.queueBytes);
     if (isFull() && (limits.queueDrop === 'newest' || size > limits.queueBytes)) {
-      this.noteDropped();
+      fullQueues.drop(this, this.deps);
       journal.done(seq);
       return;
     }
     while (isFull()) {
-      this.noteDropped();
+      fullQueues.drop(this, this.deps);
       journal.done(this.backlog.shift());
       journal.touch(this);
     }
     this.backlog.push(seq, size);
     this.pump();
-  }
-
-  private noteDropped(): void {
-    this.deps.dropped.add();
-    this.deps.fullQueues.note(this, this.deps.limits);
   }
 
   pump(): void {

@@ -115,14 +115,11 @@ export class TransientSession extends Session {
   }
 
   private wait(delivery: Delivery): void {
-    const { limits, dropped, fullQueues } = this.deps;
+    const { limits, fullQueues } = this.deps;
     this.queue ??= new BoundedQueue(
       { count: limits.queueCount, bytes: limits.queueBytes, drop: limits.queueDrop },
       ({ message }) => sizeOf(message),
-      () => {
-        dropped.add();
-        fullQueues.note(this, limits);
-      },
+      () => fullQueues.drop(this, this.deps),
     );
     this.queue.push(delivery);
   }
